@@ -1,0 +1,6 @@
+//! mkimage.
+
+pub mod report;
+pub mod path;
+
+pub mod source;

@@ -1,0 +1,232 @@
+//! The bytes of one file, described now and read later: a file of a folder, or bytes made in memory.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use super::host::FolderHandle;
+use crate::path::ImagePath;
+
+/// Where a file's bytes are. Cheap to clone; nothing is held open.
+#[derive(Clone)]
+pub enum Content {
+    /// Bytes made here, as a generated account file.
+    Bytes(Arc<[u8]>),
+    /// A regular file of a folder, known by what it was when it was looked at.
+    File(Arc<HostFile>),
+}
+
+/// A regular file of a folder.
+pub struct HostFile {
+    pub(super) folder: Arc<FolderHandle>,
+    pub(super) path: ImagePath,
+    pub(super) stamp: Stamp,
+    pub(super) links: u64,
+}
+
+/// What a file was when it was looked at. Any change of content changes one of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Stamp {
+    /// Device.
+    pub device: u64,
+    /// Inode number.
+    pub inode: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Modification time: seconds, nanoseconds.
+    pub mtime: (i64, u32),
+    /// Status change time: seconds, nanoseconds.
+    pub ctime: (i64, u32),
+}
+
+/// Which file: equal for two names of one inode, and for clones of one [`Content`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ContentId {
+    /// Device and inode.
+    Inode(u64, u64),
+    /// The address of bytes in memory: distinct while any clone lives.
+    Memory(usize),
+}
+
+impl Content {
+    /// Bytes in memory.
+    pub fn bytes(bytes: impl Into<Vec<u8>>) -> Self {
+        Self::Bytes(Arc::from(bytes.into()))
+    }
+
+    /// Size in bytes.
+    pub fn size(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::File(file) => file.stamp.size,
+        }
+    }
+
+    /// Which file this is.
+    pub fn id(&self) -> ContentId {
+        match self {
+            Self::Bytes(bytes) => ContentId::Memory(bytes.as_ptr().addr()),
+            Self::File(file) => ContentId::Inode(file.stamp.device, file.stamp.inode),
+        }
+    }
+
+    /// What the file was when it was looked at; `None` for bytes in memory.
+    pub fn stamp(&self) -> Option<Stamp> {
+        match self {
+            Self::Bytes(_) => None,
+            Self::File(file) => Some(file.stamp),
+        }
+    }
+
+    /// How many names the inode has; 1 for bytes in memory.
+    pub fn links(&self) -> u64 {
+        match self {
+            Self::Bytes(_) => 1,
+            Self::File(file) => file.links,
+        }
+    }
+
+    /// Where it is on this machine, for messages; `None` for bytes in memory.
+    pub fn host_path(&self) -> Option<std::path::PathBuf> {
+        match self {
+            Self::Bytes(_) => None,
+            Self::File(file) => Some(file.folder.host_path(&file.path)),
+        }
+    }
+
+    /// Opens it for reading.
+    ///
+    /// # Errors
+    /// When it can't be opened, or is no longer the file that was looked at.
+    pub fn open(&self) -> io::Result<Reader> {
+        match self {
+            Self::Bytes(bytes) => Ok(Reader::Bytes(Arc::clone(bytes))),
+            Self::File(file) => {
+                let handle = file.folder.open_file(&file.path)?;
+                if file.folder.stamp_of(&handle)? != file.stamp {
+                    return Err(changed());
+                }
+                Ok(Reader::File { handle, stamp: file.stamp, folder: Arc::clone(&file.folder) })
+            }
+        }
+    }
+
+    /// Reads it whole.
+    ///
+    /// # Errors
+    /// As [`Content::open`]; also when it is larger than `limit` bytes or changes while it is read.
+    pub fn read(&self, limit: u64) -> io::Result<Vec<u8>> {
+        if self.size() > limit {
+            return Err(io::Error::other(format!("is larger than {limit} bytes")));
+        }
+        let reader = self.open()?;
+        let mut bytes = vec![0; usize::try_from(self.size()).map_err(io::Error::other)?];
+        reader.read_exact_at(&mut bytes, 0)?;
+        reader.finish()?;
+        Ok(bytes)
+    }
+
+    /// The value of an extended attribute, as `security.capability`.
+    ///
+    /// # Errors
+    /// When the file system refuses for another reason than the attribute's absence.
+    pub fn xattr(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        match self {
+            Self::Bytes(_) => Ok(None),
+            Self::File(file) => file.folder.xattr(&file.path, name),
+        }
+    }
+}
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
+            Self::File(file) => write!(f, "File({}, {})", file.path, file.stamp.size),
+        }
+    }
+}
+
+/// An open [`Content`].
+#[derive(Debug)]
+pub enum Reader {
+    /// Bytes in memory.
+    Bytes(Arc<[u8]>),
+    /// An open file that was checked to be the one that was looked at.
+    File {
+        /// The open file.
+        handle: File,
+        /// What it was when it was looked at.
+        stamp: Stamp,
+        /// The folder it belongs to.
+        folder: Arc<FolderHandle>,
+    },
+}
+
+impl Reader {
+    /// Size in bytes, as it was when the file was looked at.
+    pub fn size(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::File { stamp, .. } => stamp.size,
+        }
+    }
+
+    /// Reads up to `buffer.len()` bytes from `offset`; 0 at the end.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        match self {
+            Self::Bytes(bytes) => {
+                let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+                let count = buffer.len().min(bytes.len() - start);
+                buffer[..count].copy_from_slice(&bytes[start..start + count]);
+                Ok(count)
+            }
+            Self::File { handle, .. } => loop {
+                match handle.read_at(buffer, offset) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    result => return result,
+                }
+            },
+        }
+    }
+
+    /// Fills `buffer` from `offset`.
+    ///
+    /// # Errors
+    /// When the file is shorter ("changed while it was read"), or the operating system's.
+    pub fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let mut done = 0;
+        while done < buffer.len() {
+            match self.read_at(&mut buffer[done..], offset + done as u64)? {
+                0 => return Err(changed()),
+                count => done += count,
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks after the last read that the file is still what it was when it was looked at.
+    ///
+    /// # Errors
+    /// When it changed.
+    pub fn finish(&self) -> io::Result<()> {
+        match self {
+            Self::Bytes(_) => Ok(()),
+            Self::File { handle, stamp, folder } => {
+                if folder.stamp_of(handle)? == *stamp {
+                    Ok(())
+                } else {
+                    Err(changed())
+                }
+            }
+        }
+    }
+}
+
+fn changed() -> io::Error {
+    io::Error::other("changed while it was read")
+}

@@ -1,0 +1,202 @@
+//! A folder of this machine as a tree: `/`, a sysroot, or the folder of a recipe.
+//!
+//! Every access goes through one descriptor of the folder and `openat2` without symbolic links, so that no
+//! link, and no race against one, leads outside. Where the kernel has no `openat2`, each component is
+//! opened by itself, without following links.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, RwLock};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use super::content::HostFile;
+use super::{Content, Node, NodeKind, Source, Stamp};
+use crate::path::ImagePath;
+
+/// A folder of this machine as a [`Source`]. What was asked once is remembered: a folder is looked at as it was
+/// at the first look, and a file that changes afterwards is found out when it is read.
+pub struct Folder {
+    handle: Arc<FolderHandle>,
+    nodes: RwLock<HashMap<ImagePath, Option<Node>>>,
+}
+
+/// An open folder.
+#[derive(Debug)]
+pub struct FolderHandle {
+    descriptor: OwnedFd,
+    path: PathBuf,
+}
+
+impl Folder {
+    /// Opens a folder of this machine.
+    ///
+    /// # Errors
+    /// When it is not there, not a folder, or not readable.
+    pub fn open(path: impl Into<PathBuf>) -> io::Result<Self> {
+        let path = path.into();
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let descriptor = rustix::fs::open(&path, flags, Mode::empty())?;
+        let handle = Arc::new(FolderHandle { descriptor, path });
+        Ok(Self { handle, nodes: RwLock::default() })
+    }
+
+    /// The folder's path on this machine, as it was given.
+    pub fn path(&self) -> &Path {
+        &self.handle.path
+    }
+
+    fn remember(&self, path: &ImagePath, node: Option<Node>) -> Option<Node> {
+        self.nodes.write().unwrap_or_else(std::sync::PoisonError::into_inner).insert(path.clone(), node.clone());
+        node
+    }
+}
+
+impl Source for Folder {
+    fn node(&self, path: &ImagePath) -> io::Result<Option<Node>> {
+        if let Some(known) = self.nodes.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(path) {
+            return Ok(known.clone());
+        }
+        let descriptor = match self.handle.open_beneath(path, OFlags::PATH | OFlags::NOFOLLOW) {
+            Ok(descriptor) => descriptor,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(self.remember(path, None)),
+            Err(error) => return Err(error.into()),
+        };
+        let node = self.handle.node_of(path, &descriptor, OsStr::new(""))?;
+        Ok(self.remember(path, node))
+    }
+
+    fn list(&self, path: &ImagePath) -> io::Result<Vec<(Vec<u8>, Node)>> {
+        let directory = match self.handle.open_beneath(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW) {
+            Ok(directory) => directory,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(Vec::new()),
+            Err(error) => return Err(error.into()),
+        };
+        let mut entries = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&directory)? {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if name == b"." || name == b".." {
+                continue;
+            }
+            let below = path.join(name);
+            if let Some(node) = self.handle.node_of(&below, &directory, OsStr::from_bytes(name))? {
+                self.remember(&below, Some(node.clone()));
+                entries.push((name.to_vec(), node));
+            }
+        }
+        entries.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        Ok(entries)
+    }
+
+    fn describe(&self) -> String {
+        self.handle.path.display().to_string()
+    }
+}
+
+impl FolderHandle {
+    pub(super) fn host_path(&self, path: &ImagePath) -> PathBuf {
+        self.path.join(OsStr::from_bytes(path.relative()))
+    }
+
+    /// Opens what stands at `path` without following a link anywhere.
+    fn open_beneath(&self, path: &ImagePath, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        let flags = flags | OFlags::CLOEXEC;
+        let relative: &OsStr = if path.is_root() { OsStr::new(".") } else { OsStr::from_bytes(path.relative()) };
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        loop {
+            match rustix::fs::openat2(&self.descriptor, relative, flags, Mode::empty(), resolve) {
+                // The kernel asks for another try when a rename ran beside it.
+                Err(Errno::AGAIN) => {}
+                Err(Errno::NOSYS | Errno::PERM) => return self.open_by_component(path, flags),
+                result => return result,
+            }
+        }
+    }
+
+    fn open_by_component(&self, path: &ImagePath, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        let step = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let Some(parent) = path.parent() else {
+            return rustix::fs::openat(&self.descriptor, ".", flags, Mode::empty());
+        };
+        let mut folder: Option<OwnedFd> = None;
+        for part in parent.components() {
+            let at = folder.as_ref().map_or(self.descriptor.as_fd(), AsFd::as_fd);
+            let next = rustix::fs::openat(at, OsStr::from_bytes(part), step, Mode::empty())?;
+            folder = Some(next);
+        }
+        let at = folder.as_ref().map_or(self.descriptor.as_fd(), AsFd::as_fd);
+        rustix::fs::openat(at, OsStr::from_bytes(path.name()), flags | OFlags::NOFOLLOW, Mode::empty())
+    }
+
+    /// Opens a regular file for reading. A FIFO put in its place can't hang the open.
+    pub(super) fn open_file(&self, path: &ImagePath) -> io::Result<File> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+        Ok(File::from(self.open_beneath(path, flags)?))
+    }
+
+    pub(super) fn stamp_of(&self, file: &File) -> io::Result<Stamp> {
+        let stat = rustix::fs::fstat(file)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(io::Error::other("is no longer a regular file"));
+        }
+        Ok(stamp(&stat))
+    }
+
+    pub(super) fn xattr(&self, path: &ImagePath, name: &str) -> io::Result<Option<Vec<u8>>> {
+        let file = self.open_file(path)?;
+        let mut value = vec![0; 65536];
+        match rustix::fs::fgetxattr(&file, name, value.as_mut_slice()) {
+            Ok(size) => {
+                value.truncate(size);
+                Ok(Some(value))
+            }
+            Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Describes `name` in an open folder, or the open thing itself when `name` is empty.
+    fn node_of(self: &Arc<Self>, path: &ImagePath, at: &OwnedFd, name: &OsStr) -> io::Result<Option<Node>> {
+        let flags = if name.is_empty() { AtFlags::EMPTY_PATH } else { AtFlags::SYMLINK_NOFOLLOW };
+        let stat = match rustix::fs::statat(at, name, flags) {
+            Ok(stat) => stat,
+            // It went away between the listing and this look.
+            Err(Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => NodeKind::File(Content::File(Arc::new(HostFile {
+                folder: Arc::clone(self),
+                path: path.clone(),
+                stamp: stamp(&stat),
+                links: stat.st_nlink.into(),
+            }))),
+            FileType::Directory => NodeKind::Directory,
+            FileType::Symlink => NodeKind::Symlink(rustix::fs::readlinkat(at, name, Vec::new())?.into_bytes()),
+            FileType::Fifo => NodeKind::Special("FIFO"),
+            FileType::Socket => NodeKind::Special("socket"),
+            FileType::CharacterDevice | FileType::BlockDevice => NodeKind::Special("device"),
+            FileType::Unknown => NodeKind::Special("file of an unknown kind"),
+        };
+        let mode = stat.st_mode & 0o7777;
+        Ok(Some(Node { kind, mode, uid: stat.st_uid, gid: stat.st_gid, mtime: stat.st_mtime }))
+    }
+}
+
+fn stamp(stat: &rustix::fs::Stat) -> Stamp {
+    let nanoseconds = |value: u64| u32::try_from(value).unwrap_or(0);
+    Stamp {
+        device: stat.st_dev,
+        inode: stat.st_ino,
+        size: u64::try_from(stat.st_size).unwrap_or(0),
+        mtime: (stat.st_mtime, nanoseconds(stat.st_mtime_nsec)),
+        ctime: (stat.st_ctime, nanoseconds(stat.st_ctime_nsec)),
+    }
+}
