@@ -1,0 +1,5 @@
+//! TOML text to [`Recipe`]s.
+
+mod model;
+
+pub use model::*;
