@@ -2,10 +2,14 @@
 
 pub mod report;
 pub mod path;
+pub mod oci;
 
 pub mod recipe;
 pub mod source;
 pub mod tree;
+pub mod layer;
+pub mod image;
+pub mod output;
 
 /// The modification time of everything in a layer, 1980-01-01T00:00:00Z: the earliest that ZIP files can hold, and
 /// so the earliest that Python's `zipfile` takes.
