@@ -1,0 +1,5 @@
+//! The integration tests, one crate. A line for each file.
+
+mod synthetic;
+
+mod layer;
