@@ -2,4 +2,7 @@
 
 mod synthetic;
 
+mod image;
 mod layer;
+mod layout;
+mod output;
