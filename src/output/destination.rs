@@ -71,10 +71,10 @@ impl Destination {
         match (self, asked) {
             (Self::Rootfs(_), _) => Compression::None,
             // Docker before 23 can't read zstd, and who asks for this form has such a reader.
-            (Self::DockerArchive(_), Some(Compression::Zstd(_)) | None) => COMMON,
+            (Self::DockerArchive(_), Some(Compression::Zstd(_))) => COMMON,
             (_, Some(asked)) => asked,
             (Self::Layout { .. }, None) => FAST,
-            (Self::Archive { .. } | Self::Stdout, None) => COMMON,
+            (_, None) => COMMON,
         }
     }
 }
