@@ -2,5 +2,7 @@
 
 pub mod report;
 pub mod path;
+pub mod elf;
 
 pub mod source;
+pub mod closure;
