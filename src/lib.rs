@@ -3,6 +3,8 @@
 pub mod report;
 pub mod path;
 
+pub mod deb;
+
 pub mod recipe;
 pub mod source;
 pub mod tree;
