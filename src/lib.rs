@@ -31,6 +31,8 @@ pub mod elf;
 pub mod oci;
 pub mod deb;
 
+pub mod deb;
+
 pub mod recipe;
 pub mod source;
 pub mod tree;
