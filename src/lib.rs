@@ -31,8 +31,6 @@ pub mod elf;
 pub mod oci;
 pub mod deb;
 
-pub mod deb;
-
 pub mod recipe;
 pub mod source;
 pub mod tree;
@@ -40,12 +38,12 @@ pub mod select;
 pub mod closure;
 pub mod needs;
 pub mod rootfs;
-// pub mod policy;
+pub mod policy;
 pub mod layer;
 pub mod image;
 pub mod output;
 
-// pub mod build;
+pub mod build;
 
 /// The modification time of everything in a layer, 1980-01-01T00:00:00Z: the earliest that ZIP files can hold, and
 /// so the earliest that Python's `zipfile` takes.
