@@ -92,14 +92,20 @@ fn dangling(tree: &Tree, recipe: &Recipe) -> Result<Vec<Diagnostic>> {
             Err(Unresolved::Missing { at, .. }) => Some(at),
             Err(_) => None,
         };
-        if at.is_some_and(|at| filled_later(&at, recipe)) || recipe.ignore_dangling.iter().any(|known| known.value == *path) {
+        if at.is_some_and(|at| filled_later(&at, recipe))
+            || recipe.ignore_dangling.iter().any(|known| known.value == *path)
+        {
             continue;
         }
-        let from_package = entry.reasons.iter().all(|reason| {
-            matches!(reason.cause, Cause::Package(_) | Cause::Rule { .. } | Cause::Generated(_))
-        });
+        let from_package = entry
+            .reasons
+            .iter()
+            .all(|reason| matches!(reason.cause, Cause::Package(_) | Cause::Rule { .. } | Cause::Generated(_)));
         if from_package {
-            notes.push(Diagnostic::note_of(DANGLING, format!("`{path}` -> `{}` leads nowhere in the image", show(target))));
+            notes.push(Diagnostic::note_of(
+                DANGLING,
+                format!("`{path}` -> `{}` leads nowhere in the image", show(target)),
+            ));
         } else {
             errors.entry(entry.span()).or_default().push((path.clone(), target.clone()));
         }
@@ -131,5 +137,7 @@ fn leads_nowhere(span: Option<Span>, links: &[(ImagePath, Vec<u8>)]) -> Diagnost
     if links.len() > SHOWN {
         error = error.note(format!("and {} more", links.len() - SHOWN));
     }
-    error.help(format!("bring what it leads to, leave the link out with `exclude`, or say `ignore-dangling = [\"{path}\"]`"))
+    error.help(format!(
+        "bring what it leads to, leave the link out with `exclude`, or say `ignore-dangling = [\"{path}\"]`"
+    ))
 }

@@ -10,6 +10,7 @@ use crate::report::{Code, Diagnostic, Error, IO, Result, Span, plain};
 use crate::source::{Node, NodeKind, Source, Unresolved, resolve};
 use crate::tree::{Cause, Entry, EntryKind, Overlay, Placed, Rank, Reason, Tree};
 
+pub mod additions;
 mod finish;
 mod standard;
 
@@ -152,9 +153,8 @@ fn cause(resolution: &Resolution, needed: &NeededPath) -> Cause {
 }
 
 fn via(resolution: &Resolution, because: Because, found: &Found) -> String {
-    let real = |index: &usize| {
-        resolution.objects.get(*index).map_or_else(String::new, |object| object.real.to_string())
-    };
+    let real =
+        |index: &usize| resolution.objects.get(*index).map_or_else(String::new, |object| object.real.to_string());
     let place = match found {
         Found::Requested => "by request".to_owned(),
         Found::Interpreter => "as interpreter".to_owned(),

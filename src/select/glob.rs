@@ -104,11 +104,14 @@ fn matcher(pattern: &str) -> Result<GlobMatcher, globset::Error> {
 
 /// What a copied folder leaves out: globs relative to the folder.
 #[derive(Debug)]
-pub(super) struct Excludes(GlobSet);
+pub struct Excludes(GlobSet);
 
 impl Excludes {
     /// `X/**` and `X/` leave out `X` itself, too.
-    pub(super) fn new<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Self, globset::Error> {
+    ///
+    /// # Errors
+    /// The first text that is no glob.
+    pub fn new<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Self, globset::Error> {
         let mut set = GlobSetBuilder::new();
         let mut add = |pattern: &str| -> Result<(), globset::Error> {
             set.add(GlobBuilder::new(pattern).literal_separator(true).backslash_escape(true).build()?);
@@ -124,7 +127,7 @@ impl Excludes {
     }
 
     /// Whether a path relative to the folder is left out. What is below a folder that is left out is never asked.
-    pub(super) fn leave_out(&self, below: &[u8]) -> bool {
+    pub fn leave_out(&self, below: &[u8]) -> bool {
         !self.0.is_empty() && self.0.is_match_candidate(&Candidate::from_bytes(below))
     }
 }

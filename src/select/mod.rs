@@ -23,6 +23,8 @@ mod land;
 mod magic;
 
 pub use accounts::{Account, Accounts, NONROOT};
+pub use binaries::PATH;
+pub use glob::Excludes;
 
 /// A program is not on PATH inside the root.
 pub const NOT_ON_PATH: Code = Code("E0201");
