@@ -121,7 +121,8 @@ mod tests {
 
     #[test]
     fn configuration_files() {
-        let value = b"/etc/a b cc3493ecd2d09837ffdcc3e25fdfff18\n /etc/old 11a06baf8245fd8d690b99024d228c1f obsolete\n x y";
+        let value =
+            b"/etc/a b cc3493ecd2d09837ffdcc3e25fdfff18\n /etc/old 11a06baf8245fd8d690b99024d228c1f obsolete\n x y";
         let all: Vec<_> = conffiles(value).map(|file| (file.path, file.obsolete)).collect();
         assert_eq!(all, [(b"/etc/a b".as_slice(), false), (b"/etc/old", true)]);
     }
