@@ -13,6 +13,7 @@ use crate::source::{Folder, Source, resolve};
 use crate::tree::Tree;
 
 use super::closing::Closing;
+use super::packages::packages;
 use super::platform::platform;
 use super::{NO_CONFIGURATION, NO_ENTRYPOINT, NO_ROOT, Options, Progress};
 
@@ -50,7 +51,8 @@ pub fn assemble(recipe: &Recipe, options: &Options, progress: &dyn Progress) -> 
         Root::Host => Arc::clone(&host),
         Root::Folder(path, span) => open(path, *span)?,
     };
-    let selection = select::select(recipe, &*root, &*host, &[])?;
+    let packages = packages(recipe, &*root)?;
+    let selection = select::select(recipe, &*root, &*host, &packages)?;
 
     progress.stage("resolving");
     let mut closing = Closing::new(recipe, &*root, &selection);

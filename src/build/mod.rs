@@ -9,6 +9,7 @@ use crate::report::Code;
 
 mod assemble;
 mod closing;
+mod packages;
 mod platform;
 mod write;
 
@@ -30,6 +31,8 @@ pub const LEFT_OUT: Code = Code("E0254");
 /// The root holds configuration of the entrypoint that the image does not.
 pub const NO_CONFIGURATION: Code = Code("E0217");
 
+/// A package that is not installed in the root.
+pub const NO_PACKAGE: Code = Code("E0218");
 /// A name and tag that no registry takes.
 pub const BAD_NAME: Code = Code("E0277");
 
