@@ -82,7 +82,6 @@ pub(super) fn parse(name: &str, bytes: &[u8], texts: &mut Texts) -> Document {
     for error in &errors {
         build.syntax(error.message(), error.span().unwrap_or_default(), tree.get_ref());
     }
-    build.mistakes.truncate(MOST_ERRORS);
     let root = build.table(tree.get_ref(), false, 0);
     let span = root.entries.first().map_or(whole, |(key, _)| key.span);
     if root.entries.is_empty() && build.mistakes.is_empty() {
@@ -125,6 +124,9 @@ impl Build<'_> {
 
     /// One syntax error a line: what follows on the same line comes of the first.
     fn syntax(&mut self, message: &str, range: std::ops::Range<usize>, tree: &DeTable<'_>) {
+        if self.mistakes.len() == MOST_ERRORS {
+            return;
+        }
         let span = self.span(range);
         let line_start = self.text[..span.range().start].rfind('\n').map_or(0, |at| at + 1);
         if self.mistakes.iter().any(|seen| seen.labels.iter().any(|l| l.primary && l.span.range().start >= line_start))

@@ -1,5 +1,7 @@
 //! The kinds of values that keys take: how each is decoded and merged.
 
+use std::collections::HashMap;
+
 use super::decode::{Decode, Field, Keys, Reader, table};
 use super::document::{Key, Kind, Value};
 use super::{LATER, TYPE, words};
@@ -317,9 +319,10 @@ impl<T: Decode> Field for Mapping<T> {
     }
 
     fn lay_over(&mut self, over: Self) {
+        let known: HashMap<_, _> = self.0.iter().enumerate().map(|(at, (key, _))| (key.value.clone(), at)).collect();
         for (key, value) in over.0 {
-            match self.0.iter_mut().find(|(known, _)| known.value == key.value) {
-                Some(entry) => *entry = (key, value),
+            match known.get(&key.value) {
+                Some(at) => self.0[*at] = (key, value),
                 None => self.0.push((key, value)),
             }
         }

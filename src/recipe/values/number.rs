@@ -6,9 +6,8 @@ use crate::recipe::Mtime;
 /// Permission bits, three or four octal digits.
 pub(in crate::recipe) fn mode(text: &str) -> Parsed<u32> {
     let octal = text.bytes().all(|b| matches!(b, b'0'..=b'7'));
-    let digits = text.trim_start_matches('0');
     match u32::from_str_radix(text, 8) {
-        Ok(mode) if octal && text.len() >= 3 && digits.len() <= 4 => Ok(mode),
+        Ok(mode) if octal && (3..=5).contains(&text.len()) && mode <= 0o7777 => Ok(mode),
         _ => Err(Invalid::new(format!("{} is not a mode", tick(text)), "octal digits, as in \"0644\"")),
     }
 }
