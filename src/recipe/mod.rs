@@ -8,11 +8,45 @@ use std::path::PathBuf;
 use crate::report::{Code, Diagnostic, Error, Result, Texts};
 
 mod model;
+mod document;
+mod guess;
+mod decode;
+mod words;
+mod kinds;
+mod keys;
+mod schema;
+mod values;
 
 pub use model::*;
+pub use schema::schema;
+pub use values::Invalid;
 
 /// A recipe cannot be read: not there, too large, not text.
 pub const UNREADABLE: Code = Code("E0100");
+/// The text is not TOML.
+pub const SYNTAX: Code = Code("E0101");
+/// A key that no table of this name has.
+pub const KEY: Code = Code("E0102");
+/// A value of another type than the key takes.
+pub const TYPE: Code = Code("E0103");
+/// A key of the recipe below another table's header.
+pub const SWALLOWED: Code = Code("E0104");
+/// A variable that is not set, or has no value here.
+pub const VARIABLE: Code = Code("E0105");
+/// A value that its key does not take.
+pub const VALUE: Code = Code("E0106");
+/// A key that has to be there, or keys that exclude one another.
+pub const MISSING: Code = Code("E0107");
+/// `extends` that leads nowhere, or in a circle.
+pub const EXTENDS: Code = Code("E0108");
+/// A workspace that cannot be.
+pub const WORKSPACE: Code = Code("E0109");
+/// A key or a value that a later version will know.
+pub const LATER: Code = Code("E0110");
+/// A user or group that the image does not have.
+pub const ACCOUNT: Code = Code("E0111");
+/// An item to take away (`!item`) that was not inherited.
+pub const REMOVAL: Code = Code("E0112");
 
 /// What to load.
 #[derive(Debug, Clone)]
@@ -96,9 +130,4 @@ pub struct Workspace {
 /// Every mistake of every file that was read.
 pub fn load(_input: &Input, _context: &Context, _texts: &mut Texts) -> Result<Loaded> {
     Err(Error::from(Diagnostic::error(UNREADABLE, "recipes are not read yet")))
-}
-
-/// The JSON Schema of recipes and workspaces, for editors.
-pub fn schema() -> String {
-    String::from("{}\n")
 }
