@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use crate::closure::{Closure, Wanted};
 use crate::path::ImagePath;
-use crate::recipe::{Platform, Recipe, Root};
-use crate::report::{Diagnostic, Error, Result, plain};
+use crate::recipe::{Extra, Platform, Recipe, Root, Verdict};
+use crate::report::{Diagnostic, Error, Result, Spanned, plain};
 use crate::rootfs::{self, Standard};
 use crate::select::{self, Selection};
-use crate::source::{Folder, Source, resolve};
-use crate::tree::Tree;
+use crate::source::ownership::{Check, Owners};
+use crate::source::{Folder, NodeKind, Source, resolve};
+use crate::tree::{Entry, EntryKind, Tree};
 
 use super::closing::Closing;
 use super::packages::packages;
@@ -30,6 +31,8 @@ pub struct Assembled {
     pub closure: Closure,
     /// The platform that it runs on.
     pub platform: Platform,
+    /// Whose the files are that come from the root.
+    pub owners: Owners,
     /// What the image's rules say of its configuration.
     pub outcome: crate::needs::Outcome,
     /// `Entrypoint`, its first word an absolute path.
@@ -61,6 +64,7 @@ pub fn assemble(recipe: &Recipe, options: &Options, progress: &dyn Progress) -> 
 
     progress.stage("assembling");
     let mut tree = std::mem::take(&mut closing.tree);
+    let owners = own(&tree, &*root)?;
     let standard = Standard { accounts: &selection.accounts, cache: None };
     rootfs::add_standard(&mut tree, &*root, &standard)?;
     let mut notes = selection.notes.clone();
@@ -69,10 +73,42 @@ pub fn assemble(recipe: &Recipe, options: &Options, progress: &dyn Progress) -> 
     closing.self_check(&tree)?;
     let entrypoint = entrypoint(recipe, &selection, &tree)?;
     notes.extend(without_configuration(&entrypoint, &tree, &*root));
-    let _ = options;
+    let debug = if options.debug_twin { Some(debug_twin(recipe, options, progress)?) } else { None };
 
     let Closing { wanted, closure, .. } = closing;
-    Ok(Assembled { tree, selection, wanted, closure, platform, outcome, entrypoint, notes })
+    Ok(Assembled { tree, selection, wanted, closure, platform, owners, outcome, entrypoint, debug, notes })
+}
+
+/// The same image with busybox, whatever the policy says of shells.
+fn debug_twin(recipe: &Recipe, options: &Options, progress: &dyn Progress) -> Result<Tree> {
+    let mut recipe = recipe.clone();
+    let name = Spanned::new("busybox".to_owned(), recipe.span);
+    recipe.extras.push(Extra { name, argument: None, removed: false });
+    recipe.policy.rules.insert("shell".to_owned(), Spanned::new(Verdict::Allow, recipe.span));
+    let options = Options { debug_twin: false, ..options.clone() };
+    Ok(assemble(&recipe, &options, progress)?.tree)
+}
+
+impl Assembled {
+    /// The name of the package that owns a path of the image.
+    pub fn package_of(&self, path: &ImagePath) -> Option<&str> {
+        Some(&self.owners.package(self.owners.of(path)?.package).name)
+    }
+}
+
+/// Whose the files are that come from the root.
+fn own(tree: &Tree, root: &dyn Source) -> Result<Owners> {
+    let from_root = |(path, entry): (&ImagePath, &Entry)| {
+        let there = root.node(path).ok()??;
+        let same = match (&entry.kind, &there.kind) {
+            (EntryKind::File(ours), NodeKind::File(theirs)) => ours.id() == theirs.id(),
+            (EntryKind::Symlink(ours), NodeKind::Symlink(theirs)) => ours == theirs,
+            _ => false,
+        };
+        same.then(|| path.clone())
+    };
+    let paths: Vec<ImagePath> = tree.iter().filter_map(from_root).collect();
+    Owners::find(root, &paths, Check::default())
 }
 
 fn open(path: &Path, span: Option<crate::report::Span>) -> Result<Arc<Folder>> {
