@@ -1,19 +1,27 @@
 //! Layers: the image's tree, spread over tar archives that are compressed and hashed in parallel.
 //!
-//! In: a [`Tree`] and which path goes where ([`plan()`]). Out: [`Layer`]s whose blobs lie in a [`Staging`] folder.
+//! In: a [`Tree`](crate::tree::Tree) and which path goes where ([`plan()`]). Out: [`Layer`]s whose blobs lie in a [`Staging`] folder.
 //! The bytes depend on the tree, the plan and the compression alone: never on threads, timing or the machine.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use crate::oci::{Descriptor, DiffId, Digest, MediaType};
-use crate::recipe::Compression;
-use crate::report::{Code, Result};
-use crate::tree::Tree;
+use crate::report::Code;
 
+mod blob;
+mod codec;
+mod deflate;
+mod fill;
+mod ordered;
+mod pack;
+mod piece;
 mod plan;
+mod pool;
+mod record;
 mod staging;
 
+pub use pack::pack;
 pub use plan::{LayerPlan, plan};
 pub use staging::{Durability, Staging};
 
@@ -56,19 +64,4 @@ impl Layer {
     pub fn descriptor(&self) -> Descriptor {
         Descriptor::new(self.media_type.clone(), self.size, self.digest)
     }
-}
-
-/// Packs the layers of a plan: tar, compression, digests, all in one parallel pass over the files. The blobs are in
-/// `staging` afterwards, under the names of their digests.
-///
-/// # Errors
-/// When a file can't be read or is no longer what it was when it was looked at; when a blob can't be written.
-pub fn pack(
-    _tree: &Tree,
-    _plans: &[LayerPlan],
-    _compression: Compression,
-    _options: &Options,
-    _staging: &Staging,
-) -> Result<Vec<Layer>> {
-    todo!()
 }
