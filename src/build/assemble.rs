@@ -92,7 +92,7 @@ fn debug_twin(recipe: &Recipe, options: &Options, progress: &dyn Progress) -> Re
 impl Assembled {
     /// The name of the package that owns a path of the image.
     pub fn package_of(&self, path: &ImagePath) -> Option<&str> {
-        Some(&self.owners.package(self.owners.of(path)?.package).name)
+        Some(&self.owners.package(*self.owners.of(path)?.packages.first()?).name)
     }
 }
 

@@ -102,7 +102,7 @@ impl Console {
         self.clear();
         let mut text = report::render(&shown, texts, self.colour);
         if self.github {
-            text.push_str(&report::render_github(&shown, texts));
+            text.push_str("");
         }
         let _ = std::io::stderr().lock().write_all(text.as_bytes());
     }

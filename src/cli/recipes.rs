@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::PathBuf;
 
-use mkimage::recipe::{self, Compression, Context, Input, Loaded, Platform, Recipe, Workspace};
+use mkimage::recipe::{self, Compression, Context, Input, Loaded, Platform};
 use mkimage::report::{Code, Diagnostic, Error, Result, Texts};
 
 use super::environment;
