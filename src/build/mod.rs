@@ -57,6 +57,11 @@ pub struct Options {
 pub trait Progress: Sync {
     /// A stage begins.
     fn stage(&self, name: &str);
+
+    /// A temporary folder was made: to be removed when the process is told to stop.
+    fn staged(&self, path: &std::path::Path) {
+        let _ = path;
+    }
 }
 
 /// Tells nobody.

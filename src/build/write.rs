@@ -79,13 +79,17 @@ pub fn write(
     let mut pending = Vec::new();
     for place in &places {
         for variant in plans.variants() {
-            pending.push(prepare(place, variant, recipe, options)?);
+            let made = prepare(place, variant, recipe, options)?;
+            progress.staged(made.staging.path());
+            pending.push(made);
         }
     }
     let mut rootfs = Vec::new();
     for path in folders {
         let to = Destination::Rootfs(path.clone());
-        rootfs.push((path, output::prepare(&to, &options.temporary, options.durability)?));
+        let staging = output::prepare(&to, &options.temporary, options.durability)?;
+        progress.staged(staging.path());
+        rootfs.push((path, staging));
     }
 
     progress.stage("packing");

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle as Style};
 use mkimage::build::Progress;
 use mkimage::report::{self, Code, Diagnostic, Error, Level, Texts};
 
-use super::environment;
+use super::{environment, interrupt};
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -151,6 +151,10 @@ impl Progress for Building<'_> {
             }
             ProgressStyle::Auto | ProgressStyle::None => {}
         }
+    }
+
+    fn staged(&self, path: &std::path::Path) {
+        interrupt::remember(path);
     }
 }
 

@@ -9,6 +9,7 @@ mod build;
 mod check;
 mod console;
 mod environment;
+mod interrupt;
 mod recipes;
 mod schema;
 mod summary;
@@ -68,6 +69,7 @@ pub(crate) fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return console::usage(&error),
     };
+    interrupt::watch();
     let console = Console::new(cli.global.quiet, cli.global.verbose, cli.global.progress, cli.global.color);
     match cli.command {
         Command::Build(args) => build::run(&args, &console),
