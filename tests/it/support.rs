@@ -78,11 +78,7 @@ impl Sandbox {
             let text = String::from_utf8_lossy(bytes).replace(real.to_str().unwrap(), "[SANDBOX]");
             text.replace(self.path().to_str().unwrap(), "[SANDBOX]")
         };
-        Run {
-            code: output.status.code().unwrap_or(-1),
-            stdout: clean(&output.stdout),
-            stderr: clean(&output.stderr),
-        }
+        Run { code: output.status.code().unwrap_or(-1), stdout: clean(&output.stdout), stderr: clean(&output.stderr) }
     }
 
     /// What stands in a folder, sorted, names only.
