@@ -3,16 +3,18 @@
 //! Each stage makes a plain value from those of earlier ones, in this order:
 //!
 //! ```text
-//! recipe -> source -> tree -> select -> closure -> needs -> rootfs -> policy -> layer -> image -> output
+//! recipe -> source -> tree -> select -> closure -> needs -> rootfs -> inventory -> policy
+//!        -> layer -> image -> output
 //! ```
 //!
 //! - [`recipe`]: TOML text to a [`recipe::Recipe`], every value with its place in the text.
 //! - [`source`]: where files come from, read-only, and who owns them.
-//! - [`tree`]: the image's tree while it is made; settles two entries for one path.
+//! - [`tree`]: the image's tree while it is made; settles two entries for one path. [`why`] follows its reasons.
 //! - [`select`]: what the recipe names, as paths of the image.
 //! - [`closure`]: what the real loader would load for the programs among them.
 //! - [`needs`]: what no ELF header names.
 //! - [`rootfs`]: one tree from all of these, with what every image has.
+//! - [`inventory`]: whose its files are, and the records by which scanners know it.
 //! - [`policy`]: what of it is not allowed.
 //! - [`layer`]: the tree as compressed tar archives; the parallel step.
 //! - [`image`]: the configuration and the manifest.
@@ -34,10 +36,12 @@ pub mod deb;
 pub mod recipe;
 pub mod source;
 pub mod tree;
+pub mod why;
 pub mod select;
 pub mod closure;
 pub mod needs;
 pub mod rootfs;
+pub mod inventory;
 pub mod policy;
 pub mod layer;
 pub mod image;

@@ -9,6 +9,7 @@ use crate::report::Code;
 
 mod assemble;
 mod closing;
+mod judge;
 mod packages;
 mod platform;
 mod write;

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 
 use indicatif::{ProgressBar, ProgressStyle as Style};
 use mkimage::build::Progress;
+use mkimage::policy::Detail;
 use mkimage::report::{self, Code, Diagnostic, Error, Level, Texts};
 
 use super::{environment, interrupt};
@@ -105,6 +106,11 @@ impl Console {
             text.push_str("");
         }
         let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    }
+
+    /// How much is said of a warning of the policy.
+    pub(super) fn detail(&self) -> Detail {
+        if self.verbose > 0 { Detail::Full } else { Detail::Brief }
     }
 
     /// Shows an error and gives its exit code.

@@ -139,7 +139,8 @@ impl Object {
         })
     }
 
-    fn relocations_read_only(&self) -> Relro {
+    /// How much of it is read-only after relocation.
+    pub fn relocations_read_only(&self) -> Relro {
         let bound_at_start = self.dynamic.as_ref().is_some_and(|dynamic| {
             let asked = dynamic.bind_now || dynamic.flags & DF_BIND_NOW != 0 || dynamic.flags_1 & DF_1_NOW != 0;
             asked || (self.interp.is_some() && !dynamic.jmprel)

@@ -269,7 +269,7 @@ pub(super) fn read(source: &dyn Source, path: &ImagePath, content: &Content) -> 
 }
 
 /// The error for something of a root that can't be read.
-pub(super) fn unreadable(source: &dyn Source, path: &ImagePath, error: &std::io::Error) -> Error {
+pub(crate) fn unreadable(source: &dyn Source, path: &ImagePath, error: &std::io::Error) -> Error {
     let root = std::path::PathBuf::from(source.describe());
     Error::io("read", &root.join(OsStr::from_bytes(path.relative())), error)
 }
