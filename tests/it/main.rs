@@ -1,0 +1,4 @@
+//! The integration tests, in one crate.
+
+mod ownership;
+mod policy;
