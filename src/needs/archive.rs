@@ -83,3 +83,33 @@ impl<'a> Archive<'a> {
         Some(if self.little_endian { u32::from_le_bytes(*word) } else { u32::from_be_bytes(*word) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One locale, `xx`, whose categories hold their numbers: header, one slot, the name, the record, the data.
+    fn archive() -> Vec<u8> {
+        let record = (0..13).flat_map(|category| [184 + category, 1]);
+        let header = [MAGIC, 0, 56, 1, 1, 68, 8, 8, 76, 108, 108, 0, 0, 0].into_iter().chain([7, 68, 76]);
+        let words = |words: Vec<u32>| words.into_iter().flat_map(u32::to_le_bytes).collect::<Vec<u8>>();
+        let record = words(std::iter::once(1).chain(record).collect());
+        [words(header.collect()), b"xx\0\0\0\0\0\0".to_vec(), record, (0..13).collect()].concat()
+    }
+
+    #[test]
+    fn damage_is_no_reason_to_panic() {
+        let whole = archive();
+        let read = |bytes: &[u8]| Archive::parse(bytes).and_then(|archive| Some(archive.locale(b"xx")?.len()));
+        assert_eq!(read(&whole), Some(12));
+        assert_eq!(Archive::parse(&whole).unwrap().locale(b"xx").unwrap()[11], ("LC_IDENTIFICATION", &[12][..]));
+        for at in 0..whole.len() {
+            read(&whole[..at]);
+            for bit in 0..8 {
+                let mut damaged = whole.clone();
+                damaged[at] ^= 1 << bit;
+                read(&damaged);
+            }
+        }
+    }
+}

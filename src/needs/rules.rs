@@ -244,6 +244,15 @@ pub(super) struct Part {
     pub(super) exclude: Vec<String>,
 }
 
+impl Rule {
+    /// Whether what it brings is the same whatever the image holds.
+    pub(super) fn looks_at_the_root_alone(&self) -> bool {
+        self.directory.is_empty()
+            && self.builtin != Some(Builtin::Nsswitch)
+            && self.add.iter().all(|add| add.by.is_none() && add.glibc_before.is_none())
+    }
+}
+
 impl When {
     /// The condition in words, with its level where that is not the rule's.
     pub(super) fn describe(&self, usual: Level) -> String {

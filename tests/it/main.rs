@@ -3,14 +3,9 @@
 mod support;
 mod synthetic;
 
-mod commands;
 mod errors;
-mod examples;
-mod image;
 mod layer;
 mod needs;
 mod ownership;
 mod policy;
-mod readme;
 mod recipe;
-mod tidy;
