@@ -110,6 +110,7 @@ impl Args {
             threads,
             created,
             ci: environment::in_ci(),
+            suggestions: false,
             debug_twin: self.debug,
             durability,
             temporary: environment::temporary(),

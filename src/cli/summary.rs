@@ -47,7 +47,7 @@ pub(super) fn checked(console: &Console, recipe: &Recipe, assembled: &Assembled,
     let tree = &assembled.tree;
     let (count, size) = (files(tree), megabytes(size(tree)));
     console.say(&format!("{}: {count} files, {size} for {}", recipe.name.value, assembled.platform));
-    for suggestion in &assembled.outcome.suggestions {
+    for suggestion in &assembled.suggestions {
         console.say(&format!("  {} ({}): {}", suggestion.extra, suggestion.trigger, suggestion.note));
     }
     if console.verbose > 0 {
