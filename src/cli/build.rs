@@ -65,13 +65,16 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
 
 fn build_all(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCode> {
     let loaded = args.recipes.load(&args.tag, args.compression, texts)?;
-    console.show(&loaded.warnings, texts);
+    for loaded in &loaded {
+        console.show(&loaded.warnings, texts);
+    }
+    let recipes: Vec<Recipe> = loaded.into_iter().flat_map(|loaded| loaded.recipes).collect();
     let options = args.options()?;
     let engine = args.load.map(engine).transpose()?;
-    let destinations = args.destinations(&loaded.recipes)?;
+    let destinations = args.destinations(&recipes)?;
     let to_stdout = destinations.iter().flatten().any(|to| *to == Destination::Stdout);
     let mut lines = String::new();
-    for (recipe, destinations) in loaded.recipes.iter().zip(destinations) {
+    for (recipe, destinations) in recipes.iter().zip(destinations) {
         let places: Vec<String> = destinations.iter().map(ToString::to_string).collect();
         let progress = console.building(&recipe.name.value);
         let assembled = build::assemble(recipe, &options, &progress)?;

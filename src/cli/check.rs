@@ -24,10 +24,12 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
         Ok(loaded) => loaded,
         Err(error) => return console.fail(&error, &texts),
     };
-    console.show(&loaded.warnings, &texts);
+    for loaded in &loaded {
+        console.show(&loaded.warnings, &texts);
+    }
     let options = options();
     let mut errors = Vec::new();
-    for recipe in &loaded.recipes {
+    for recipe in loaded.iter().flat_map(|loaded| &loaded.recipes) {
         match build::assemble(recipe, &options, &console.building(&recipe.name.value)) {
             Ok(assembled) => {
                 console.show(&assembled.notes, &texts);

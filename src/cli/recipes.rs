@@ -33,7 +33,7 @@ pub(super) struct RecipeArgs {
 
 impl RecipeArgs {
     /// Loads the recipes. `tags` and `compression` replace theirs where given.
-    pub(super) fn load(&self, tags: &[String], compression: Option<Compression>, texts: &mut Texts) -> Result<Loaded> {
+    pub(super) fn load(&self, tags: &[String], compression: Option<Compression>, texts: &mut Texts) -> Result<Vec<Loaded>> {
         let context = Context {
             set: self.variables()?,
             env: Box::new(environment::variable),
@@ -43,19 +43,18 @@ impl RecipeArgs {
             compression,
             workspace: !self.no_workspace,
         };
-        let mut all = Loaded { recipes: Vec::new(), workspace: None, warnings: Vec::new() };
+        let mut loaded = Vec::new();
         let mut errors = Vec::new();
         for input in self.inputs()? {
             match recipe::load(&input, &context, texts) {
-                Ok(loaded) => {
-                    all.recipes.extend(loaded.recipes);
-                    all.warnings.extend(loaded.warnings);
-                    all.workspace = all.workspace.or(loaded.workspace);
-                }
+                Ok(one) => loaded.push(one),
                 Err(error) => errors.extend(error.0),
             }
         }
-        if errors.is_empty() { Ok(all) } else { Err(Error(errors)) }
+        if errors.is_empty() {
+            errors = recipe::unknown_settings(&context, &loaded);
+        }
+        if errors.is_empty() { Ok(loaded) } else { Err(Error(errors)) }
     }
 
     fn inputs(&self) -> Result<Vec<Input>> {

@@ -1,4 +1,7 @@
-//! The tests that need nothing but a temporary folder.
+//! The tests that need nothing but a temporary folder. A line for each file.
+
+mod support;
+mod synthetic;
 
 mod errors;
-mod support;
+mod layer;
