@@ -1,0 +1,3 @@
+//! The integration tests, one crate. A line for each file.
+
+mod tidy;
