@@ -1,9 +1,11 @@
 //! Everything before packing: sources, selection, closure, rules, the whole tree, policy.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::closure::{Closure, Wanted};
+use crate::needs::Suggestion;
 use crate::path::ImagePath;
 use crate::recipe::{Extra, Platform, Recipe, Root, Verdict};
 use crate::report::{Diagnostic, Error, Result, Spanned, plain};
@@ -33,8 +35,10 @@ pub struct Assembled {
     pub platform: Platform,
     /// Whose the files are that come from the root.
     pub owners: Owners,
-    /// What the image's rules say of its configuration.
-    pub outcome: crate::needs::Outcome,
+    /// Variables that rules set in the image's configuration.
+    pub env: BTreeMap<String, String>,
+    /// Optional rules that the image gives cause for, when they were asked for.
+    pub suggestions: Vec<Suggestion>,
     /// `Entrypoint`, its first word an absolute path.
     pub entrypoint: Vec<String>,
     /// The tree of the debug twin, where one is asked for: this one and a shell.
@@ -59,7 +63,9 @@ pub fn assemble(recipe: &Recipe, options: &Options, progress: &dyn Progress) -> 
 
     progress.stage("resolving");
     let mut closing = Closing::new(recipe, &*root, &selection);
-    let outcome = closing.run(&*host)?;
+    let mut finder = closing.run(&*host)?;
+    let env = closing.environment(&finder)?;
+    let suggestions = if options.suggestions { closing.suggestions(&mut finder)? } else { Vec::new() };
     let platform = platform(recipe, &closing.wanted, &closing.closure)?;
 
     progress.stage("assembling");
@@ -76,7 +82,7 @@ pub fn assemble(recipe: &Recipe, options: &Options, progress: &dyn Progress) -> 
     let debug = if options.debug_twin { Some(debug_twin(recipe, options, progress)?) } else { None };
 
     let Closing { wanted, closure, .. } = closing;
-    Ok(Assembled { tree, selection, wanted, closure, platform, owners, outcome, entrypoint, debug, notes })
+    Ok(Assembled { tree, selection, wanted, closure, platform, owners, env, suggestions, entrypoint, debug, notes })
 }
 
 /// The same image with busybox, whatever the policy says of shells.

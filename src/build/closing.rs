@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::closure::{self, Closure, Libc, Privilege, Resolution, Role, Wanted};
 use crate::elf;
-use crate::needs::{self, Addition, Distribution, Finder, Outcome, Want};
+use crate::needs::{self, Addition, Distribution, Finder, Suggestion, Want};
 use crate::path::{ImagePath, show};
 use crate::recipe::{self, Recipe};
 use crate::report::{Diagnostic, Error, IO, Result, Span, plain};
@@ -39,15 +39,16 @@ impl<'a> Closing<'a> {
     }
 
     /// Closes over what the recipe names, then over what rules add, until nothing new comes.
-    pub(super) fn run(&mut self, host: &dyn Source) -> Result<Outcome> {
-        let request = needs::Request { extras: &self.recipe.extras, certificates: &self.recipe.certificates, host };
-        let mut finder = Finder::new(request)?;
+    pub(super) fn run(&mut self, host: &dyn Source) -> Result<Finder> {
+        let recipe = self.recipe;
+        let (extras, certificates) = (&recipe.extras, &recipe.certificates);
+        let mut finder = Finder::new(&needs::Request { extras, certificates, root: self.root, host })?;
         self.close()?;
         for _ in 0..MOST_ROUNDS {
             let needs = self.look(|seen| finder.find(seen))?;
             self.notes.extend(needs.notes);
             if needs.additions.is_empty() {
-                return self.look(|seen| finder.finish(seen));
+                return Ok(finder);
             }
             self.add(&needs.additions)?;
         }
@@ -86,7 +87,7 @@ impl<'a> Closing<'a> {
                 }
             }
             if let Want::Load { name, by } = &addition.want {
-                let candidate = match self.host(Some(by)) {
+                let candidate = match self.host(by.as_ref()) {
                     Some(host) => Candidate::Dlopen { host, name: name.clone() },
                     None => Candidate::File(Wanted { span: addition.reason.span, ..Wanted::library(name.clone()) }),
                 };
@@ -123,6 +124,16 @@ impl<'a> Closing<'a> {
             by.is_some_and(|by| self.closure.resolutions[*index].objects.iter().any(|object| object.real == *by))
         };
         programs().find(loads).or_else(|| programs().find(|index| self.closure.resolutions[*index].loader.is_some()))
+    }
+
+    /// Variables that rules set in the image's configuration.
+    pub(super) fn environment(&self, finder: &Finder) -> Result<BTreeMap<String, String>> {
+        self.look(|seen| finder.environment(seen))
+    }
+
+    /// Optional rules that the image gives cause for.
+    pub(super) fn suggestions(&self, finder: &mut Finder) -> Result<Vec<Suggestion>> {
+        self.look(|seen| finder.suggestions(seen))
     }
 
     /// Shows the rules what the image holds.

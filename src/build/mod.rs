@@ -45,6 +45,8 @@ pub struct Options {
     pub created: i64,
     /// Whether this runs in CI, where a build from the machine's own files is worth a warning.
     pub ci: bool,
+    /// Whether optional rules are looked for that the image gives cause for.
+    pub suggestions: bool,
     /// Whether a twin with a shell is built, too (`TAG-debug`).
     pub debug_twin: bool,
     /// Whether outputs are flushed to the disk before they get their names.

@@ -25,7 +25,12 @@ pub(super) fn packages(recipe: &Recipe, root: &dyn Source) -> Result<Vec<(Spanne
     if errors.is_empty() { Ok(found) } else { Err(Error(errors)) }
 }
 
-fn not_installed(name: &Spanned<String>, unknown: &UnknownPackage, database: &Database, root: &dyn Source) -> Diagnostic {
+fn not_installed(
+    name: &Spanned<String>,
+    unknown: &UnknownPackage,
+    database: &Database,
+    root: &dyn Source,
+) -> Diagnostic {
     let place = root.describe();
     let mut error = Diagnostic::error(NO_PACKAGE, format!("package `{}` is not installed in the root", name.value));
     error = if database.is_there() {

@@ -155,7 +155,7 @@ fn pack(pending: &mut [Pending], plans: &Plans, options: &Options) -> Result<()>
         let all = match known {
             Some((_, _, layers)) => layers.clone(),
             None => {
-                let layers = layer::pack(&plans.tree, &plans.layers, this.compression, &options, &this.staging)?;
+                let layers = layer::pack(&plans.tree, &plans.layers, this.compression, options, &this.staging)?;
                 packed.push((this.compression, index, layers.clone()));
                 layers
             }
@@ -224,7 +224,7 @@ fn describe(recipe: &Recipe, assembled: &Assembled, pending: &Pending, options: 
     let accounts = &assembled.selection.accounts;
     let title = recipe.name.value.rsplit('/').next().unwrap_or(&recipe.name.value);
     let names = names(recipe, pending.variant)?;
-    let env = &assembled.outcome.env;
+    let env = &assembled.env;
     let bundle = env.get("SSL_CERT_FILE").and_then(|path| ImagePath::new(path).ok());
     let facts = image::Facts {
         platform: &assembled.platform,

@@ -110,6 +110,7 @@ impl Args {
             threads,
             created,
             ci: environment::in_ci(),
+            suggestions: false,
             debug_twin: self.debug,
             durability,
             temporary: environment::temporary(),
@@ -152,5 +153,7 @@ fn engine(name: EngineName) -> Result<Engine> {
         EngineName::Auto => "neither `docker` nor `podman` is",
     };
     let not = if name == EngineName::Auto { "" } else { " not" };
-    found.ok_or_else(|| Error::from(Diagnostic::error(USAGE, format!("{wanted}{not} on PATH, so that nothing can be loaded"))))
+    found.ok_or_else(|| {
+        Error::from(Diagnostic::error(USAGE, format!("{wanted}{not} on PATH, so that nothing can be loaded")))
+    })
 }

@@ -45,6 +45,7 @@ pub(super) fn options() -> Options {
         threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
         created: 0,
         ci: environment::in_ci(),
+        suggestions: true,
         debug_twin: false,
         durability: Durability::Cached,
         temporary: environment::temporary(),

@@ -62,7 +62,10 @@ impl RecipeArgs {
         if self.recipes.is_empty() {
             return Ok(vec![Input::Path(PathBuf::from("mkimage.toml"))]);
         }
-        self.recipes.iter().map(|path| if path.as_os_str() == "-" { stdin() } else { Ok(Input::Path(path.clone())) }).collect()
+        self.recipes
+            .iter()
+            .map(|path| if path.as_os_str() == "-" { stdin() } else { Ok(Input::Path(path.clone())) })
+            .collect()
     }
 
     fn variables(&self) -> Result<Vec<(String, String)>> {

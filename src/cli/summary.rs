@@ -27,10 +27,18 @@ pub(super) fn say(console: &Console, built: &Built, assembled: &Assembled, place
             let _ = writeln!(text, "  {:<18} {:>6} files {unpacked:>10} {size:>10} packed", layer.name, layer.files);
         }
         let packed: u64 = image.layers.iter().map(|layer| layer.size).sum();
-        let _ = writeln!(text, "  {:<18} {:>6} files {:>10} {:>10} packed", "total", files(&assembled.tree), megabytes(size(&assembled.tree)), megabytes(packed));
+        let _ = writeln!(
+            text,
+            "  {:<18} {:>6} files {:>10} {:>10} packed",
+            "total",
+            files(&assembled.tree),
+            megabytes(size(&assembled.tree)),
+            megabytes(packed)
+        );
     }
     let _ = writeln!(text, "  largest: {}", largest(&assembled.tree));
-    let _ = write!(text, "  written to {}", if places.is_empty() { "the engine".to_owned() } else { places.join(", ") });
+    let _ =
+        write!(text, "  written to {}", if places.is_empty() { "the engine".to_owned() } else { places.join(", ") });
     console.say(&text);
 }
 
@@ -39,7 +47,7 @@ pub(super) fn checked(console: &Console, recipe: &Recipe, assembled: &Assembled,
     let tree = &assembled.tree;
     let (count, size) = (files(tree), megabytes(size(tree)));
     console.say(&format!("{}: {count} files, {size} for {}", recipe.name.value, assembled.platform));
-    for suggestion in &assembled.outcome.suggestions {
+    for suggestion in &assembled.suggestions {
         console.say(&format!("  {} ({}): {}", suggestion.extra, suggestion.trigger, suggestion.note));
     }
     if console.verbose > 0 {

@@ -21,7 +21,7 @@ pub struct Facts<'a> {
     pub user: &'a str,
     /// `Entrypoint` when the recipe has none: the first binary's path.
     pub entrypoint: Option<&'a ImagePath>,
-    /// Seconds since 1970 of `created`: SOURCE_DATE_EPOCH, or 0.
+    /// Seconds since 1970 of `created`: `SOURCE_DATE_EPOCH`, or 0.
     pub created: i64,
     /// The default of `org.opencontainers.image.title`.
     pub title: &'a str,

@@ -32,7 +32,7 @@ pub fn pack(
     tree: &Tree,
     plans: &[LayerPlan],
     compression: Compression,
-    options: &Options,
+    options: Options,
     staging: &Staging,
 ) -> Result<Vec<Layer>> {
     let parent = super::plan::parent_entry();
@@ -61,7 +61,8 @@ struct Layout<'a> {
 impl<'a> Layout<'a> {
     fn new(tree: &'a Tree, plan: &'a LayerPlan, parent: &'a Entry) -> Self {
         let member = |path| Member::new(tree, path, tree.get(path).unwrap_or(parent));
-        let members: Vec<Member> = plan.paths.iter().map(member).collect();
+        // The root needs no record: it is there in any container.
+        let members: Vec<Member> = plan.paths.iter().filter(|path| !path.is_root()).map(member).collect();
         let pieces = piece::cut(&members);
         let size = pieces.iter().map(|piece| piece.bytes.end - piece.bytes.start).sum();
         Self { members, pieces, size }
@@ -126,7 +127,7 @@ impl<'a> Work<'a> {
         chains: &'a [Chains],
         compression: Compression,
         staging: &'a Staging,
-        options: &Options,
+        options: Options,
     ) -> Self {
         let mut order: Vec<usize> = (0..layouts.len()).collect();
         order.sort_by_key(|&layer| std::cmp::Reverse(layouts[layer].size));

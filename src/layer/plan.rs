@@ -105,16 +105,16 @@ enum Stability {
 }
 
 fn auto(tree: &Tree) -> Assignment {
-    let named: BTreeSet<&str> = tree.iter().filter_map(|(_, entry)| entry.layer.as_deref()).collect();
-    let named: Vec<&str> = named.into_iter().collect();
+    let wanted: BTreeSet<&str> = tree.iter().filter_map(|(_, entry)| entry.layer.as_deref()).collect();
+    let wanted: Vec<&str> = wanted.into_iter().collect();
     // Those beyond the limit share the last.
     let room = MOST - 4;
     let mut names: Vec<String> = ["runtime", "shared libraries", "extras"].map(str::to_owned).to_vec();
-    names.extend(named.iter().take(room).map(|&name| name.to_owned()));
+    names.extend(wanted.iter().take(room).map(|&name| name.to_owned()));
     let rest = names.len();
     names.push("application".to_owned());
     Assignment::new(tree, names, |path, entry| match entry.layer.as_deref() {
-        Some(name) => 3 + named.binary_search(&name).unwrap_or(0).min(room - 1),
+        Some(name) => 3 + wanted.binary_search(&name).unwrap_or(0).min(room - 1),
         None => match stability(tree, path, entry, 0) {
             Stability::Runtime => 0,
             Stability::Libraries => 1,

@@ -2,10 +2,13 @@
 
 use std::io;
 
-use crate::source::{self, Source, Unresolved};
+use super::rules::Around;
+use super::scan;
+use crate::source::{self, Content, Source, Unresolved};
 
 /// Distributions that lay out their files alike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Family {
     /// Debian, Ubuntu and what comes of them.
     Debian,
@@ -86,6 +89,19 @@ impl Distribution {
     }
 }
 
+/// glibc's version, as its libc.so.6 states it: `GNU C Library (Debian GLIBC 2.36-9) stable release version 2.36.`
+///
+/// # Errors
+/// When the file can't be read.
+pub fn glibc_version(libc: &Content) -> io::Result<Option<(u32, u32)>> {
+    let banner = Around { before: "GNU C Library ".to_owned(), after: "\n".to_owned() };
+    Ok(scan::between(libc, &banner)?.iter().find_map(|banner| {
+        let (_, version) = std::str::from_utf8(banner).ok()?.rsplit_once(" release version ")?;
+        let mut numbers = version.split(|c: char| !c.is_ascii_digit());
+        Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+    }))
+}
+
 /// Takes off a shell's quotes and backslashes, as `os-release(5)` allows them.
 fn unquote(value: &str) -> String {
     let (value, quote) = match value.chars().next() {
@@ -115,5 +131,14 @@ mod tests {
         assert_eq!(found.version_id, None);
         assert_eq!(found.family(), Family::Fedora);
         assert_eq!(Distribution::parse(b"").family(), Family::Other);
+    }
+
+    #[test]
+    fn reads_glibc_s_banner() {
+        let version = |banner: &str| glibc_version(&Content::bytes(banner)).unwrap();
+        let debian = "\0GNU C Library (Debian GLIBC 2.36-9+deb12u14) stable release version 2.36.\nCopyright\0";
+        assert_eq!(version(debian), Some((2, 36)));
+        assert_eq!(version("GNU C Library (GNU libc) development release version 2.41.9000.\n\0"), Some((2, 41)));
+        assert_eq!(version("no banner"), None);
     }
 }

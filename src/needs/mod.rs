@@ -4,18 +4,38 @@
 //! (`rules.toml`). Out: what to add, each with the rule as its reason ([`Needs`]). Reads the image laid over its root;
 //! places nothing and resolves no library itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io;
 
 use crate::path::ImagePath;
 use crate::recipe::{Certificates, Extra};
-use crate::report::{Code, Diagnostic, Result};
+use crate::report::{Code, Diagnostic};
 use crate::source::Source;
 use crate::tree::{Entry, Reason, Tree};
 
+mod absent;
+mod archive;
+mod asked;
+mod bring;
+mod busybox;
+mod catalogue;
+mod certificates;
 mod distribution;
+mod evidence;
+mod finder;
+mod locale;
+mod lookup;
+mod nsswitch;
+mod pem;
+mod rules;
+mod scan;
+mod template;
+mod trigger;
+mod user_glob;
 
-pub use distribution::{Distribution, Family};
+pub use catalogue::{Listing, catalogue};
+pub use distribution::{Distribution, Family, glibc_version};
+pub use finder::Finder;
 
 /// `extras` names something that is not in the table, or says it wrongly.
 pub const EXTRA: Code = Code("E0240");
@@ -25,6 +45,8 @@ pub const NOT_IN_ROOT: Code = Code("E0241");
 pub const CERTIFICATE: Code = Code("E0242");
 /// A file that a rule has to look into can't be read.
 pub const UNREADABLE: Code = Code("E0243");
+/// Two entries of the recipe contradict each other.
+pub const CONFLICT: Code = Code("E0244");
 
 /// What a recipe asks for.
 #[derive(Clone, Copy)]
@@ -33,6 +55,8 @@ pub struct Request<'a> {
     pub extras: &'a [Extra],
     /// Its `[certificates]`.
     pub certificates: &'a Certificates,
+    /// The root, for certificates in it.
+    pub root: &'a dyn Source,
     /// This machine's `/`, for certificates beside the recipe.
     pub host: &'a dyn Source,
 }
@@ -120,18 +144,9 @@ pub enum Want {
     Load {
         /// A name, or an absolute path in the view.
         name: Vec<u8>,
-        /// The object that loads it; without a link in its path.
-        by: ImagePath,
+        /// The object that loads it, without a link in its path; `None` when the image has none yet.
+        by: Option<ImagePath>,
     },
-}
-
-/// What is to be said of the finished image.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// Variables for the image's configuration, which the recipe's replace: `SSL_CERT_FILE`, `LANG`.
-    pub env: BTreeMap<String, String>,
-    /// Rules that would have something to add and do not apply by themselves, or were taken away.
-    pub suggestions: Vec<Suggestion>,
 }
 
 /// An optional rule whose trigger is there.
@@ -142,57 +157,6 @@ pub struct Suggestion {
     /// What set it off, as `links libssl.so.3`.
     pub trigger: String,
     /// What the extra is for.
-    pub note: String,
-}
-
-/// Finds what an image needs, round by round.
-pub struct Finder<'a> {
-    request: Request<'a>,
-}
-
-impl<'a> Finder<'a> {
-    /// Checks the request against the table.
-    ///
-    /// # Errors
-    /// Every extra that is not in the table or said wrongly, and every certificate file that can't be used.
-    pub fn new(request: Request<'a>) -> Result<Self> {
-        Ok(Self { request })
-    }
-
-    /// What the image needs beyond what earlier calls returned. The caller adds it, closes over what it added, and
-    /// calls again until nothing more comes.
-    ///
-    /// # Errors
-    /// When the root lacks what the recipe asks for by name, or a file can't be read.
-    pub fn find(&mut self, seen: &Seen<'_>) -> Result<Needs> {
-        let _ = (&self.request.extras, seen.programs);
-        Ok(Needs::default())
-    }
-
-    /// What is to be said of the image when nothing more comes.
-    ///
-    /// # Errors
-    /// When a file can't be read.
-    pub fn finish(&mut self, seen: &Seen<'_>) -> Result<Outcome> {
-        let _ = seen;
-        Ok(Outcome::default())
-    }
-}
-
-/// One extra, for `mkimage extras`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listing {
-    /// Its name, with a sign for what may stand after the colon: `locale:NAME`, `gconv[:full]`.
-    pub name: String,
-    /// `required`, `recommended`, `optional`.
-    pub level: Level,
-    /// One line: what it is for.
-    pub about: String,
-    /// What sets it off, one line each.
-    pub triggers: Vec<String>,
-    /// What it adds, one path or glob each.
-    pub adds: Vec<String>,
-    /// What goes wrong without it.
     pub note: String,
 }
 
@@ -208,7 +172,12 @@ pub enum Level {
     Required,
 }
 
-/// All extras, in the table's order.
-pub fn catalogue() -> Vec<Listing> {
-    Vec::new()
+impl std::fmt::Display for Level {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Optional => "optional",
+            Self::Recommended => "recommended",
+            Self::Required => "required",
+        })
+    }
 }

@@ -133,25 +133,56 @@ impl Build<'_> {
         {
             return;
         }
-        let word = &self.text[span.range()];
-        let mistake = match message {
-            "duplicate key" => {
-                let first = nearest_before(tree, word.trim_matches(['"', '\'']), span.range().start);
-                let mistake = Diagnostic::error(SYNTAX, format!("key `{word}` is there twice")).at(span, "again here");
-                match first {
-                    Some(first) => mistake.and_at(self.span(first), "first here"),
-                    None => mistake,
-                }
-            }
-            "string values must be quoted" if !word.is_empty() && !word.contains('\n') => {
-                Diagnostic::error(SYNTAX, "string values must be quoted")
-                    .at(span, "here")
-                    .fix("put quotes around it", vec![(span, format!("\"{word}\""))])
-            }
-            "recursion limit" | "cannot recurse further; max recursion depth met" => too_deep(span),
-            _ => Diagnostic::error(SYNTAX, message.replace("newline", "the end of the line")).at(span, "here"),
+        let word = self.bare_word(span.range().start);
+        let quoted = |title: &str| {
+            let mistake = Diagnostic::error(SYNTAX, title).at(self.span(word.clone()), "here");
+            mistake.fix(
+                "put quotes around it",
+                vec![(self.span(word.clone()), format!("\"{}\"", &self.text[word.clone()]))],
+            )
         };
-        self.mistakes.push(mistake);
+        self.mistakes.push(match message {
+            "duplicate key" => self.twice(span, tree),
+            "recursion limit" | "cannot recurse further; max recursion depth met" => too_deep(span),
+            _ if self.text[word.clone()].starts_with(|c: char| c.is_ascii_alphabetic() || "/.~".contains(c))
+                && self.is_value(&word) =>
+            {
+                quoted("a string needs quotes")
+            }
+            _ if message.starts_with("unexpected leading zero")
+                && self.text[word.clone()].bytes().all(|b| b.is_ascii_digit()) =>
+            {
+                quoted("a number has a leading zero")
+            }
+            _ => Diagnostic::error(SYNTAX, message.replace(", expected nothing", "")).at(span, "here"),
+        });
+    }
+
+    /// The word that a place is in: what a person may have left without quotes.
+    fn bare_word(&self, at: usize) -> std::ops::Range<usize> {
+        let is_part = |c: char| c.is_alphanumeric() || "_-./:+~@".contains(c);
+        let start =
+            self.text[..at].char_indices().rev().take_while(|(_, c)| is_part(*c)).last().map_or(at, |(at, _)| at);
+        let end = self.text[start..].find(|c| !is_part(c)).map_or(self.text.len(), |len| start + len);
+        start..end
+    }
+
+    /// Whether a word stands where a value does: after `=`, or in a list.
+    fn is_value(&self, word: &std::ops::Range<usize>) -> bool {
+        self.text[..word.start].trim_end().ends_with(['=', '[', ','])
+    }
+
+    /// A key that is there twice. The tree may have lost the first, so the text before the second is read again.
+    fn twice(&self, span: Span, tree: &DeTable<'_>) -> Diagnostic {
+        let (word, end) = (&self.text[span.range()], span.range().start);
+        let name = word.trim_matches(['"', '\'']);
+        let (before, _) = DeTable::parse_recoverable(&self.text[..end]);
+        let first = [tree, before.get_ref()].into_iter().filter_map(|tree| nearest_before(tree, name, end));
+        let mistake = Diagnostic::error(SYNTAX, format!("key `{word}` is there twice")).at(span, "again here");
+        match first.max_by_key(|first| first.start) {
+            Some(first) => mistake.and_at(self.span(first), "first here"),
+            None => mistake,
+        }
     }
 
     fn table(&mut self, table: &DeTable<'_>, header: bool, level: usize) -> Entries {

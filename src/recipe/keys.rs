@@ -207,11 +207,14 @@ keys! {
         /// The program to run and its arguments; it exits with 0 when all is well.
         test: Option<Words>,
         /// Time between two runs, as `10s`.
-        interval: Option<Text>,
+        #[schemars(with = "Text")]
+        interval: Option<Scalar>,
         /// Time that one run may take.
-        timeout: Option<Text>,
+        #[schemars(with = "Text")]
+        timeout: Option<Scalar>,
         /// Time that the service has to start.
-        start_period: Option<Text>,
+        #[schemars(with = "Text")]
+        start_period: Option<Scalar>,
         /// Failures in a row until it counts as unhealthy.
         retries: Option<Number>,
     }

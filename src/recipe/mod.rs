@@ -3,9 +3,10 @@
 //! All mistakes of a recipe, of the files that it extends and of the members of a workspace are reported in one run.
 //! Reads recipe files only: never the root, the environment (it asks [`Context::env`]) or what the recipe names.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use crate::report::{Code, Diagnostic, Error, Result, Texts};
+use crate::report::{Code, Diagnostic};
 
 mod model;
 mod document;
@@ -16,7 +17,13 @@ mod kinds;
 mod keys;
 mod schema;
 mod values;
+mod vars;
+mod resolve;
+mod files;
+mod workspace;
+mod load;
 
+pub use load::{load, unknown_settings};
 pub use model::*;
 pub use schema::schema;
 pub use values::Invalid;
@@ -107,6 +114,8 @@ pub struct Loaded {
     pub recipes: Vec<Recipe>,
     /// The workspace that they belong to.
     pub workspace: Option<Workspace>,
+    /// The variables that the recipes have or ask for: those that `--set` may set. See [`unknown_settings`].
+    pub variables: BTreeSet<String>,
     /// What should be said and is no error.
     pub warnings: Vec<Diagnostic>,
 }
@@ -121,13 +130,4 @@ pub struct Workspace {
     /// Every member that has a name, in the order of their paths: what a plan over the workspace is made from. Only
     /// loaded when the workspace itself was asked for or `shared_layers` is set.
     pub members: Vec<Recipe>,
-}
-
-/// Loads a recipe, or all members of a workspace. The texts that were read are kept in `texts`, also on failure, so
-/// that errors can show their lines.
-///
-/// # Errors
-/// Every mistake of every file that was read.
-pub fn load(_input: &Input, _context: &Context, _texts: &mut Texts) -> Result<Loaded> {
-    Err(Error::from(Diagnostic::error(UNREADABLE, "recipes are not read yet")))
 }

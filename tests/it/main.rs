@@ -1,3 +1,6 @@
 //! The integration tests, one crate. A line for each file.
 
+mod synthetic;
+
+mod layer;
 mod tidy;

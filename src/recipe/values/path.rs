@@ -91,3 +91,13 @@ pub(in crate::recipe) fn glob(text: &str) -> Parsed<String> {
         Err(error) => Err(Invalid::new(format!("{} is not a glob", tick(text)), error.kind().to_string())),
     }
 }
+
+/// A glob of paths in the image, which begin with `/`.
+pub(in crate::recipe) fn path_glob(text: &str) -> Parsed<String> {
+    let glob = glob(text)?;
+    if glob.starts_with(['/', '*']) {
+        return Ok(glob);
+    }
+    Err(Invalid::new(format!("{} is not absolute", tick(text)), "paths in the image begin with `/`")
+        .write(format!("/{text}")))
+}

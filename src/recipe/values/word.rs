@@ -74,7 +74,7 @@ pub(in crate::recipe) fn isa(text: &str) -> Parsed<Isa> {
             Err(Invalid::new("`host` is not an `isa` of a recipe", "an image must not depend on where it was built"))
         }
         _ => Err(Invalid::new(format!("{} is not an `isa`", tick(text)), "`baseline`, `x86-64-v2` and on, or `all`")
-            .or_similar(text, LEVELS.into_iter().chain(["baseline", "all"]))),
+            .or_similar(text, ["baseline", "all"].into_iter())),
     }
 }
 
@@ -83,7 +83,7 @@ pub(in crate::recipe) fn links(text: &str) -> Parsed<Links> {
     match text {
         "keep" => Ok(Links::Keep),
         "follow" => Ok(Links::Follow),
-        _ => Err(Invalid::new(format!("{} is not a way with links", tick(text)), "`keep` or `follow`")
+        _ => Err(Invalid::new(format!("{} is not a value of `links`", tick(text)), "`keep` or `follow`")
             .or_similar(text, ["keep", "follow"].into_iter())),
     }
 }
@@ -249,4 +249,36 @@ pub(in crate::recipe) fn variable_of_environment(text: &str) -> Parsed<()> {
         return Ok(());
     }
     Err(Invalid::new(format!("{} is not an environment variable's name", tick(text)), "no `=`, no spaces"))
+}
+
+/// `keep`, the only thing to say of the capabilities of copied files.
+pub(in crate::recipe) fn keep(text: &str) -> Parsed<()> {
+    match text {
+        "keep" => Ok(()),
+        _ => Err(Invalid::new(format!("{} is not a value of `capabilities`", tick(text)), "`keep`, or no such line")
+            .help("`caps` of a binary sets capabilities")),
+    }
+}
+
+/// An extra, as `tzdata`, `locale:C.UTF-8` or `!gconv`: whether it is taken away, its name, its argument.
+pub(in crate::recipe) fn extra(text: &str) -> Parsed<(bool, String, Option<String>)> {
+    let (removed, rest) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));
+    let (name, argument) = rest.split_once(':').map_or((rest, None), |(name, argument)| (name, Some(argument)));
+    let is_name = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') && !name.is_empty();
+    let is_argument =
+        argument.is_none_or(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && b != b'/'));
+    if is_name && is_argument {
+        return Ok((removed, name.to_owned(), argument.map(str::to_owned)));
+    }
+    let invalid = Invalid::new(format!("{} is not an extra", tick(text)), "a name as `tzdata`, or `locale:C.UTF-8`");
+    Err(invalid.help("`mkimage extras` lists them"))
+}
+
+/// A word that is no way to spread files over layers.
+pub(in crate::recipe) fn no_layers(text: &str) -> Invalid {
+    Invalid::new(
+        format!("{} is not a value of `layers`", tick(text)),
+        "`auto`, `single`, `package` or a list of tables",
+    )
+    .or_similar(text, ["auto", "single", "package"].into_iter())
 }
