@@ -9,3 +9,4 @@ mod needs;
 mod ownership;
 mod policy;
 mod recipe;
+mod tidy;
