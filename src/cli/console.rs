@@ -103,7 +103,7 @@ impl Console {
         self.clear();
         let mut text = report::render(&shown, texts, self.colour);
         if self.github {
-            text.push_str("");
+            text.push_str(&report::github(&shown, texts));
         }
         let _ = std::io::stderr().lock().write_all(text.as_bytes());
     }
