@@ -71,11 +71,17 @@ pub(crate) fn main() -> ExitCode {
     };
     interrupt::watch();
     let console = Console::new(cli.global.quiet, cli.global.verbose, cli.global.progress, cli.global.color);
-    match cli.command {
-        Command::Build(args) => build::run(&args, &console),
-        Command::Check(args) => check::run(&args, &console),
-        Command::Schema => schema::schema(&console),
-        Command::Completions { shell } => schema::completions(shell, &console),
-        Command::Man => schema::man(&console),
+    std::panic::set_hook(Box::new(console::bug));
+    let run = || run(cli.command, &console);
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_or(ExitCode::from(console::BUG))
+}
+
+fn run(command: Command, console: &Console) -> ExitCode {
+    match command {
+        Command::Build(args) => build::run(&args, console),
+        Command::Check(args) => check::run(&args, console),
+        Command::Schema => schema::schema(console),
+        Command::Completions { shell } => schema::completions(shell, console),
+        Command::Man => schema::man(console),
     }
 }
