@@ -22,7 +22,7 @@ mod record;
 mod staging;
 
 pub use pack::pack;
-pub use plan::{LayerPlan, plan};
+pub use plan::{LayerPlan, parent_entry, plan};
 pub use staging::{Durability, Staging};
 
 /// The version of the rules by which a tree becomes bytes: order, records, pieces, codecs. Another number means other
