@@ -33,7 +33,12 @@ pub(super) struct RecipeArgs {
 
 impl RecipeArgs {
     /// Loads the recipes. `tags` and `compression` replace theirs where given.
-    pub(super) fn load(&self, tags: &[String], compression: Option<Compression>, texts: &mut Texts) -> Result<Vec<Loaded>> {
+    pub(super) fn load(
+        &self,
+        tags: &[String],
+        compression: Option<Compression>,
+        texts: &mut Texts,
+    ) -> Result<Vec<Loaded>> {
         let context = Context {
             set: self.variables()?,
             env: Box::new(environment::variable),
