@@ -137,7 +137,7 @@ pub(super) struct When {
     pub(super) interpreter: Vec<Pattern>,
     /// A program holds this text.
     #[serde(default)]
-    pub(super) string: Vec<String>,
+    pub(super) string: Vec<Around>,
     /// The image has this file.
     #[serde(default)]
     pub(super) file: Vec<Template>,
@@ -264,7 +264,7 @@ impl When {
             ("and one of", self.and_imports.join(", ")),
             ("is", patterns(&self.program)),
             ("is run by", patterns(&self.interpreter)),
-            ("holds the text", self.string.join(", ")),
+            ("holds the text", self.string.iter().map(|text| text.before.as_str()).collect::<Vec<_>>().join(", ")),
             ("the image has", self.file.iter().map(Template::text).collect::<Vec<_>>().join(", ")),
         ] {
             if !list.is_empty() {
