@@ -120,8 +120,7 @@ impl When {
         for program in seen.programs {
             for text in &self.string {
                 if evidence.holds(seen, program, text, level)? {
-                    let text = text.before.trim_end_matches([':', ' ', '"']);
-                    return Ok(Some(format!("{program} names {text}")));
+                    return Ok(Some(format!("{program} names {}", text.shown())));
                 }
             }
         }
