@@ -376,11 +376,12 @@ fn company_roots_join_the_bundle() {
     let mut sandbox = debian_with_openssl();
     sandbox.file("recipe/ca/b.pem", format!("Subject: B\r\n{}", pem("company B").replace('\n', "\r\n")));
     sandbox.file("recipe/ca/a.pem", pem("company A") + &pem("root one")).extras(&["!openssl"]);
+    sandbox.file("/etc/company/b.pem", pem("company B"));
     let both = format!("# roots\n{}{}{}", pem("root one"), pem("company A"), pem("company B"));
     for (add, only, expected) in [
         (vec!["ca/*.pem"], false, both.clone()),
         (vec!["ca/b.pem", "./ca/../ca/a.pem"], false, both.clone()),
-        (vec!["ca/a.pem", "**/b.pem"], false, both),
+        (vec!["ca/a.pem", "/etc/company/*.pem", "**/b.pem"], false, both),
         (vec!["ca/b.pem"], true, pem("company B")),
     ] {
         sandbox.certificates = Certificates { add: Vec::new(), only };
