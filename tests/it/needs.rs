@@ -421,6 +421,14 @@ fn company_roots_do_without_a_bundle_when_only_they_count() {
 }
 
 #[test]
+fn a_bundle_can_t_be_taken_away_and_added_to() {
+    let mut sandbox = Sandbox::new();
+    sandbox.file("recipe/ca.pem", pem("company")).extras(&["!ca-certificates"]).add(&["ca.pem"]);
+    let title = "error[E0244]: `[certificates]` adds to a bundle that `extras` takes away";
+    assert_eq!(sandbox.error().lines().next().unwrap(), title);
+}
+
+#[test]
 fn a_root_in_which_update_ca_certificates_never_ran() {
     let mut sandbox = Sandbox::new();
     sandbox.file("/usr/share/ca-certificates/mozilla/B.crt", pem("B").trim_end());
