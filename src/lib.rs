@@ -6,3 +6,5 @@ pub mod elf;
 
 pub mod source;
 pub mod closure;
+
+pub mod cli;
