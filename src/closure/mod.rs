@@ -26,6 +26,7 @@ mod musl;
 mod script;
 mod start;
 mod warning;
+pub mod diagnose;
 pub mod show;
 
 use start::{Engine, Process, Reference};
@@ -177,6 +178,8 @@ pub struct Resolution {
     pub real: Option<ImagePath>,
     /// What it is.
     pub kind: Kind,
+    /// What its headers say, when it is an ELF file.
+    pub elf: Option<Arc<elf::Object>>,
     /// The interpreter that the file itself names.
     pub interp: Option<Bytes>,
     /// The loader whose rules were followed: the interpreter, or the default one for a library.
@@ -249,6 +252,8 @@ pub struct Loader {
     pub real: ImagePath,
     /// Whose it is.
     pub libc: Libc,
+    /// The directories that it searches last, as they are built in.
+    pub directories: Vec<Bytes>,
 }
 
 /// A C library.
@@ -366,6 +371,8 @@ pub struct Missing {
 pub struct Searched {
     /// The directory as the loader spells it, or the cache's path.
     pub directory: Bytes,
+    /// How many entries the cache has, when it is that.
+    pub entries: Option<usize>,
     /// Why it was searched.
     pub because: Found,
 }
@@ -405,6 +412,8 @@ pub enum NotTaken {
 pub struct VersionError {
     /// The version, as `GLIBC_2.38`.
     pub version: Bytes,
+    /// The highest that is there of the same kind, as `GLIBC_2.36`.
+    pub highest: Option<Bytes>,
     /// The object that should have it.
     pub of: usize,
     /// The object that requires it.
@@ -478,6 +487,8 @@ pub struct Script {
 pub struct ScriptInterpreter {
     /// Its path, as the script names it.
     pub path: Bytes,
+    /// The path by which it is opened: absolute.
+    pub opened: Bytes,
     /// The one argument that the kernel passes.
     pub argument: Option<Bytes>,
     /// Where the path leads.
@@ -725,7 +736,7 @@ impl Closing<'_, '_> {
                 };
                 let interpreter = script.interpreters.last().filter(|last| last.real.is_some());
                 let program = script.env.as_ref().and_then(|env| env.path.as_ref());
-                for path in interpreter.map(|last| &last.path).into_iter().chain(program) {
+                for path in interpreter.map(|last| &last.opened).into_iter().chain(program) {
                     let index = *known.entry(Arc::clone(path)).or_insert_with(|| {
                         new.push(Arc::clone(path));
                         found + new.len() - 1
@@ -834,6 +845,7 @@ impl Resolution {
             path: Arc::from(path),
             real: None,
             kind: Kind::Absent,
+            elf: None,
             interp: None,
             loader: None,
             objects: Vec::new(),
@@ -880,7 +892,7 @@ impl Resolution {
         }
         if let Some(script) = &self.script {
             let all = script.interpreters.iter().enumerate();
-            paths.extend(all.map(|(index, step)| needed(&step.path, PathReason::ScriptInterpreter(index))));
+            paths.extend(all.map(|(index, step)| needed(&step.opened, PathReason::ScriptInterpreter(index))));
             let program = script.env.as_ref().and_then(|env| env.path.as_ref());
             paths.extend(program.map(|path| needed(path, PathReason::EnvProgram)));
         }

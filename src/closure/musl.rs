@@ -301,10 +301,11 @@ impl<'a> Process<'a> {
         }
         let mut searched = Vec::new();
         if asked.name.contains(&b'/') {
-            searched.push(Searched { directory: parent(asked.name), because: Found::Path });
+            searched.push(Searched { directory: parent(asked.name), entries: None, because: Found::Path });
         } else {
             for (list, because) in self.lists(asked.by) {
-                let each = |directory| Searched { directory: Arc::from(directory), because: because.clone() };
+                let each =
+                    |directory| Searched { directory: Arc::from(directory), entries: None, because: because.clone() };
                 searched.extend(directories(&list).map(each));
             }
         }

@@ -109,6 +109,7 @@ impl<'a> Engine<'a> {
             Err(NoElf::TooShort) => return not_loadable(wanted.role, Refusal::TooShort),
             Err(_) => return not_loadable(wanted.role, Refusal::NotElf),
         };
+        resolution.elf = Some(Arc::clone(&elf));
         resolution.interp.clone_from(&elf.interp);
         resolution.kind = kind(&elf);
         match resolution.kind {
@@ -160,6 +161,7 @@ impl<'a> Engine<'a> {
         let (process, fatal) = run.on(None)?;
         if let (Process::Glibc(process), Some(loader)) = (&process, &mut resolution.loader) {
             loader.libc = Libc::Glibc(process.version());
+            loader.directories = process.system_directories().to_vec();
         }
         self.add_variants(resolution, &run, &process);
         process.map().clone().into_resolution(resolution);
@@ -235,7 +237,11 @@ impl<'a> Engine<'a> {
         let libc = if is_musl_loader(path) || is_musl_loader(real_name) { Libc::Musl } else { Libc::Glibc(None) };
         let real = place.real.clone();
         let opened = Opened { path: Arc::clone(path), real: real.clone(), content, facts, found: Found::Interpreter };
-        Ok(Some(Chosen { loader: Loader { path: Arc::clone(path), real, libc }, opened, preload: b"" }))
+        Ok(Some(Chosen {
+            loader: Loader { path: Arc::clone(path), real, libc, directories: Vec::new() },
+            opened,
+            preload: b"",
+        }))
     }
 
     /// The path of a library that is asked for by name, as a program without paths of its own would find it.

@@ -13,6 +13,7 @@ use goblin::elf::program_header::{self as segment, ProgramHeader};
 
 mod dynamic;
 mod hardening;
+mod hints;
 mod machine;
 mod notes;
 mod read;

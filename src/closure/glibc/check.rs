@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::super::cache;
 use super::super::mapping::base_name;
 use super::super::{Bytes, VersionError, Warning};
 use super::{LOADER, Process, install};
@@ -27,6 +28,7 @@ impl Process<'_> {
                 let absent = file.versions.iter().filter(|version| !version.weak && !has.has(version));
                 errors.extend(absent.map(|version| VersionError {
                     version: Arc::clone(&version.name),
+                    highest: highest(has, &version.name),
                     of,
                     required_by: object,
                 }));
@@ -62,7 +64,7 @@ impl Process<'_> {
         let all = versions.needed.iter().flat_map(|file| &file.versions);
         let declared = all.into_iter().any(|version| *version.name == *ABI_DT_RELR);
         let of = self.named(libc)?;
-        (!declared).then(|| VersionError { version: Arc::from(ABI_DT_RELR), of, required_by: object })
+        (!declared).then(|| VersionError { version: Arc::from(ABI_DT_RELR), highest: None, of, required_by: object })
     }
 
     /// What a person should know of the objects: processor levels, and a libc that is not the loader's.
@@ -101,4 +103,16 @@ fn least_glibc(versions: &Versions) -> Option<(u32, u32)> {
     }
     let all = versions.needed.iter().flat_map(|file| &file.versions);
     all.filter(|version| !version.weak).filter_map(|version| number(&version.name)).max()
+}
+
+/// The highest version that is defined with the same words before the number.
+fn highest(versions: &Versions, like: &[u8]) -> Option<Bytes> {
+    let words = |name: &[u8]| name.iter().position(u8::is_ascii_digit).map(|end| name[..end].to_vec());
+    let wanted = words(like)?;
+    let all = versions
+        .defined
+        .iter()
+        .flatten()
+        .filter(|defined| !defined.base && words(&defined.name).as_ref() == Some(&wanted));
+    all.max_by(|a, b| cache::compare(&a.name, &b.name)).map(|defined| Arc::clone(&defined.name))
 }

@@ -102,6 +102,11 @@ impl<'a> Process<'a> {
         self.install.version
     }
 
+    /// The directories that are searched last, each with a slash at the end.
+    pub(super) fn system_directories(&self) -> &[Bytes] {
+        &self.install.directories
+    }
+
     /// Maps everything that is mapped before the program's first instruction.
     pub(super) fn start(&mut self) -> Result<(), Fatal> {
         let untouched = (!self.audit_names().is_empty()).then(|| self.clone());

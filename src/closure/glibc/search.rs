@@ -98,7 +98,7 @@ impl Process<'_> {
                 continue;
             }
             for below in &self.install.subdirectories {
-                let prefix = [directory, below.name.as_slice()].concat();
+                let prefix = [directory, below.as_slice()].concat();
                 let Some(place) = tree.directory(&prefix) else { continue };
                 let looked = tree.look_in(&place, asked.name);
                 if self.needs_setuid(asked.because)
@@ -111,7 +111,7 @@ impl Process<'_> {
                     return Ok(Searching::Done(opened));
                 }
                 // An error of another kind than "not there" or "not allowed" gives this list up.
-                if below.name.is_empty() && matches!(looked, Looked::Loop | Looked::TooLong) {
+                if below.is_empty() && matches!(looked, Looked::Loop | Looked::TooLong) {
                     return Ok(Searching::NotThere);
                 }
             }
@@ -163,7 +163,7 @@ impl Process<'_> {
     /// The directories that are searched for a name, for a person to read.
     pub(super) fn searched(&self, asked: Asked<'_>) -> Vec<Searched> {
         if asked.name.contains(&b'/') {
-            return vec![Searched { directory: super::parent(asked.name), because: Found::Path }];
+            return vec![Searched { directory: super::parent(asked.name), entries: None, because: Found::Path }];
         }
         let mut searched = Vec::new();
         for step in self.steps(asked) {
@@ -171,12 +171,19 @@ impl Process<'_> {
                 Step::List(list, found) => (list.directories.as_slice(), found.clone()),
                 Step::SystemDirectories => (self.install.directories.as_slice(), Found::SystemDirectory),
                 Step::Cache => {
-                    let entries = self.install.cache().map(|_| Arc::from(cache::PATH));
-                    searched.extend(entries.map(|directory| Searched { directory, because: Found::Cache }));
+                    searched.extend(self.install.cache().map(|it| Searched {
+                        directory: Arc::from(cache::PATH),
+                        entries: Some(it.len()),
+                        because: Found::Cache,
+                    }));
                     continue;
                 }
             };
-            let each = |directory: &Bytes| Searched { directory: Arc::clone(directory), because: because.clone() };
+            let each = |directory: &Bytes| Searched {
+                directory: Arc::clone(directory),
+                entries: None,
+                because: because.clone(),
+            };
             searched.extend(directories.iter().map(each));
         }
         searched
