@@ -45,7 +45,7 @@ pub struct Wanted {
     pub role: Role,
     /// Names that it passes to `dlopen`, mapped in its context after the start.
     pub dlopen: Vec<Vec<u8>>,
-    /// Whether the kernel starts it with AT_SECURE.
+    /// Whether the kernel starts it with `AT_SECURE`.
     pub privilege: Privilege,
     /// The recipe entry that asked for it.
     pub span: Option<Span>,
@@ -72,7 +72,7 @@ pub enum Privilege {
     /// With the rights of whoever starts it.
     #[default]
     Ordinary,
-    /// With AT_SECURE, as a setuid or setgid program or one with file capabilities.
+    /// With `AT_SECURE`, as a setuid or setgid program or one with file capabilities.
     Secure,
 }
 
@@ -195,7 +195,7 @@ pub struct Resolution {
     pub aliases: Vec<Alias>,
     /// What must be there and is not.
     pub missing: Vec<Missing>,
-    /// What is not there and may be missing: DT_AUXILIARY, preloads, suggestions in notes, `ignore-missing`.
+    /// What is not there and may be missing: `DT_AUXILIARY`, preloads, suggestions in notes, `ignore-missing`.
     pub missing_optional: Vec<Missing>,
     /// Symbol versions that an object requires of another that does not have them.
     pub version_errors: Vec<VersionError>,
@@ -295,9 +295,9 @@ pub enum Found {
     Interpreter,
     /// By a name with a slash, which is a path.
     Path,
-    /// In DT_RPATH of an object.
+    /// In `DT_RPATH` of an object.
     Rpath(usize),
-    /// In DT_RUNPATH of an object.
+    /// In `DT_RUNPATH` of an object.
     Runpath(usize),
     /// In `LD_LIBRARY_PATH`.
     LibraryPath,
@@ -312,13 +312,13 @@ pub enum Found {
 pub enum Because {
     /// It is what was asked for, or its loader.
     Requested,
-    /// DT_NEEDED.
+    /// `DT_NEEDED`.
     Needed,
-    /// DT_FILTER.
+    /// `DT_FILTER`.
     Filter,
-    /// DT_AUXILIARY.
+    /// `DT_AUXILIARY`.
     Auxiliary,
-    /// DT_AUDIT or DT_DEPAUDIT.
+    /// `DT_AUDIT` or `DT_DEPAUDIT`.
     Audit,
     /// `LD_PRELOAD` of the image.
     Preload,
@@ -343,7 +343,7 @@ pub struct Alias {
     /// The name that was asked for.
     pub name: Bytes,
     /// The path that was opened, when the file had to be opened to see that it is the same; it must exist in the image.
-    /// None when the name alone told, as a DT_SONAME does.
+    /// None when the name alone told, as a `DT_SONAME` does.
     pub path: Option<Bytes>,
     /// The object: an index into [`Resolution::objects`].
     pub object: usize,
@@ -442,7 +442,7 @@ pub enum Warning {
         /// The object in which it stands.
         object: usize,
     },
-    /// `$ORIGIN` stands where a program with AT_SECURE drops it.
+    /// `$ORIGIN` stands where a program with `AT_SECURE` drops it.
     SecureOrigin {
         /// The object in which it stands.
         object: usize,
@@ -565,7 +565,7 @@ pub enum FatalReason {
     /// A candidate that the loader takes and then refuses.
     #[error("{0}")]
     Refused(Refusal),
-    /// A DST in DT_NEEDED of a program with AT_SECURE, or one that has no value.
+    /// A DST in `DT_NEEDED` of a program with `AT_SECURE`, or one that has no value.
     #[error("dynamic string token in `{}` can't be expanded", crate::path::show(.0))]
     Token(Bytes),
     /// A file that is not executable, where the kernel wants one.
@@ -603,19 +603,19 @@ pub enum Refusal {
     /// Another byte order.
     #[error("ELF file data encoding not the loader's")]
     Endian,
-    /// e_ident or e_version of another version.
+    /// `e_ident` or `e_version` of another version.
     #[error("ELF file version does not match current one")]
     Version,
-    /// EI_OSABI.
+    /// `EI_OSABI`.
     #[error("ELF file OS ABI invalid")]
     OsAbi,
-    /// EI_ABIVERSION.
+    /// `EI_ABIVERSION`.
     #[error("ELF file ABI version invalid")]
     AbiVersion,
-    /// e_ident's padding.
+    /// `e_ident`'s padding.
     #[error("nonzero padding in e_ident")]
     Padding,
-    /// e_type.
+    /// `e_type`.
     #[error("only ET_DYN and ET_EXEC can be loaded")]
     Type,
     /// Program headers of another size, or cut off.
@@ -624,19 +624,19 @@ pub enum Refusal {
     /// A segment whose place in the file and in memory do not go together.
     #[error("ELF load command address/offset not page-aligned")]
     Unaligned,
-    /// No PT_LOAD.
+    /// No `PT_LOAD`.
     #[error("object file has no loadable segments")]
     NoSegments,
-    /// ET_EXEC.
+    /// `ET_EXEC`.
     #[error("cannot dynamically load executable")]
     Executable,
-    /// DF_1_PIE.
+    /// `DF_1_PIE`.
     #[error("cannot dynamically load position-independent executable")]
     Pie,
-    /// DF_1_NOOPEN, for `dlopen`.
+    /// `DF_1_NOOPEN`, for `dlopen`.
     #[error("shared object cannot be dlopen()ed")]
     NoOpen,
-    /// No PT_DYNAMIC, or an empty one, as separate debug files have.
+    /// No `PT_DYNAMIC`, or an empty one, as separate debug files have.
     #[error("object file has no dynamic section")]
     NoDynamic,
     /// The dynamic section can't be read.

@@ -16,7 +16,7 @@ use super::{
 use crate::elf::{FileType, Machine, Object, Shape};
 use crate::path::ImagePath;
 
-/// e_machine of data in ELF clothing, as Guile's compiled files.
+/// `e_machine` of data in ELF clothing, as Guile's compiled files.
 const EM_NONE: u16 = 0;
 /// `ld-linux-*.so.2` of gcompat is a musl program that loads this first.
 const GCOMPAT: &[u8] = b"/lib/libgcompat.so.0";
@@ -25,8 +25,11 @@ const GCOMPAT: &[u8] = b"/lib/libgcompat.so.0";
 pub(super) struct Engine<'a> {
     pub(super) tree: &'a Tree<'a>,
     pub(super) options: &'a Options,
-    installs: RwLock<HashMap<(ImagePath, Machine, u32, Processor), Option<Arc<Install>>>>,
+    installs: RwLock<HashMap<InstallKey, Option<Arc<Install>>>>,
 }
+
+/// A loader's file, the machine with its flags, and the processor.
+type InstallKey = (ImagePath, Machine, u32, Processor);
 
 /// The program by which libraries and plugins are judged that name no loader themselves.
 #[derive(Debug, Clone)]
@@ -139,18 +142,18 @@ impl<'a> Engine<'a> {
         facts: &Arc<Facts>,
         reference: Option<&Reference>,
     ) -> Result<Option<Process<'a>>, FatalReason> {
-        let (Ok(elf), Some(content)) = (&facts.elf, &place.content) else { return Ok(None) };
+        let (Ok(elf), Some(file)) = (&facts.elf, &place.content) else { return Ok(None) };
         if elf.interp.is_none() && elf.needed().next().is_none() {
             // Nothing to find: no loader is needed to see that.
             let mut map = Mapping::default();
-            map.start(&self.start_of(resolution, place, content, facts, elf));
+            map.start(&self.start_of(resolution, place, file, facts, elf));
             map.order.push(0);
             map.into_resolution(resolution);
             return Ok(None);
         }
         let chosen = self.choose(elf, reference)?;
         resolution.loader = Some(chosen.loader.clone());
-        let start = self.start_of(resolution, place, content, facts, elf);
+        let start = self.start_of(resolution, place, file, facts, elf);
         let context = Context {
             tree: self.tree,
             library_path: &self.options.library_path,

@@ -8,7 +8,7 @@ use super::super::{Bytes, VersionError, Warning};
 use super::{LOADER, Process, install};
 use crate::elf::Versions;
 
-/// The symbol version that the linker adds for DT_RELR since glibc 2.36.
+/// The symbol version that the linker adds for `DT_RELR` since glibc 2.36.
 const ABI_DT_RELR: &[u8] = b"GLIBC_ABI_DT_RELR";
 
 impl Process<'_> {
@@ -54,7 +54,7 @@ impl Process<'_> {
         }
     }
 
-    /// DT_RELR without the version that says that libc can process it. Looked at since 2.36.
+    /// `DT_RELR` without the version that says that libc can process it. Looked at since 2.36.
     fn relr_error(&self, object: usize, versions: &Versions) -> Option<VersionError> {
         let elf = &self.map.objects[object].elf;
         if !elf.dynamic.as_ref()?.relr || versions.needed.is_empty() || self.install.version? < (2, 36) {

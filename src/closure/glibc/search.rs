@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use super::super::accept::{self, Asker, Verdict};
+use super::super::cache::{self, CacheFile};
 use super::super::mapping::{Asked, Opened, refused};
 use super::super::near;
 use super::super::token::PathList;
 use super::super::tree::{Looked, Place};
-use super::super::{Because, Bytes, Fatal, Found, NearMiss, NotTaken, Refusal, Searched, cache};
+use super::super::{Because, Bytes, Fatal, Found, NearMiss, NotTaken, Refusal, Searched};
 use super::{MAIN, Process};
 
-/// DF_1_NODEFLIB.
+/// `DF_1_NODEFLIB`.
 const NODEFLIB: u64 = 0x800;
 const SETUID: u32 = 0o4000;
 
@@ -58,8 +59,8 @@ impl Process<'_> {
             }
             _ => false,
         };
-        let asker = &self.inner[asked.by];
-        if asker.runpath.is_none() {
+        let inner = &self.inner[asked.by];
+        if inner.runpath.is_none() {
             let mut program_done = false;
             let mut by = Some(asked.by);
             while let Some(object) = by {
@@ -71,7 +72,7 @@ impl Process<'_> {
             }
         }
         push(&Some(Arc::clone(&self.library_path)), Found::LibraryPath);
-        push(&asker.runpath, Found::Runpath(asked.by));
+        push(&inner.runpath, Found::Runpath(asked.by));
         if !self.needs_setuid(asked.because) {
             steps.push(Step::Cache);
         }
@@ -85,7 +86,7 @@ impl Process<'_> {
         self.map.objects[object].elf.dynamic.as_ref().map_or(0, |dynamic| dynamic.flags_1)
     }
 
-    /// Under AT_SECURE only files with the setuid bit are preloaded, and not by the cache.
+    /// Under `AT_SECURE` only files with the setuid bit are preloaded, and not by the cache.
     fn needs_setuid(&self, because: Because) -> bool {
         self.context.secure && because == Because::Preload
     }
@@ -199,7 +200,7 @@ impl Process<'_> {
                 directories.push(searched.directory);
             }
         }
-        let cached = self.install.cache().into_iter().flat_map(|cache| cache.entries());
+        let cached = self.install.cache().into_iter().flat_map(CacheFile::entries);
         let same_stem = cached.filter(|(name, _)| near::same_stem(name, asked.name));
         seen.extend(same_stem.map(|(name, path)| {
             let because = if *name == **asked.name { NotTaken::Elsewhere } else { NotTaken::OtherVersion };

@@ -33,17 +33,16 @@ pub(super) fn parse(head: &[u8]) -> Result<Line, NoLine> {
     buffer[..length].copy_from_slice(&head[..length]);
     let newline = memchr::memchr(b'\n', &buffer);
     let blank = |byte: u8| byte == b' ' || byte == b'\t';
-    let text = match newline {
-        Some(end) => &buffer[2..end],
-        None => {
-            let text = &buffer[2..HEAD - 1];
-            let start = text.iter().position(|&byte| !blank(byte)).ok_or(NoLine::Unusable)?;
-            // Without a later blank or NUL the path may be cut off.
-            if !buffer[2 + start..].iter().any(|&byte| blank(byte) || byte == 0) {
-                return Err(NoLine::Unusable);
-            }
-            text
+    let text = if let Some(end) = newline {
+        &buffer[2..end]
+    } else {
+        let text = &buffer[2..HEAD - 1];
+        let start = text.iter().position(|&byte| !blank(byte)).ok_or(NoLine::Unusable)?;
+        // Without a later blank or NUL the path may be cut off.
+        if !buffer[2 + start..].iter().any(|&byte| blank(byte) || byte == 0) {
+            return Err(NoLine::Unusable);
         }
+        text
     };
     let end = text.iter().rposition(|&byte| !blank(byte)).ok_or(NoLine::Unusable)?;
     let text = &text[..=end];
