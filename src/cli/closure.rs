@@ -9,15 +9,11 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use mkimage::closure::{self, Isa, Options, Resolution, Wanted};
-use mkimage::report::Texts;
 use mkimage::source::Folder;
-
-use super::console::Console;
-use super::recipes::usage;
 
 /// What `mkimage closure` takes.
 #[derive(Debug, Args)]
-pub(super) struct ClosureArgs {
+pub struct ClosureArgs {
     /// Programs, libraries or scripts: absolute paths inside the root, or names to look up on its PATH
     #[arg(value_name = "PATH", required_unless_present = "files_from")]
     paths: Vec<OsString>,
@@ -30,7 +26,7 @@ pub(super) struct ClosureArgs {
     #[arg(long, value_name = "DIR", default_value = "/")]
     root: PathBuf,
 
-    /// What the program finds in LD_LIBRARY_PATH
+    /// What the program finds in `LD_LIBRARY_PATH`
     #[arg(long, value_name = "DIRS", default_value = "")]
     library_path: OsString,
 
@@ -56,14 +52,7 @@ enum Format {
 ///
 /// # Errors
 /// When the root or the list can't be read, or the output can't be written.
-pub(super) fn run(arguments: &ClosureArgs, console: &Console) -> ExitCode {
-    match print(arguments) {
-        Ok(code) => code,
-        Err(error) => console.fail(&usage(format!("cannot print the closure: {error}")), &Texts::default()),
-    }
-}
-
-fn print(arguments: &ClosureArgs) -> io::Result<ExitCode> {
+pub fn run(arguments: &ClosureArgs) -> io::Result<ExitCode> {
     let source = Folder::open(&arguments.root)?;
     let options = Options {
         isa: isa(&arguments.isa),
