@@ -20,7 +20,8 @@
 //! - [`image`]: the configuration and the manifest.
 //! - [`output`]: a layout, an archive, a folder, an engine.
 //!
-//! [`mod@build`] puts them together and reads as this list. [`report`], [`path`], [`elf`], [`oci`] and [`deb`] are leaves
+//! [`mod@build`] puts them together and reads as this list; [`explain`] says of an assembled image why it holds what it
+//! holds. [`report`], [`path`], [`elf`], [`oci`] and [`deb`] are leaves
 //! that know of no stage. A stage names only what stands above it here; a test holds that.
 //!
 //! What holds everywhere: no stage reads the clock or the environment, prints, or executes anything. A file is opened
@@ -48,6 +49,7 @@ pub mod image;
 pub mod output;
 
 pub mod build;
+pub mod explain;
 
 /// The modification time of everything in a layer, 1980-01-01T00:00:00Z: the earliest that ZIP files can hold, and
 /// so the earliest that Python's `zipfile` takes.
