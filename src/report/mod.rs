@@ -147,7 +147,7 @@ pub struct Label {
 pub struct Fix {
     /// What the change is, as in "put quotes around it".
     pub message: String,
-    /// The replacements; all in one text.
+    /// The replacements; all in one text. None: the message says it all.
     pub edits: Vec<(Span, String)>,
 }
 

@@ -1,6 +1,6 @@
 //! Diagnostics as rustc shows them.
 
-use annotate_snippets::{AnnotationKind, Level as L, Patch, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level as L, Patch, Renderer, Snippet};
 
 use super::{Diagnostic, Level, Texts};
 
@@ -26,11 +26,15 @@ fn one(diagnostic: &Diagnostic, texts: &Texts, renderer: &Renderer) -> String {
     }
     let mut report = vec![group];
     for fix in &diagnostic.fixes {
-        let Some((first, _)) = fix.edits.first() else { continue };
+        let title = L::HELP.secondary_title(fix.message.as_str());
+        let Some((first, _)) = fix.edits.first() else {
+            report.push(Group::with_title(title));
+            continue;
+        };
         let snippet = Snippet::source(texts.text(first.text))
             .path(texts.name(first.text))
             .patches(fix.edits.iter().map(|(span, text)| Patch::new(span.range(), text.as_str())));
-        report.push(L::HELP.secondary_title(fix.message.as_str()).element(snippet));
+        report.push(title.element(snippet));
     }
     renderer.render(&report)
 }

@@ -1,4 +1,9 @@
-//! The integration tests, in one crate.
+//! The tests that need nothing but a temporary folder. A line for each file.
 
+mod support;
+mod synthetic;
+
+mod errors;
+mod layer;
 mod ownership;
 mod policy;

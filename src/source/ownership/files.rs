@@ -5,11 +5,8 @@ use rayon::prelude::*;
 
 use super::database::{Database, Package, PackageId, unreadable};
 use crate::path::ImagePath;
-use crate::report::{Code, Diagnostic, Result, Spanned};
+use crate::report::Result;
 use crate::source::{NodeKind, Source, resolve_parent};
-
-/// A package that the recipe names is not installed in the root.
-pub const UNKNOWN_PACKAGE: Code = Code("E0210");
 
 /// What a recipe's `packages` brings for one name.
 #[derive(Debug)]
@@ -31,34 +28,6 @@ pub struct UnknownPackage {
     pub providers: Vec<String>,
     /// The architectures in which a package of that name is installed, when the one asked for is not among them.
     pub architectures: Vec<String>,
-    /// Whether the root has no package database at all.
-    pub no_database: bool,
-}
-
-impl UnknownPackage {
-    /// The error for a name that the recipe wrote; `root` is what a person calls the root.
-    pub fn diagnostic(&self, name: &Spanned<String>, root: &str) -> Diagnostic {
-        let title = format!("package `{}` is not installed in the root", name.value);
-        let error =
-            Diagnostic::error(UNKNOWN_PACKAGE, title).at(name.span, format!("not in the dpkg database of {root}"));
-        let quoted = |names: &[String]| names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
-        if self.no_database {
-            return error
-                .note(format!("{root} has neither /var/lib/dpkg/status nor /var/lib/dpkg/status.d"))
-                .help("list the paths under `files` instead, or point `root` at a Debian tree");
-        }
-        if !self.architectures.is_empty() {
-            return error.note(format!("it is installed for {}", self.architectures.join(", ")));
-        }
-        if !self.providers.is_empty() {
-            return error.help(format!("the name is a virtual one, provided by {}", quoted(&self.providers)));
-        }
-        match self.similar.as_slice() {
-            [] => error.help("install it in the root"),
-            [one] => error.help(format!("a package with a similar name is installed: `{one}`")),
-            several => error.help(format!("packages with similar names are installed: {}", quoted(several))),
-        }
-    }
 }
 
 /// Folders of documentation, which `packages` leaves out: what Debian lets a system go without (`path-exclude`), but
@@ -105,7 +74,7 @@ impl Database {
                 true => (self.similar(name), self.providers(name)),
                 false => (Vec::new(), Vec::new()),
             };
-            UnknownPackage { similar, providers, architectures, no_database: !self.is_there() }
+            UnknownPackage { similar, providers, architectures }
         })
     }
 

@@ -1,0 +1,85 @@
+//! glibc's `locale-archive`: bytes in, the files of one locale out, as `localedef --no-archive` would have written them.
+//!
+//! The format is glibc's `locale/locarchive.h`, in the byte order of the machine that it is for.
+
+/// The categories by their numbers in the archive; 6 is `LC_ALL`, which has no file.
+const CATEGORIES: [(usize, &str); 12] = [
+    (0, "LC_CTYPE"),
+    (1, "LC_NUMERIC"),
+    (2, "LC_TIME"),
+    (3, "LC_COLLATE"),
+    (4, "LC_MONETARY"),
+    (5, "LC_MESSAGES/SYS_LC_MESSAGES"),
+    (7, "LC_PAPER"),
+    (8, "LC_NAME"),
+    (9, "LC_ADDRESS"),
+    (10, "LC_TELEPHONE"),
+    (11, "LC_MEASUREMENT"),
+    (12, "LC_IDENTIFICATION"),
+];
+
+/// `AR_MAGIC` of locarchive.h.
+const MAGIC: u32 = 0xde02_0109;
+
+/// An archive whose header is sound.
+pub(super) struct Archive<'a> {
+    bytes: &'a [u8],
+    little_endian: bool,
+    names: u32,
+    slots: u32,
+}
+
+impl<'a> Archive<'a> {
+    /// Reads the header; `None` when it is no archive.
+    pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let magic = bytes.first_chunk::<4>()?;
+        let little_endian = match (u32::from_le_bytes(*magic), u32::from_be_bytes(*magic)) {
+            (MAGIC, _) => true,
+            (_, MAGIC) => false,
+            _ => return None,
+        };
+        let archive = Self { bytes, little_endian, names: 0, slots: 0 };
+        // struct locarhead: magic, serial, then offset, used, size of the hash table of names.
+        let (names, slots) = (archive.word(8)?, archive.word(16)?);
+        Some(Self { names, slots, ..archive })
+    }
+
+    /// The names of all locales, sorted.
+    pub(super) fn names(&self) -> Vec<&'a [u8]> {
+        let mut names: Vec<_> = self.entries().map(|(name, _)| name).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// The files of a locale, by their paths below its folder.
+    pub(super) fn locale(&self, name: &[u8]) -> Option<Vec<(&'static str, &'a [u8])>> {
+        let (_, record) = self.entries().find(|(known, _)| *known == name)?;
+        let mut files = Vec::new();
+        for (number, path) in CATEGORIES {
+            // struct locrecent: a count of references, then offset and length for each category.
+            let at = record.checked_add(4 + 8 * u32::try_from(number).ok()?)?;
+            let (offset, length) = (self.word(at)?, self.word(at.checked_add(4)?)?);
+            let start = usize::try_from(offset).ok()?;
+            files.push((path, self.bytes.get(start..start.checked_add(usize::try_from(length).ok()?)?)?));
+        }
+        Some(files)
+    }
+
+    /// Names and the offsets of their records. struct namehashent: hash, offset of the name, offset of the record,
+    /// which is 0 in a free slot.
+    fn entries(&self) -> impl Iterator<Item = (&'a [u8], u32)> {
+        let slots = self.bytes.len() / 12;
+        (0..self.slots).take(slots).filter_map(|slot| {
+            let at = self.names.checked_add(slot.checked_mul(12)?)?;
+            let (name, record) = (self.word(at.checked_add(4)?)?, self.word(at.checked_add(8)?)?);
+            let name = self.bytes.get(usize::try_from(name).ok()?..)?;
+            let name = name.get(..memchr::memchr(0, name)?)?;
+            (record != 0).then_some((name, record))
+        })
+    }
+
+    fn word(&self, offset: u32) -> Option<u32> {
+        let word = self.bytes.get(usize::try_from(offset).ok()?..)?.first_chunk::<4>()?;
+        Some(if self.little_endian { u32::from_le_bytes(*word) } else { u32::from_be_bytes(*word) })
+    }
+}
