@@ -11,11 +11,11 @@ use mkimage::source::{Folder, NodeKind, Source};
 use mkimage::tree::{Cause, Entry, EntryKind, Rank, Reason, Tree};
 
 /// A root in a temporary folder.
-struct Root(tempfile::TempDir);
+pub(crate) struct Root(tempfile::TempDir);
 
 impl Root {
     /// A merged `/usr`, with files of several packages: `lines` of `PATH CONTENT`, or `PATH -> TARGET`.
-    fn new(lines: &str) -> Self {
+    pub(crate) fn new(lines: &str) -> Self {
         let root = Self(tempfile::tempdir().unwrap());
         for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
             match line.split_once(" -> ") {
@@ -33,7 +33,7 @@ impl Root {
         self.0.path().join(path.trim_start_matches('/'))
     }
 
-    fn write(&self, path: &str, content: &str) {
+    pub(crate) fn write(&self, path: &str, content: &str) {
         fs::create_dir_all(self.at(path).parent().unwrap()).unwrap();
         fs::write(self.at(path), content).unwrap();
     }
@@ -44,7 +44,7 @@ impl Root {
     }
 
     /// Adds an installed package with its files; the list is written last, as dpkg does.
-    fn package(&self, stanza: &str, name: &str, files: &[&str]) {
+    pub(crate) fn package(&self, stanza: &str, name: &str, files: &[&str]) {
         let status = fs::read_to_string(self.at("/var/lib/dpkg/status")).unwrap_or_default();
         self.write("/var/lib/dpkg/status", &format!("{status}{}\n\n", stanza.trim()));
         let sums: Vec<String> = files.iter().filter_map(|file| self.sum(file)).collect();
@@ -64,7 +64,7 @@ impl Root {
         Some(format!("{hex}  {}\n", &file[1..]))
     }
 
-    fn folder(&self) -> Folder {
+    pub(crate) fn folder(&self) -> Folder {
         Folder::open(self.0.path()).unwrap()
     }
 }
