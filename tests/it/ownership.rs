@@ -1,7 +1,6 @@
 //! Whose the files of a root are, and the records of packages in an image, on small databases made here.
 
 use std::fs;
-use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use mkimage::inventory::{Inventory, Standing, records};
@@ -18,12 +17,11 @@ impl Root {
     pub(crate) fn new(lines: &str) -> Self {
         let root = Self(tempfile::tempdir().unwrap());
         for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
-            match line.split_once(" -> ") {
-                Some((path, target)) => root.link(path, target),
-                None => {
-                    let (path, content) = line.split_once(' ').unwrap_or((line, ""));
-                    root.write(path, content);
-                }
+            if let Some((path, target)) = line.split_once(" -> ") {
+                root.link(path, target);
+            } else {
+                let (path, content) = line.split_once(' ').unwrap_or((line, ""));
+                root.write(path, content);
             }
         }
         root
@@ -60,8 +58,8 @@ impl Root {
             return None;
         }
         let digest = md5::Md5::digest(fs::read(path).unwrap());
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        Some(format!("{hex}  {}\n", &file[1..]))
+        let hex: Vec<String> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        Some(format!("{}  {}\n", hex.concat(), &file[1..]))
     }
 
     pub(crate) fn folder(&self) -> Folder {
@@ -210,7 +208,7 @@ fn a_hostile_database_gives_no_owners_and_no_panic() {
         "Package: ../../x\nVersion: 1\nArchitecture: a/b\n\n\u{0}:\n\n:\n \n\nVersion: 1",
     );
     root.link("/var/lib/dpkg/info", "/etc");
-    root.write("/var/lib/dpkg/diversions", "/usr/bin/x\n");
+    root.write("/var/lib/dpkg/diversions", "\n/usr/bin/x\n\n/usr/bin/x\n\n:\n/usr/bin/x\n");
     assert_eq!(owners(&root, &["/usr/bin/x"], Check::Every), "/usr/bin/x: nobody\n");
 }
 
@@ -363,5 +361,4 @@ fn a_copyright_file_goes_where_the_tree_has_the_link() {
         matches!(inventory.standing(&path("/usr/share/doc/tool")), Standing::Owned(p, State::Installed) if p.name == "tool")
     );
     assert_eq!(inventory.standing(&path("/nowhere")), Standing::NotOfRoot);
-    let _: &Path = root.0.path();
 }

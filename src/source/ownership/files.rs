@@ -46,8 +46,8 @@ const DOCUMENTATION: [&[u8]; 8] = [
 fn is_documentation(path: &[u8]) -> bool {
     let within = |folder: &&[u8]| path.strip_prefix(*folder).is_some_and(|rest| rest.is_empty() || rest[0] == b'/');
     let Some(folder) = DOCUMENTATION.iter().find(|folder| within(folder)) else { return false };
-    let is_copyright = path.ends_with(b"/copyright") && path.iter().filter(|&&b| b == b'/').count() == 5;
-    !(folder == &b"/usr/share/doc" && is_copyright)
+    let copyright = path.strip_prefix(b"/usr/share/doc/").and_then(|rest| rest.strip_suffix(b"/copyright"));
+    !(*folder == b"/usr/share/doc" && copyright.is_some_and(|package| !package.contains(&b'/')))
 }
 
 impl Database {
@@ -70,10 +70,8 @@ impl Database {
         };
         found.ok_or_else(|| {
             let architectures: Vec<String> = all.iter().map(|package| package.architecture.clone()).collect();
-            let (similar, providers) = match architectures.is_empty() {
-                true => (self.similar(name), self.providers(name)),
-                false => (Vec::new(), Vec::new()),
-            };
+            let (similar, providers) =
+                if all.is_empty() { (self.similar(name), self.providers(name)) } else { (Vec::new(), Vec::new()) };
             UnknownPackage { similar, providers, architectures }
         })
     }
@@ -87,7 +85,7 @@ impl Database {
         let (mut paths, mut absent) = (Vec::new(), Vec::new());
         let Some(list) = self.list(source, package)? else { return Ok(PackageFiles { package, paths, absent }) };
         for path in list.paths() {
-            let listed = self.standing([b"/", path].concat(), package);
+            let listed = self.standing(&[b"/", path].concat(), package);
             if is_documentation(&listed) {
                 continue;
             }
@@ -121,7 +119,7 @@ impl Database {
                 return Ok(Vec::new());
             }
             let paths = list.paths().map(|path| [b"/", path].concat()).filter(|path| path.ends_with(&ending));
-            let real = paths.filter_map(|path| ImagePath::new(self.standing(path, package)).ok());
+            let real = paths.filter_map(|path| ImagePath::new(self.standing(&path, package)).ok());
             Ok(real.map(|path| (package, path)).collect())
         };
         let all: Vec<Vec<_>> = self.ids().par_iter().map(holds).collect::<Result<_>>()?;
@@ -137,8 +135,8 @@ impl Database {
     }
 
     /// Where a path of a package's list stands: links of the root followed, diversions applied.
-    fn standing(&self, path: Vec<u8>, package: &Package) -> Vec<u8> {
-        let real = self.spelling.real(&path);
+    fn standing(&self, path: &[u8], package: &Package) -> Vec<u8> {
+        let real = self.spelling.real(path);
         let diverted = |d: &&super::database::Diversion| d.from == real && d.by.as_deref() != Some(&package.name);
         match self.diversions.iter().find(diverted) {
             Some(diversion) => diversion.to.clone(),
