@@ -9,11 +9,15 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use mkimage::closure::{self, Isa, Options, Resolution, Wanted};
+use mkimage::report::Texts;
 use mkimage::source::Folder;
+
+use super::console::Console;
+use super::recipes::usage;
 
 /// What `mkimage closure` takes.
 #[derive(Debug, Args)]
-pub struct ClosureArgs {
+pub(super) struct ClosureArgs {
     /// Programs, libraries or scripts: absolute paths inside the root, or names to look up on its PATH
     #[arg(value_name = "PATH", required_unless_present = "files_from")]
     paths: Vec<OsString>,
@@ -52,7 +56,14 @@ enum Format {
 ///
 /// # Errors
 /// When the root or the list can't be read, or the output can't be written.
-pub fn run(arguments: &ClosureArgs) -> io::Result<ExitCode> {
+pub(super) fn run(arguments: &ClosureArgs, console: &Console) -> ExitCode {
+    match print(arguments) {
+        Ok(code) => code,
+        Err(error) => console.fail(&usage(format!("cannot print the closure: {error}")), &Texts::default()),
+    }
+}
+
+fn print(arguments: &ClosureArgs) -> io::Result<ExitCode> {
     let source = Folder::open(&arguments.root)?;
     let options = Options {
         isa: isa(&arguments.isa),
