@@ -169,9 +169,9 @@ pub enum Because {
 }
 
 impl Because {
-    /// Whether it is mapped before the program's first instruction.
-    pub fn at_start(self) -> bool {
-        !matches!(self, Self::Dlopen | Self::DlopenNote)
+    /// Whether it is asked for by `dlopen`.
+    pub(super) fn is_dlopen(self) -> bool {
+        matches!(self, Self::Dlopen | Self::DlopenNote)
     }
 }
 

@@ -237,7 +237,9 @@ impl<'a> Engine<'a> {
         for (processor, name) in others {
             let Ok((other, fatal)) = run.on(Some(processor)) else { continue };
             let map = other.map();
-            let known = |path: &Bytes| process.map.objects.iter().any(|object| object.path == *path);
+            let before = resolution.variants.iter().flat_map(|variant| &variant.objects);
+            let before: Vec<&Bytes> = process.map.objects.iter().chain(before).map(|object| &object.path).collect();
+            let known = |path: &Bytes| before.contains(&path);
             let objects: Vec<_> = map.objects.iter().filter(|object| !known(&object.path)).cloned().collect();
             if !objects.is_empty() {
                 resolution.variants.push(Variant {

@@ -230,7 +230,7 @@ impl<'a> Process<'a> {
             return Ok(Some(known));
         }
         let Ok(elf) = &opened.facts.elf else { return Ok(None) };
-        if let Some(refusal) = accept::refusal(elf, !asked.because.at_start()) {
+        if let Some(refusal) = accept::refusal(elf, asked.because.is_dlopen()) {
             return Err(refused(&opened.path, refusal, asked.by));
         }
         let object = self.map.objects.len();

@@ -125,9 +125,6 @@ impl<'a> Process<'a> {
         let loaded = self.map.objects.len();
         let mapped = self.load(asked)?;
         self.load_dependencies(loaded);
-        for object in &mut self.map.objects[loaded..] {
-            object.because = asked.because;
-        }
         self.map.order = order;
         Some(mapped)
     }

@@ -25,8 +25,11 @@ pub fn text(closure: &Closure, resolution: &Resolution) -> String {
         }
     }
     let at_start = resolution.order.iter().filter_map(|&index| resolution.objects.get(index));
-    let later = resolution.objects.iter().skip(resolution.own).filter(|object| !object.because.at_start());
-    for object in at_start.chain(later) {
+    let later = resolution.objects.iter().enumerate().skip(resolution.own);
+    let later = later.filter(|(index, object)| {
+        !resolution.order.contains(index) && !matches!(object.found, Found::Requested | Found::Interpreter)
+    });
+    for object in at_start.chain(later.map(|(_, object)| object)) {
         if object.found != Found::Requested && object.path != resolution.path {
             line(&mut text, resolution, object);
         }
