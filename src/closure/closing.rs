@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::mapping::base_name;
 use super::start::{Engine, Process, Reference};
 use super::tree::Tree;
-use super::{Bytes, Closure, Missing, Options, Privilege, Resolution, Role, Wanted, script};
+use super::{Bytes, Closure, Fatal, FatalReason, Missing, Options, Privilege, Resolution, Role, Wanted, script};
 use crate::source::Source;
 
 /// Closes over everything that is wanted. The results stand in the order of `wanted`, whatever the number of threads.
@@ -68,9 +68,10 @@ impl Closing<'_, '_> {
             let mut new: Vec<Bytes> = Vec::new();
             let found = self.found.len();
             for resolution in &mut self.found[next..] {
-                let Some(script) = resolution.as_mut().and_then(|resolution| resolution.script.as_mut()) else {
+                let Some(resolution) = resolution.as_mut().filter(|it| it.fatal.as_ref().is_none_or(is_of_env)) else {
                     continue;
                 };
+                let Some(script) = &mut resolution.script else { continue };
                 let interpreter = script.interpreters.last().filter(|last| last.real.is_some());
                 let program = script.env.as_ref().and_then(|env| env.path.as_ref());
                 for path in interpreter.map(|last| &last.opened).into_iter().chain(program) {
@@ -115,6 +116,11 @@ impl Closing<'_, '_> {
             Some(Reference { loader: Arc::clone(&loader.path), libc: loader.libc, elf })
         })
     }
+}
+
+/// Whether what stands against a script is said by `env`, which was started then.
+fn is_of_env(fatal: &Fatal) -> bool {
+    matches!(fatal.reason, FatalReason::EnvProgramMissing(_) | FatalReason::EnvRefuses(_) | FatalReason::EnvLoop)
 }
 
 impl Closure {
