@@ -121,11 +121,9 @@ impl<'t> Files<'t> {
         let keys: RecipeKeys = table(root, document.span, &mut reader);
         let mut mistakes = reader.mistakes;
         let lines: Vec<_> = mistakes[..syntax].iter().flat_map(|mistake| self.lines(mistake)).collect();
-        let mut position = 0;
-        mistakes.retain(|mistake| {
-            position += 1;
-            position <= syntax || !self.lines(mistake).iter().any(|line| lines.contains(line))
-        });
+        let told = mistakes.split_off(syntax).into_iter().filter(|mistake| self.is_told(mistake, text, &lines));
+        let told: Vec<_> = told.collect();
+        mistakes.extend(told);
         let broken = mistakes.iter().any(|mistake| mistake.level == Level::Error);
         self.mistakes.append(&mut mistakes);
         let bases = keys.extends.clone();
@@ -153,6 +151,16 @@ impl<'t> Files<'t> {
     /// The lines that a mistake is on.
     fn lines(&self, mistake: &Diagnostic) -> Vec<usize> {
         mistake.labels.iter().filter(|label| label.primary).map(|label| self.texts.line(label.span)).collect()
+    }
+
+    /// Whether a mistake is one of its own: not on a line with a mistake of syntax, nor below a broken header, which
+    /// leaves its lines to another table.
+    fn is_told(&self, mistake: &Diagnostic, text: TextId, broken: &[usize]) -> bool {
+        let is_header = |line: &usize| {
+            self.texts.text(text).lines().nth(line - 1).is_some_and(|text| text.trim_start().starts_with('['))
+        };
+        let header = broken.iter().copied().filter(is_header).min().unwrap_or(usize::MAX);
+        self.lines(mistake).iter().all(|line| !broken.contains(line) && *line < header)
     }
 
     fn open_base(&mut self, base: &str, span: Span, path: &Path, folder: &Path) -> Option<usize> {
@@ -198,7 +206,9 @@ impl<'t> Files<'t> {
         for (_, span) in before {
             mistake = mistake.and_at(*span, "leads on");
         }
-        self.mistakes.push(mistake);
+        let names = steps.iter().chain(steps.first()).map(|(_, span)| self.texts.name(span.text));
+        let circle = names.collect::<Vec<_>>().join(" -> ");
+        self.mistakes.push(mistake.note(circle));
     }
 
     /// A file and all that it extends, each once, the lowest first: the order in which they are laid over one another.

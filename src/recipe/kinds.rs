@@ -68,6 +68,19 @@ impl Decode for Flag {
     }
 }
 
+/// What a rule of the policy does.
+#[derive(Debug, Clone)]
+pub(super) struct Rule(pub(super) Spanned<String>);
+
+impl Decode for Rule {
+    fn decode(value: Value, reader: &mut Reader<'_>) -> Option<Self> {
+        match value.kind {
+            Kind::Text(text) => Some(Self(Spanned::new(text, value.span))),
+            _ => reader.wrong_type(&value, "`allow`, `warn` or `deny`"),
+        }
+    }
+}
+
 /// Permission bits: a string of octal digits. TOML would read a bare `0644` as a mistake and `644` as decimal.
 #[derive(Debug, Clone)]
 pub(super) struct Mode(pub(super) Spanned<String>);
@@ -78,7 +91,15 @@ impl Decode for Mode {
             Kind::Text(text) => Some(Self(Spanned::new(text, value.span))),
             Kind::Integer(_) => {
                 let shown = reader.at(value.span);
-                let digits = shown.trim_start_matches("0o");
+                // Kubernetes and others take modes as decimal numbers.
+                let digits = match shown {
+                    "384" => "600",
+                    "420" => "644",
+                    "438" => "666",
+                    "448" => "700",
+                    "493" => "755",
+                    _ => shown.trim_start_matches("0o"),
+                };
                 let mistake = Diagnostic::error(TYPE, format!("invalid type: integer `{shown}`, expected a string"));
                 let mistake = mistake.at(value.span, "TOML reads this as a number, not as permission bits");
                 reader.mistake(
@@ -91,7 +112,7 @@ impl Decode for Mode {
                 );
                 None
             }
-            _ => reader.wrong_type(&value, "a string"),
+            _ => reader.wrong_type(&value, "a string of octal digits"),
         }
     }
 }

@@ -103,7 +103,7 @@ impl<'a> Resolver<'a> {
         match &keys.uid {
             Some(uid) => self.id(&uid.0),
             None => {
-                self.missing(Diagnostic::error(MISSING, "an account needs `uid`").at(keys.span, "not here"));
+                self.missing(Diagnostic::error(MISSING, "an account needs `uid`").at(keys.span, "missing here"));
                 None
             }
         }
@@ -129,7 +129,7 @@ impl<'a> Resolver<'a> {
                 Numbered::Long(keys) => match &keys.gid {
                     Some(gid) => self.id(&gid.0),
                     None => {
-                        self.missing(Diagnostic::error(MISSING, "a group needs `gid`").at(keys.span, "not here"));
+                        self.missing(Diagnostic::error(MISSING, "a group needs `gid`").at(keys.span, "missing here"));
                         None
                     }
                 },

@@ -93,7 +93,7 @@ impl<'a> Resolver<'a> {
             Some(_) => {}
             None => {
                 let mistake = Diagnostic::error(MISSING, "[healthcheck] needs `test`: the program to run");
-                self.missing(mistake.at(keys.span, "not here"));
+                self.missing(mistake.at(keys.span, "missing here"));
             }
         }
         Some(check)

@@ -224,7 +224,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn needs(&mut self, title: &str, span: Span) {
-        self.mistake(Diagnostic::error(MISSING, title).at(span, "not here"));
+        self.mistake(Diagnostic::error(MISSING, title).at(span, "missing here"));
     }
 
     /// Folders to make; one that a later file lists again replaces the earlier.

@@ -193,22 +193,33 @@ impl<'a> Resolver<'a> {
         mut read: impl FnMut(&mut Self, &'a I) -> Option<(Span, Vec<String>, T)>,
     ) -> Vec<T> {
         let mut gathered: Vec<(Span, Vec<String>, T)> = Vec::new();
+        let before = self.variables.mistakes.len();
         for item in items {
             match short(item).filter(|text| text.value.starts_with('!')) {
-                Some(text) => self.take_away(text, key, &mut gathered),
+                // An item with a mistake may be the one that is meant.
+                Some(text) => {
+                    let sure = self.variables.mistakes[before..].iter().all(|mistake| mistake.code == REMOVAL);
+                    self.take_away(text, key, sure, &mut gathered);
+                }
                 None => gathered.extend(read(self, item)),
             }
         }
         gathered.into_iter().map(|(_, _, value)| value).collect()
     }
 
-    fn take_away<T>(&mut self, text: &Spanned<String>, key: &str, gathered: &mut Vec<(Span, Vec<String>, T)>) {
+    fn take_away<T>(
+        &mut self,
+        text: &Spanned<String>,
+        key: &str,
+        sure: bool,
+        gathered: &mut Vec<(Span, Vec<String>, T)>,
+    ) {
         let Some(expanded) = self.variables.expand(text) else { return };
         let name = expanded.value.trim_start_matches('!').trim_end_matches('/');
         let before = gathered.len();
         let is_meant = |names: &[String]| names.iter().any(|known| known.trim_end_matches('/') == name);
         gathered.retain(|(span, names, _)| span.text == text.span.text || !is_meant(names));
-        if gathered.len() < before || !self.variables.mistakes.is_empty() {
+        if gathered.len() < before || !sure {
             return;
         }
         let title = format!("`{}` in `{key}` takes nothing away", crate::path::show(expanded.value.as_bytes()));
@@ -308,7 +319,7 @@ impl<'a> Resolver<'a> {
         }
         let keys = &self.merged.keys;
         let rank = |span: Span| self.files.get(&span.text).map_or(0, |(rank, _)| *rank);
-        let by_platform = keys.roots.0.iter().max_by_key(|(key, _)| rank(key.span));
+        let by_platform = keys.roots.0.iter().rev().max_by_key(|(key, _)| rank(key.span));
         match (&keys.root, by_platform) {
             (Some(root), Some((key, _))) if rank(root.0.span) == rank(key.span) => {
                 let mistake = Diagnostic::error(MISSING, "`root` and [roots] exclude one another");
@@ -324,11 +335,14 @@ impl<'a> Resolver<'a> {
 
     fn root_by_platform(&mut self, at: Span, platform: Option<&Spanned<Platform>>) -> Root {
         let wanted = platform.map_or_else(values::host, |platform| platform.value.clone());
-        let mut found = None;
+        let (mut found, before) = (None, self.variables.mistakes.len());
         for (key, text) in &self.merged.keys.roots.0 {
             if self.parse(key, str::parse::<Platform>).is_some_and(|key| key.value == wanted) {
                 found = Some(&text.0);
             }
+        }
+        if found.is_none() && self.variables.mistakes.len() > before {
+            return Root::Host;
         }
         let Some(text) = found else {
             let mistake = Diagnostic::error(MISSING, format!("[roots] has none for {wanted}"));

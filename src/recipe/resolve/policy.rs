@@ -21,7 +21,8 @@ impl<'a> Resolver<'a> {
                 for keys in &list.value {
                     let Some(name) = &keys.name else {
                         self.mistake(
-                            Diagnostic::error(MISSING, "an entry of `layers` needs `name`").at(keys.span, "not here"),
+                            Diagnostic::error(MISSING, "an entry of `layers` needs `name`")
+                                .at(keys.span, "missing here"),
                         );
                         continue;
                     };
