@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::path::ImagePath;
@@ -315,15 +316,27 @@ impl Source for Tree {
 
     fn list(&self, path: &ImagePath) -> io::Result<Vec<(Vec<u8>, Node)>> {
         let mut names: Vec<(Vec<u8>, Node)> = Vec::new();
-        for (below, _) in self.below(path) {
-            let Some(rest) = below.below(path).filter(|rest| !rest.is_empty()) else { continue };
-            let name = rest.split(|&b| b == b'/').next().unwrap_or(rest);
-            if names.last().is_some_and(|(last, _)| last == name) {
+        let mut from = Bound::Excluded(path.clone());
+        while let Some((next, _)) = self.entries.range((from, Bound::Unbounded)).next() {
+            let Some(rest) = next.below(path) else {
+                // `/lib-x` sorts between `/lib` and `/lib/x`.
+                if next.as_bytes() > [path.as_bytes(), b"0"].concat().as_slice() {
+                    break;
+                }
+                from = Bound::Excluded(next.clone());
                 continue;
-            }
-            if let Some(node) = self.node(&path.join(name))? {
+            };
+            let name = rest.split(|&b| b == b'/').next().unwrap_or(rest);
+            let child = path.join(name);
+            if let Some(node) = self.node(&child)? {
                 names.push((name.to_vec(), node));
             }
+            // What the child holds is passed over: `0` follows `/` in ASCII.
+            from = if name.len() == rest.len() {
+                Bound::Excluded(child)
+            } else {
+                Bound::Included(path.join(&[name, b"0"].concat()))
+            };
         }
         names.sort_by(|a, b| a.0.cmp(&b.0));
         names.dedup_by(|a, b| a.0 == b.0);
@@ -383,5 +396,49 @@ impl Source for Overlay<'_> {
 
     fn describe(&self) -> String {
         self.base.describe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(paths: &[&str]) -> Tree {
+        let mut tree = Tree::default();
+        for path in paths {
+            let reason = Reason::new(Cause::Key("files"), None);
+            let entry = Entry::new(EntryKind::File(Content::bytes("x")), 0o644, Rank::Recipe, reason);
+            tree.place(ImagePath::new(path).unwrap(), entry).unwrap();
+        }
+        tree
+    }
+
+    #[test]
+    fn lists_children_once_though_names_sort_around_the_slash() {
+        let tree = tree(&["/lib-x/a", "/lib/a/b", "/lib/a/c", "/lib/a-b", "/lib/a.so", "/lib/b", "/lib0", "/z"]);
+        let names = |path: &str| -> Vec<String> {
+            let listed = tree.list(&ImagePath::new(path).unwrap()).unwrap();
+            listed.into_iter().map(|(name, _)| String::from_utf8(name).unwrap()).collect()
+        };
+        assert_eq!(names("/lib"), ["a", "a-b", "a.so", "b"]);
+        assert_eq!(names("/"), ["lib", "lib-x", "lib0", "z"]);
+        assert_eq!(names("/lib/a"), ["b", "c"]);
+        assert_eq!(names("/none"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_higher_rank_stays_and_equal_ranks_conflict() {
+        let path = ImagePath::new("/etc/x").unwrap();
+        let entry = |text: &str, rank| {
+            let reason = Reason::new(Cause::Key("files"), None);
+            Entry::new(EntryKind::File(Content::bytes(text)), 0o644, rank, reason)
+        };
+        let mut tree = Tree::default();
+        assert!(matches!(tree.place(path.clone(), entry("a", Rank::Need)).unwrap(), Placed::New));
+        assert!(matches!(tree.place(path.clone(), entry("b", Rank::Recipe)).unwrap(), Placed::New));
+        assert!(matches!(tree.place(path.clone(), entry("c", Rank::Folder)).unwrap(), Placed::Outranked));
+        assert!(matches!(tree.place(path.clone(), entry("b", Rank::Recipe)).unwrap(), Placed::Merged));
+        assert!(matches!(tree.place(path.clone(), entry("d", Rank::Recipe)).unwrap(), Placed::Conflict(_)));
+        assert_eq!(tree.get(&path).unwrap().content().unwrap().read(9).unwrap(), b"b");
     }
 }

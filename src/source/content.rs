@@ -95,6 +95,14 @@ impl Content {
         }
     }
 
+    /// Its path in the folder that it was looked at in; `None` for bytes in memory.
+    pub fn place(&self) -> Option<&ImagePath> {
+        match self {
+            Self::Bytes(_) => None,
+            Self::File(file) => Some(&file.path),
+        }
+    }
+
     /// Opens it for reading.
     ///
     /// # Errors
@@ -229,4 +237,14 @@ impl Reader {
 
 fn changed() -> io::Error {
     io::Error::other("changed while it was read")
+}
+
+impl crate::elf::ReadAt for Reader {
+    fn size(&self) -> u64 {
+        Self::size(self)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        Self::read_at(self, buffer, offset)
+    }
 }

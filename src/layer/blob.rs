@@ -1,0 +1,82 @@
+//! Writing a layer's blob from its compressed pieces: digest, size and file in one pass.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use super::codec::{GZIP_HEAD, Packed};
+use super::{Durability, Staging};
+use crate::oci::{Digest, Sha256};
+use crate::recipe::Compression;
+use crate::report::{Error, Result};
+
+/// A blob that is being written, under a temporary name.
+pub(super) struct BlobWriter {
+    file: File,
+    path: PathBuf,
+    compression: Compression,
+    digest: Sha256,
+    crc: crc32fast::Hasher,
+    /// The size of the tar stream, of which gzip keeps the lower 32 bits.
+    unpacked: u64,
+}
+
+/// A blob under the name of its digest.
+#[derive(Debug, Clone)]
+pub(super) struct Blob {
+    pub(super) digest: Digest,
+    pub(super) size: u64,
+    pub(super) path: PathBuf,
+}
+
+impl BlobWriter {
+    pub(super) fn create(staging: &Staging, number: usize, compression: Compression) -> Result<Self> {
+        let path = staging.path().join(format!(".layer-{number}"));
+        let file = File::create_new(&path).map_err(|error| Error::io("create", &path, &error))?;
+        let (digest, crc) = (Sha256::default(), crc32fast::Hasher::new());
+        let mut blob = Self { file, path, compression, digest, crc, unpacked: 0 };
+        if matches!(compression, Compression::Gzip(_)) {
+            blob.write(&GZIP_HEAD)?;
+        }
+        Ok(blob)
+    }
+
+    /// Adds a piece: as it is, or compressed.
+    pub(super) fn add(&mut self, raw: &[u8], packed: &Packed) -> Result<()> {
+        self.unpacked += raw.len() as u64;
+        match self.compression {
+            Compression::None => self.write(raw),
+            Compression::Zstd(_) => self.write(packed.bytes()),
+            Compression::Gzip(_) => {
+                self.crc.combine(&packed.crc);
+                self.write(packed.bytes())
+            }
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.digest.update(bytes);
+        self.file.write_all(bytes).map_err(|error| self.error("write", &error))
+    }
+
+    fn error(&self, verb: &str, error: &io::Error) -> Error {
+        Error::io(verb, &self.path, error)
+    }
+
+    /// Ends the blob and gives it its name.
+    pub(super) fn finish(mut self, staging: &Staging) -> Result<Blob> {
+        if matches!(self.compression, Compression::Gzip(_)) {
+            let size = u32::try_from(self.unpacked & u64::from(u32::MAX)).unwrap_or(0);
+            let crc = self.crc.clone().finalize();
+            self.write(&[crc.to_le_bytes(), size.to_le_bytes()].concat())?;
+        }
+        if staging.blob_durability() == Durability::Synced {
+            self.file.sync_all().map_err(|error| self.error("flush", &error))?;
+        }
+        let size = self.digest.size();
+        let digest = self.digest.finish();
+        let path = staging.blob(digest);
+        std::fs::rename(&self.path, &path).map_err(|error| Error::io("rename", &self.path, &error))?;
+        Ok(Blob { digest, size, path })
+    }
+}

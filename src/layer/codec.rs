@@ -1,0 +1,104 @@
+//! Compressing pieces, each by itself, so that they join into one blob.
+//!
+//! In: the bytes of a piece. Out: a zstd frame, or a fragment of one DEFLATE stream. The bytes depend on the piece,
+//! the codec and the level alone: one call for each piece, no state kept between two, exactly pinned codecs.
+
+use std::io;
+
+use libdeflater::{CompressionLvl, Compressor};
+
+use super::deflate;
+use crate::oci::MediaType;
+use crate::recipe::Compression;
+
+/// The head of a gzip member (RFC 1952): no name, no time, unknown system.
+pub(super) const GZIP_HEAD: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+
+/// The media type of a layer.
+pub(super) fn media_type(compression: Compression) -> MediaType {
+    match compression {
+        Compression::Zstd(_) => MediaType::ImageLayerZstd,
+        Compression::Gzip(_) => MediaType::ImageLayerGzip,
+        Compression::None => MediaType::ImageLayer,
+    }
+}
+
+/// A compressed piece, in a buffer that is used for many.
+#[derive(Debug, Default)]
+pub(super) struct Packed {
+    buffer: Vec<u8>,
+    size: usize,
+    /// The CRC-32 of the piece, which gzip wants.
+    pub(super) crc: crc32fast::Hasher,
+}
+
+impl Packed {
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.buffer[..self.size]
+    }
+
+    /// Room for `size` bytes. Room that was not used yet costs no memory.
+    fn room(&mut self, size: usize) -> &mut [u8] {
+        if self.buffer.len() < size {
+            self.buffer = vec![0; size];
+        }
+        &mut self.buffer
+    }
+}
+
+/// Compresses pieces; one for each thread.
+pub(super) enum Encoder {
+    Zstd(zstd::bulk::Compressor<'static>),
+    Gzip(Compressor),
+    /// Pieces stay as they are.
+    None,
+}
+
+impl Encoder {
+    /// An encoder. A level beyond what the codec has is its nearest.
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub(super) fn new(compression: Compression) -> io::Result<Self> {
+        Ok(match compression {
+            Compression::Zstd(level) => {
+                let mut compressor = zstd::bulk::Compressor::new(level.clamp(1, 19))?;
+                compressor.include_checksum(false)?;
+                compressor.include_contentsize(true)?;
+                Self::Zstd(compressor)
+            }
+            Compression::Gzip(level) => {
+                let level = CompressionLvl::new(level.clamp(1, 12)).map_err(|_| io::Error::other("no such level"))?;
+                Self::Gzip(Compressor::new(level))
+            }
+            Compression::None => Self::None,
+        })
+    }
+
+    /// Compresses a piece. `last` ends the stream where the codec's stream has an end.
+    ///
+    /// # Errors
+    /// When the codec fails, which it does not on any input.
+    pub(super) fn encode(&mut self, piece: &[u8], last: bool, packed: &mut Packed) -> io::Result<()> {
+        match self {
+            Self::Zstd(compressor) => {
+                let room = packed.room(zstd::zstd_safe::compress_bound(piece.len()));
+                packed.size = compressor.compress_to_buffer(piece, room)?;
+            }
+            Self::Gzip(compressor) => {
+                packed.crc = crc32fast::Hasher::new();
+                packed.crc.update(piece);
+                let bound = compressor.deflate_compress_bound(piece.len()) + deflate::SEAM;
+                let room = packed.room(bound);
+                let size = compressor.deflate_compress(piece, room).map_err(io::Error::other)?;
+                packed.size = if last { size } else { deflate::open_end(room, size).map_err(io::Error::other)? };
+                debug_assert!(
+                    deflate::inflates_to(packed.bytes(), last, piece),
+                    "a fragment must inflate to its piece"
+                );
+            }
+            Self::None => {}
+        }
+        Ok(())
+    }
+}

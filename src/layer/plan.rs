@@ -1,0 +1,240 @@
+//! Which path goes into which layer: what changes together lies together, what changes seldom comes first.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::path::ImagePath;
+use crate::recipe::{LayerRule, Layers};
+use crate::report::{Diagnostic, Error, Result};
+use crate::tree::{Cause, Entry, EntryKind, Rank, Reason, Tree};
+
+/// The most layers of an image, unless the recipe lists its own.
+const MOST: usize = 10;
+
+/// One layer to pack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayerPlan {
+    /// What it holds, as `shared libraries`.
+    pub name: String,
+    /// Its entries, sorted, with every folder above each of them.
+    pub paths: Vec<ImagePath>,
+}
+
+/// Spreads a tree over at most ten layers, none of them empty. `package_of` names the package that owns a path.
+/// Every layer has each folder above its entries. A file and its hard links are in one layer.
+///
+/// # Errors
+/// When a glob of the recipe's own list can't be read.
+pub fn plan<'a>(
+    tree: &Tree,
+    layers: &Layers,
+    package_of: &dyn Fn(&ImagePath) -> Option<&'a str>,
+) -> Result<Vec<LayerPlan>> {
+    let assignment = match layers {
+        Layers::Single => Assignment::new(tree, vec!["all files".to_owned()], |_, _| 0),
+        Layers::Auto => auto(tree),
+        Layers::Package => by_package(tree, package_of),
+        Layers::List(rules) => by_rules(tree, rules, package_of)?,
+    };
+    assignment.finish(tree)
+}
+
+/// The folder that stands for one that the tree does not mention.
+pub fn parent_entry() -> Entry {
+    Entry::new(EntryKind::Directory, 0o755, Rank::Parent, Reason::new(Cause::Parent, None))
+}
+
+/// Names of layers, and for each path of the tree the layer that it is in.
+struct Assignment {
+    names: Vec<String>,
+    layer_of: BTreeMap<ImagePath, usize>,
+}
+
+impl Assignment {
+    /// Asks `layer` for each entry. A folder that only holds others is where they are, and a hard link is where its
+    /// target is.
+    fn new(tree: &Tree, names: Vec<String>, layer: impl Fn(&ImagePath, &Entry) -> usize) -> Self {
+        let mut layer_of = BTreeMap::new();
+        let mut holders: BTreeSet<ImagePath> = BTreeSet::new();
+        for (path, _) in tree.iter() {
+            holders.extend(path.parent());
+        }
+        for (path, entry) in tree.iter().filter(|(path, _)| !path.is_root()) {
+            if entry.is_directory() && entry.rank == Rank::Parent && holders.contains(path) {
+                continue;
+            }
+            let (path_asked, entry_asked) = match &entry.kind {
+                EntryKind::HardLink(target) => tree.get(target).map_or((path, entry), |entry| (target, entry)),
+                _ => (path, entry),
+            };
+            layer_of.insert(path.clone(), layer(path_asked, entry_asked));
+        }
+        Self { names, layer_of }
+    }
+
+    /// The layers that hold something, with the folders above what they hold.
+    fn finish(self, tree: &Tree) -> Result<Vec<LayerPlan>> {
+        let mut layers: Vec<BTreeSet<ImagePath>> = vec![BTreeSet::new(); self.names.len()];
+        for (path, layer) in self.layer_of {
+            let paths = &mut layers[layer];
+            for above in path.ancestors().filter(|above| !above.is_root()) {
+                if tree.get(&above).is_some_and(|entry| !entry.is_directory()) {
+                    return Err(Error::internal(format!("`{path}` is below `{above}`, which is no folder")));
+                }
+                if !paths.insert(above) {
+                    break;
+                }
+            }
+            paths.insert(path);
+        }
+        let plans = self.names.into_iter().zip(layers).filter(|(_, paths)| !paths.is_empty());
+        Ok(plans.map(|(name, paths)| LayerPlan { name, paths: paths.into_iter().collect() }).collect())
+    }
+}
+
+/// The layers that `auto` has, in the order of how seldom they change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stability {
+    /// Loader, libc, accounts: what every image has.
+    Runtime,
+    /// Shared libraries and interpreters.
+    Libraries,
+    /// What rules and extras add.
+    Extras,
+    /// What the recipe names.
+    Rest,
+}
+
+fn auto(tree: &Tree) -> Assignment {
+    let wanted: BTreeSet<&str> = tree.iter().filter_map(|(_, entry)| entry.layer.as_deref()).collect();
+    let wanted: Vec<&str> = wanted.into_iter().collect();
+    // Those beyond the limit share the last.
+    let room = MOST - 4;
+    let mut names: Vec<String> = ["runtime", "shared libraries", "extras"].map(str::to_owned).to_vec();
+    names.extend(wanted.iter().take(room).map(|&name| name.to_owned()));
+    let rest = names.len();
+    names.push("application".to_owned());
+    Assignment::new(tree, names, |path, entry| match entry.layer.as_deref() {
+        Some(name) => 3 + wanted.binary_search(&name).unwrap_or(0).min(room - 1),
+        None => match stability(tree, path, entry, 0) {
+            Stability::Runtime => 0,
+            Stability::Libraries => 1,
+            Stability::Extras => 2,
+            Stability::Rest => rest,
+        },
+    })
+}
+
+/// How long a chain of links is followed to the one that brought it.
+const LONGEST_CHAIN: usize = 40;
+
+/// By all reasons of an entry, not by their order: that depends on the order of the recipe's lines.
+fn stability(tree: &Tree, path: &ImagePath, entry: &Entry, depth: usize) -> Stability {
+    if is_package_record(path) || entry.rank >= Rank::Folder {
+        return Stability::Rest;
+    }
+    // `/lib`, `/bin` and the like on a merged `/usr` lead to files of every layer.
+    if matches!(entry.kind, EntryKind::Symlink(_)) && path.components().count() == 1 {
+        return Stability::Runtime;
+    }
+    let of_reason = |reason: &Reason| match &reason.cause {
+        Cause::Needed { .. } | Cause::Interpreter { .. } | Cause::Key("libraries") => library(path),
+        Cause::Rule { .. } => Stability::Extras,
+        Cause::Generated(_) | Cause::Parent => Stability::Runtime,
+        Cause::Link { from } if depth < LONGEST_CHAIN => {
+            tree.get(from).map_or(Stability::Rest, |link| stability(tree, from, link, depth + 1))
+        }
+        Cause::Link { .. } | Cause::Key(_) | Cause::Folder(_) | Cause::Package(_) => Stability::Rest,
+    };
+    let of_reason = |reason| match of_reason(reason) {
+        // A link of the recipe that leads to libc leaves it where it is.
+        Stability::Rest if is_of_libc(path) => Stability::Runtime,
+        stability => stability,
+    };
+    entry.reasons.iter().map(of_reason).min().unwrap_or(Stability::Rest)
+}
+
+fn library(path: &ImagePath) -> Stability {
+    if is_of_libc(path) { Stability::Runtime } else { Stability::Libraries }
+}
+
+/// Whether a path is of the C library, its loader included.
+fn is_of_libc(path: &ImagePath) -> bool {
+    const FAMILY: [&[u8]; 13] = [
+        b"ld-linux",
+        b"ld-musl-",
+        b"ld64.so.",
+        b"ld.so.",
+        b"ld-2.",
+        b"libc.so.",
+        b"libc.musl-",
+        b"libm.so.",
+        b"libpthread.so.",
+        b"libdl.so.",
+        b"librt.so.",
+        b"libresolv.so.",
+        b"libmvec.so.",
+    ];
+    FAMILY.iter().any(|name| path.name().starts_with(name))
+}
+
+/// Records of packages change with every package, accounts never: they are generated, but no part of the runtime.
+fn is_package_record(path: &ImagePath) -> bool {
+    path.as_bytes().starts_with(b"/var/lib/dpkg/") || path.as_bytes().starts_with(b"/usr/share/doc/")
+}
+
+/// A layer for each package, the largest first to get one; the others share.
+fn by_package<'a>(tree: &Tree, package_of: &dyn Fn(&ImagePath) -> Option<&'a str>) -> Assignment {
+    let mut sizes: BTreeMap<&str, u64> = BTreeMap::new();
+    for (path, entry) in tree.iter() {
+        if let Some(package) = package_of(path).filter(|_| !entry.is_directory()) {
+            *sizes.entry(package).or_default() += entry.content().map_or(0, crate::source::Content::size) + 512;
+        }
+    }
+    let mut packages: Vec<(&str, u64)> = sizes.into_iter().collect();
+    packages.sort_by_key(|&(name, size)| (std::cmp::Reverse(size), name));
+    packages.truncate(MOST - 2);
+    let mut names: Vec<String> = packages.iter().map(|&(name, _)| name.to_owned()).collect();
+    names.sort();
+    let own: Vec<String> = names.clone();
+    let others = names.len();
+    names.extend(["other packages".to_owned(), "other files".to_owned()]);
+    Assignment::new(tree, names, |path, _| match package_of(path) {
+        Some(package) => own.binary_search_by(|name| name.as_str().cmp(package)).unwrap_or(others),
+        None => others + 1,
+    })
+}
+
+/// The recipe's own list: the first that takes a path has it; what none takes comes last.
+fn by_rules<'a>(
+    tree: &Tree,
+    rules: &[LayerRule],
+    package_of: &dyn Fn(&ImagePath) -> Option<&'a str>,
+) -> Result<Assignment> {
+    let globs = rules.iter().map(globs).collect::<Result<Vec<_>>>()?;
+    let mut names: Vec<String> = rules.iter().map(|rule| rule.name.value.clone()).collect();
+    names.push("other files".to_owned());
+    Ok(Assignment::new(tree, names, |path, _| {
+        let package = package_of(path);
+        let takes = |(rule, globs): (&LayerRule, &globset::GlobSet)| {
+            rule.packages.iter().any(|name| package == Some(name.as_str())) || globs.is_match(as_path(path))
+        };
+        rules.iter().zip(&globs).position(takes).unwrap_or(rules.len())
+    }))
+}
+
+fn globs(rule: &LayerRule) -> Result<globset::GlobSet> {
+    let mut set = globset::GlobSetBuilder::new();
+    for text in &rule.paths {
+        let glob = globset::GlobBuilder::new(text).literal_separator(true).backslash_escape(true).build();
+        set.add(glob.map_err(|error| bad_glob(text.span, error.kind()))?);
+    }
+    set.build().map_err(|error| bad_glob(rule.name.span, error.kind()))
+}
+
+fn bad_glob(span: crate::report::Span, kind: &globset::ErrorKind) -> Error {
+    Diagnostic::error(super::BAD_LAYERS, "a pattern of `layers` can't be read").at(span, kind.to_string()).into()
+}
+
+fn as_path(path: &ImagePath) -> &std::path::Path {
+    std::path::Path::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(path.as_bytes()))
+}

@@ -1,0 +1,185 @@
+//! A folder of blobs that nobody else looks at, until the output takes them over.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FlockOperation;
+
+use super::Layer;
+use crate::oci::Digest;
+use crate::report::{Error, Result};
+
+/// Whether what is written must survive a power cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// Files and folders are flushed to the disk before they get their final names.
+    #[default]
+    Synced,
+    /// The operating system writes when it likes: for tests and throw-away machines.
+    Cached,
+}
+
+/// A private temporary folder, removed when dropped. Its name is `.NAME.tmp.PID.RANDOM`, and it is locked while its
+/// maker lives: what a killed run left behind is removed by the next one for the same output.
+#[derive(Debug)]
+pub struct Staging {
+    path: PathBuf,
+    durability: Durability,
+    /// Whether the blobs are copied into the output, and need not be flushed themselves.
+    copied: bool,
+    /// Holds the lock; the kernel lets go of it when the process ends, however it ends.
+    _lock: File,
+}
+
+impl Staging {
+    /// Makes one in a folder, for an output called `name`; removes those of dead processes for the same output.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub fn new(folder: &Path, name: &OsStr, durability: Durability) -> Result<Self> {
+        let prefix = prefix(name);
+        remove_stale(folder, &prefix);
+        let (path, lock) = loop {
+            let path = make(folder, &prefix).map_err(|error| Error::io("write into", folder, &error))?;
+            let lock = lock(&path).map_err(|error| Error::io("lock", &path, &error))?;
+            // Another run may have taken it for a dead one's before it was locked.
+            if let Some(lock) = lock {
+                break (path, lock);
+            }
+        };
+        let staging = Self { path, durability, copied: false, _lock: lock };
+        let blobs = staging.path.join("blobs/sha256");
+        std::fs::create_dir_all(&blobs).map_err(|error| Error::io("create", &blobs, &error))?;
+        Ok(staging)
+    }
+
+    /// Where it is: to be removed when the process is told to stop.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// For an output that copies its blobs, as archives do: only the copy is flushed to the disk.
+    #[must_use]
+    pub fn for_copying(mut self) -> Self {
+        self.copied = true;
+        self
+    }
+
+    /// Whether the blobs themselves must survive a power cut.
+    pub(super) fn blob_durability(&self) -> Durability {
+        if self.copied { Durability::Cached } else { self.durability }
+    }
+
+    /// Whether what is written must survive a power cut.
+    pub fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    /// Where a blob is, or will be.
+    pub fn blob(&self, digest: Digest) -> PathBuf {
+        self.path.join("blobs/sha256").join(digest.hex())
+    }
+
+    /// Takes over blobs of another one, by link where the file system can, so that they can be written twice.
+    ///
+    /// # Errors
+    /// When a blob can't be read or written.
+    pub fn adopt(&self, layers: &[Layer]) -> Result<Vec<Layer>> {
+        layers.iter().map(|layer| self.adopt_one(layer)).collect()
+    }
+
+    fn adopt_one(&self, layer: &Layer) -> Result<Layer> {
+        let blob = self.blob(layer.digest);
+        if !blob.exists() && std::fs::hard_link(&layer.blob, &blob).is_err() {
+            std::fs::copy(&layer.blob, &blob).map_err(|error| Error::io("write", &blob, &error))?;
+            if self.blob_durability() == Durability::Synced {
+                let flush = File::open(&blob).and_then(|file| file.sync_all());
+                flush.map_err(|error| Error::io("flush", &blob, &error))?;
+            }
+        }
+        Ok(Layer { blob, ..layer.clone() })
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // After a rename to its final place it is not there any more. What can't be removed, a later run tries again.
+        let _ = remove_tree(&self.path);
+    }
+}
+
+/// `.NAME.tmp.`; of a long name, as much as leaves room for the rest.
+fn prefix(name: &OsStr) -> Vec<u8> {
+    let name = name.as_bytes();
+    [b".", &name[..name.len().min(200)], b".tmp."].concat()
+}
+
+fn make(folder: &Path, prefix: &[u8]) -> io::Result<PathBuf> {
+    let prefix = [prefix, std::process::id().to_string().as_bytes(), b"."].concat();
+    tempfile::Builder::new()
+        .prefix(&OsString::from_vec(prefix))
+        .permissions(std::fs::Permissions::from_mode(0o700))
+        .tempdir_in(folder)
+        .map(tempfile::TempDir::keep)
+}
+
+/// Locks a folder and checks that it is still there. `None` when it was removed meanwhile.
+fn lock(path: &Path) -> io::Result<Option<File>> {
+    let Ok(folder) = File::open(path) else { return Ok(None) };
+    rustix::io::retry_on_intr(|| rustix::fs::flock(&folder, FlockOperation::LockExclusive))?;
+    let is_there = match (folder.metadata(), std::fs::symlink_metadata(path)) {
+        (Ok(open), Ok(there)) => (open.dev(), open.ino()) == (there.dev(), there.ino()),
+        _ => false,
+    };
+    Ok(is_there.then_some(folder))
+}
+
+/// Removes what killed runs left for the same output: folders of that name that nobody holds a lock on.
+fn remove_stale(folder: &Path, prefix: &[u8]) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let is_ours = entry.file_name().as_bytes().strip_prefix(prefix).is_some_and(is_pid_and_random);
+        if !is_ours || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            continue;
+        }
+        let path = entry.path();
+        let Ok(file) = File::open(&path) else { continue };
+        if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            // Best effort: it is in nobody's way.
+            let _ = remove_tree(&path);
+        }
+    }
+}
+
+fn is_pid_and_random(rest: &[u8]) -> bool {
+    let mut parts = rest.split(|&byte| byte == b'.');
+    let pid = parts.next().is_some_and(|pid| !pid.is_empty() && pid.iter().all(u8::is_ascii_digit));
+    let random = parts.next().is_some_and(|random| random.len() == 6 && random.iter().all(u8::is_ascii_alphanumeric));
+    pid && random && parts.next().is_none()
+}
+
+/// Removes a folder that is ours with all that is in it, also folders that their modes protect.
+fn remove_tree(path: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_up(path)?;
+            std::fs::remove_dir_all(path)
+        }
+        result => result,
+    }
+}
+
+fn open_up(folder: &Path) -> io::Result<()> {
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            open_up(&entry.path())?;
+        }
+    }
+    Ok(())
+}

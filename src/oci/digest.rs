@@ -1,0 +1,176 @@
+//! SHA-256 digests: of blobs as they are stored ([`Digest`]) and of layers uncompressed ([`DiffId`]).
+
+use std::fmt;
+use std::io;
+use std::str::FromStr;
+
+use sha2::Digest as _;
+
+/// The digest of a blob as it is stored and sent. Nothing but `sha256:` and 64 lower-case hexadecimal digits parses,
+/// so that a digest from a document can be made into a file name.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest([u8; 32]);
+
+/// The digest of a layer's tar stream, uncompressed: the same whatever the compression.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DiffId(Digest);
+
+/// A text that is no SHA-256 digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is not `sha256:` and 64 lower-case hexadecimal digits")]
+pub struct BadDigest;
+
+impl Digest {
+    /// The digest of bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(sha2::Sha256::digest(bytes).into())
+    }
+
+    /// The 64 hexadecimal digits: the blob's name in a layout.
+    pub fn hex(&self) -> String {
+        self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|n| char::from_digit(n.into(), 16)).collect()
+    }
+}
+
+impl FromStr for Digest {
+    type Err = BadDigest;
+
+    fn from_str(text: &str) -> Result<Self, BadDigest> {
+        let hex = text.strip_prefix("sha256:").filter(|hex| hex.len() == 64).ok_or(BadDigest)?;
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+            *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+fn nibble(digit: u8) -> Result<u8, BadDigest> {
+    match digit {
+        b'0'..=b'9' => Ok(digit - b'0'),
+        b'a'..=b'f' => Ok(digit - b'a' + 10),
+        _ => Err(BadDigest),
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sha256:{}", self.hex())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl serde::Serialize for Digest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl From<Digest> for oci_spec::image::Digest {
+    fn from(digest: Digest) -> Self {
+        oci_spec::image::Sha256Digest::from_str(&digest.hex()).expect("64 hexadecimal digits").into()
+    }
+}
+
+impl TryFrom<&oci_spec::image::Digest> for Digest {
+    type Error = BadDigest;
+
+    fn try_from(digest: &oci_spec::image::Digest) -> Result<Self, BadDigest> {
+        digest.as_ref().parse()
+    }
+}
+
+impl DiffId {
+    /// Takes the digest of an uncompressed layer.
+    pub fn new(digest: Digest) -> Self {
+        Self(digest)
+    }
+
+    /// The digest, as the blob's would be if it were stored uncompressed.
+    pub fn digest(self) -> Digest {
+        self.0
+    }
+}
+
+impl FromStr for DiffId {
+    type Err = BadDigest;
+
+    fn from_str(text: &str) -> Result<Self, BadDigest> {
+        text.parse().map(Self)
+    }
+}
+
+impl fmt::Display for DiffId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for DiffId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl serde::Serialize for DiffId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+/// A digest and a count of what was written to it.
+#[derive(Clone, Default)]
+pub struct Sha256 {
+    state: sha2::Sha256,
+    size: u64,
+}
+
+impl Sha256 {
+    /// Takes more bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.state.update(bytes);
+        self.size += bytes.len() as u64;
+    }
+
+    /// How many bytes it took.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The digest of all bytes taken.
+    pub fn finish(self) -> Digest {
+        Digest(self.state.finalize().into())
+    }
+}
+
+impl io::Write for Sha256 {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_strict_form_parses() {
+        let empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(Digest::of(b""), empty.parse().unwrap());
+        assert_eq!(Digest::of(b"").to_string(), empty);
+        for bad in ["", "sha256:", "sha256:../../x", &empty[..70], &empty.to_uppercase(), &format!("{empty}0")] {
+            assert_eq!(bad.parse::<Digest>(), Err(BadDigest), "{bad}");
+        }
+        assert_eq!(format!("sha256:{}", "é".repeat(32)).parse::<Digest>(), Err(BadDigest));
+    }
+}
