@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 mod build;
 mod check;
+mod closure;
 mod console;
 mod environment;
 mod interrupt;
@@ -52,6 +53,8 @@ enum Command {
     Build(build::Args),
     /// Do everything but write: recipe, closure, rules, policy.
     Check(check::Args),
+    /// Show what the loader would load, for any program, library or script.
+    Closure(closure::ClosureArgs),
     /// Print the JSON Schema of recipes, for editors.
     Schema,
     /// Print a shell's completions.
@@ -80,6 +83,7 @@ fn run(command: Command, console: &Console) -> ExitCode {
     match command {
         Command::Build(args) => build::run(&args, console),
         Command::Check(args) => check::run(&args, console),
+        Command::Closure(args) => closure::run(&args, console),
         Command::Schema => schema::schema(console),
         Command::Completions { shell } => schema::completions(shell, console),
         Command::Man => schema::man(console),

@@ -122,9 +122,12 @@ pub enum ParseError {
     /// It does not begin as one.
     #[error("invalid ELF header")]
     NotElf,
-    /// Its class or byte order is none that exists.
-    #[error("unknown ELF class or byte order")]
-    Ident,
+    /// Its class is none that exists.
+    #[error("unknown ELF class")]
+    Class,
+    /// Its byte order is none that exists.
+    #[error("unknown ELF byte order")]
+    Endian,
 }
 
 /// A range of the file.
@@ -285,13 +288,13 @@ fn parse_header(start: &[u8]) -> Result<(Header, Machine), ParseError> {
     let class = match start.get(header::EI_CLASS) {
         Some(&header::ELFCLASS32) => Class::Elf32,
         Some(&header::ELFCLASS64) => Class::Elf64,
-        Some(_) => return Err(ParseError::Ident),
+        Some(_) => return Err(ParseError::Class),
         None => return Err(ParseError::TooShort),
     };
     let endian = match start.get(header::EI_DATA) {
         Some(&header::ELFDATA2LSB) => Endian::Little,
         Some(&header::ELFDATA2MSB) => Endian::Big,
-        Some(_) => return Err(ParseError::Ident),
+        Some(_) => return Err(ParseError::Endian),
         None => return Err(ParseError::TooShort),
     };
     let header = goblin::elf::Elf::parse_header(start).map_err(|_| ParseError::TooShort)?;

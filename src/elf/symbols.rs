@@ -49,6 +49,20 @@ impl Object {
         Ok(names)
     }
 
+    /// Whether it defines every one of these dynamic symbols.
+    ///
+    /// # Errors
+    /// When the file could not be read.
+    pub fn defines<R: ReadAt + ?Sized>(&self, reader: &R, names: &[&[u8]]) -> io::Result<bool> {
+        let mut found = BTreeSet::new();
+        self.dynamic_symbols(reader, &|name| names.contains(&name), &mut |symbol| {
+            if !symbol.undefined {
+                found.insert(symbol.name);
+            }
+        })?;
+        Ok(found.len() == names.len())
+    }
+
     /// Hands over the dynamic symbols whose name `wanted` accepts.
     pub(super) fn dynamic_symbols<R: ReadAt + ?Sized>(
         &self,

@@ -169,17 +169,11 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again() {
-<<<<<<< HEAD
-        for filling in 0..100_u8 {
-            let body =
-                [0x30, filling].into_iter().chain((0..filling).map(|byte| byte.wrapping_mul(7))).collect::<Vec<u8>>();
-=======
         for filling in 0..100 {
             let body = [0x30, filling]
                 .into_iter()
                 .chain((0..filling).map(|byte: u8| byte.wrapping_mul(7)))
                 .collect::<Vec<u8>>();
->>>>>>> e2e
             let held = [body, vec![0x30, 0, 0x03, 1, 0]].concat();
             let der = [&[0x30, 0x82, 0, u8::try_from(held.len()).unwrap()], held.as_slice()].concat();
             let certificate = Certificate(der);
