@@ -99,7 +99,20 @@ pub fn assemble(recipe: &Recipe, options: &Options, progress: &dyn Progress) -> 
     if !denied.is_empty() {
         return Err(Error(denied));
     }
-    Ok(Assembled { tree, selection, wanted, closure, platform, inventory, verdicts, env, suggestions, entrypoint, debug, notes })
+    Ok(Assembled {
+        tree,
+        selection,
+        wanted,
+        closure,
+        platform,
+        inventory,
+        verdicts,
+        env,
+        suggestions,
+        entrypoint,
+        debug,
+        notes,
+    })
 }
 
 /// The same image with busybox, whatever the policy says of shells.

@@ -212,7 +212,13 @@ impl Port {
             (Class::Elf64, Endian::Little) => little,
             (Class::Elf64, Endian::Big) => {
                 let loader = if flags & PPC64_ABI == 2 { "/lib64/ld64.so.2" } else { "/lib64/ld64.so.1" };
-                Self { triplet: "powerpc64-linux-gnu", glibc_loader: loader, musl_arch: "powerpc64", levels: &[], ..little }
+                Self {
+                    triplet: "powerpc64-linux-gnu",
+                    glibc_loader: loader,
+                    musl_arch: "powerpc64",
+                    levels: &[],
+                    ..little
+                }
             }
             (Class::Elf32, _) => Self {
                 triplet: "powerpc-linux-gnu",

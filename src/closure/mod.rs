@@ -720,7 +720,9 @@ impl Closing<'_, '_> {
             let mut new: Vec<Bytes> = Vec::new();
             let found = self.found.len();
             for resolution in &mut self.found[next..] {
-                let Some(script) = resolution.as_mut().and_then(|resolution| resolution.script.as_mut()) else { continue };
+                let Some(script) = resolution.as_mut().and_then(|resolution| resolution.script.as_mut()) else {
+                    continue;
+                };
                 let interpreter = script.interpreters.last().filter(|last| last.real.is_some());
                 let program = script.env.as_ref().and_then(|env| env.path.as_ref());
                 for path in interpreter.map(|last| &last.path).into_iter().chain(program) {
@@ -862,7 +864,8 @@ impl Resolution {
             paths.extend((*interp != loader.path).then(|| needed(&loader.path, PathReason::Interpreter)));
         }
         for (index, object) in self.objects.iter().enumerate().skip(self.own) {
-            let is_named = object.found == Found::Requested || (self.interp.is_some() && object.found == Found::Interpreter);
+            let is_named =
+                object.found == Found::Requested || (self.interp.is_some() && object.found == Found::Interpreter);
             let is_loader_unused = object.found == Found::Interpreter && !self.order.contains(&index);
             if !is_named && !is_loader_unused && object.path != self.path {
                 paths.push(needed(&object.path, PathReason::Object(index)));

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::glibc::{self, Install, Processor};
-use super::mapping::{Asked, Context, Mapping, Opened, Start, base_name, parent};
 use super::machine::{self, Port};
+use super::mapping::{Asked, Context, Mapping, Opened, Start, base_name, parent};
 use super::musl;
 use super::script;
 use super::tree::{Facts, Looked, NoElf, Place, Tree};
@@ -196,9 +196,8 @@ impl<'a> Engine<'a> {
     fn choose_for_library(&self, elf: &Arc<Object>, reference: Option<&Reference>) -> Result<Chosen, FatalReason> {
         let port = Port::of(elf).ok_or(FatalReason::NoLoader(elf.machine))?;
         let musl = format!("/lib/ld-musl-{}.so.1", port.musl_arch);
-        let same = reference.filter(|reference| {
-            reference.elf.machine == elf.machine && machine::matches(&reference.elf, elf)
-        });
+        let same =
+            reference.filter(|reference| reference.elf.machine == elf.machine && machine::matches(&reference.elf, elf));
         let default: Bytes = match (libc_of(elf), same) {
             (Some(Libc::Musl), _) => Arc::from(musl.as_bytes()),
             (None, Some(reference)) => Arc::clone(&reference.loader),
@@ -302,7 +301,12 @@ impl<'a> Engine<'a> {
             let known = |path: &Bytes| process.map.objects.iter().any(|object| object.path == *path);
             let objects: Vec<_> = map.objects.iter().filter(|object| !known(&object.path)).cloned().collect();
             if !objects.is_empty() {
-                resolution.variants.push(Variant { name: name.to_owned(), objects, missing: map.missing.clone(), fatal });
+                resolution.variants.push(Variant {
+                    name: name.to_owned(),
+                    objects,
+                    missing: map.missing.clone(),
+                    fatal,
+                });
             }
         }
     }

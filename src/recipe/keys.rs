@@ -2,10 +2,8 @@
 //! what an editor shows.
 
 use super::decode::keys;
-use super::kinds::{
-    Added, Flag, Item, Later, List, Mapping, Mode, Number, Numbered, OneOrMore, Rule, Scalar, Section, Setting, Text,
-    WordOrList, Words,
-};
+use super::kinds::{Added, Flag, Later, List, Mode, Number, OneOrMore, Rule, Scalar, Text, Words};
+use super::tables::{Item, Mapping, Numbered, Section, Setting, WordOrList};
 
 keys! {
     /// A recipe for one minimal OCI image, or a workspace of recipes.
@@ -29,8 +27,9 @@ keys! {
         /// Which processor variants of libraries (glibc-hwcaps) to take. Default: `baseline`, none of them.
         #[schemars(regex(pattern = r"^(baseline|none|all|x86-64-v[234]|power9|power10|z1[3-6]|.*\$\{.*)$"))]
         isa: Option<Text>,
-        /// Variables for `${name}` in any string. Built in: `arch` (amd64), `machine` (x86_64), `multiarch`
-        /// (x86_64-linux-gnu), `platform` (linux/amd64) and `recipe` (the file's name without .toml). `$$` is a dollar.
+        /// Variables for `${name}` in any string. Built in: `arch` (as `amd64`), `machine` (as `x86_64`), `multiarch`
+        /// (as `x86_64-linux-gnu`), `platform` (as `linux/amd64`) and `recipe` (the file's name without `.toml`). `$$` is
+        /// a dollar.
         vars: Mapping<Setting>,
         /// Programs, with the libraries that they need. The first is the entrypoint. A bare word is looked up on PATH
         /// inside the root, `/abs` is inside the root, `./rel` and `rel/ative` are beside this file.

@@ -11,10 +11,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
 use super::keys::{RecipeKeys, SettingKeys};
-use super::kinds::{
-    Added, Flag, Item, List, Mapping, Mode, Number, Numbered, OneOrMore, Rule, Scalar, Section, Setting, Text,
-    WordOrList, Words,
-};
+use super::kinds::{Added, Flag, List, Mode, Number, OneOrMore, Rule, Scalar, Text, Words};
+use super::tables::{Item, Mapping, Numbered, Section, Setting, WordOrList};
 
 /// The JSON Schema of recipes and workspaces, for editors.
 pub fn schema() -> String {

@@ -132,7 +132,8 @@ fn a_link_out_of_the_root_stays_in_it() {
 
 #[test]
 fn unknown_user() {
-    let sandbox = sandbox("binaries = [\"app\"]\nuser = \"postgres\"\ndirs = [{ path = \"/data\", owner = \"www\" }]\n");
+    let sandbox =
+        sandbox("binaries = [\"app\"]\nuser = \"postgres\"\ndirs = [{ path = \"/data\", owner = \"www\" }]\n");
     assert_data_eq!(fails(&sandbox, 2), str![]);
 }
 

@@ -31,7 +31,7 @@ fn cases() -> Vec<Case> {
         }
         let Some(case) = cases.last_mut() else { continue };
         if let Some(options) = text.strip_prefix("-- with ") {
-            case.options = options.to_owned();
+            case.options.push_str(options);
         } else if let Some(name) = text.strip_prefix("-- ") {
             part = Some(name.to_owned());
             if name != "is" {
@@ -121,7 +121,7 @@ fn write_case(case: &Case, shown: &str) -> String {
     for (name, content) in &case.files {
         let _ = write!(text, "-- {name}\n{content}");
     }
-    let _ = write!(text, "-- is\n{}\n", shown);
+    let _ = write!(text, "-- is\n{shown}\n");
     text
 }
 
@@ -199,8 +199,10 @@ fn nesting_and_variables_have_bounds() {
     }
     text.push_str("v30 = \"0123456789\"\n");
     assert!(said(text.as_bytes()).unwrap_err().contains("the variables grow beyond 16 MiB"));
-    let chain: String = (0..100).map(|n| format!("v{n} = \"${{v{}}}\"\n", n + 1)).collect();
-    let text = format!("name = \"${{v0}}\"\n[vars]\n{chain}v100 = \"x\"\n");
+    let mut text = String::from("name = \"${v0}\"\n[vars]\nv100 = \"x\"\n");
+    for n in 0..100 {
+        let _ = writeln!(text, "v{n} = \"${{v{}}}\"", n + 1);
+    }
     assert!(said(text.as_bytes()).unwrap_err().contains("more than 32 variables stand in one another"));
 }
 

@@ -201,7 +201,8 @@ fn is_better(candidate: &Candidate, known: &Candidate) -> bool {
 
 /// `_dl_is_dso`, without the files that prelink leaves.
 fn is_library_name(name: &[u8]) -> bool {
-    let library = (name.starts_with(b"lib") || name.starts_with(b"ld-")) && memchr::memmem::find(name, b".so").is_some();
+    let library =
+        (name.starts_with(b"lib") || name.starts_with(b"ld-")) && memchr::memmem::find(name, b".so").is_some();
     let loader = name.starts_with(b"ld.so.") || name.starts_with(b"ld64.so.");
     (library || loader) && memchr::memmem::find(name, b".#prelink#").is_none()
 }

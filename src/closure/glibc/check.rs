@@ -69,9 +69,7 @@ impl Process<'_> {
     pub(super) fn check_relations(&mut self) {
         let mut warnings = Vec::new();
         for (object, loaded) in self.map.objects.iter().enumerate() {
-            warnings.extend(
-                loaded.elf.notes.x86_level_needed().map(|level| Warning::NeedsLevel { object, level }),
-            );
+            warnings.extend(loaded.elf.notes.x86_level_needed().map(|level| Warning::NeedsLevel { object, level }));
         }
         let libc = self.map.objects.iter().position(|loaded| base_name(&loaded.path) == b"libc.so.6");
         if let Some(libc) = libc

@@ -142,7 +142,8 @@ impl<'a> Process<'a> {
         const LONGEST: u64 = 64 << 10;
         let Looked::Found(place) = self.context.tree.look(b"/etc/ld.so.preload") else { return Vec::new() };
         let text = place.content.as_ref().and_then(|content| content.read(LONGEST).ok()).unwrap_or_default();
-        let without_comments = text.split(|&byte| byte == b'\n').flat_map(|line| line.split(|&byte| byte == b'#').next());
+        let without_comments =
+            text.split(|&byte| byte == b'\n').flat_map(|line| line.split(|&byte| byte == b'#').next());
         let names = without_comments.flat_map(|line| line.split(|byte| b" \t:".contains(byte)));
         names.filter(|name| !name.is_empty()).map(Arc::from).collect()
     }

@@ -38,9 +38,7 @@ impl Process<'_> {
         for step in self.steps(asked) {
             let found = match step {
                 Step::List(list, found) => self.open_in(&list.directories, asked, &found)?,
-                Step::SystemDirectories => {
-                    self.open_in(&self.install.directories, asked, &Found::SystemDirectory)?
-                }
+                Step::SystemDirectories => self.open_in(&self.install.directories, asked, &Found::SystemDirectory)?,
                 Step::Cache => self.open_cached(asked)?,
             };
             if let Searching::Done(opened) = found {

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::kinds::{Mapping, Text, Words};
+use super::super::kinds::{Text, Words};
+use super::super::tables::Mapping;
 use super::super::values::{self, Invalid};
 use super::super::{Config, Healthcheck, MISSING, words};
 use super::Resolver;
 use crate::report::{Diagnostic, Spanned};
 
-impl<'a> Resolver<'a> {
+impl Resolver<'_> {
     pub(super) fn config(&mut self) -> Config {
         let keys = &self.merged.keys;
         Config {
