@@ -128,6 +128,9 @@ fn nodes<'a>(source: &dyn Source, paths: &'a [ImagePath]) -> Result<Vec<(&'a Ima
 
 /// For each wanted path, the packages that list it.
 fn listed(database: &Database, source: &dyn Source, wanted: &Wanted) -> Result<Vec<Vec<PackageId>>> {
+    if wanted.len() == 0 {
+        return Ok(Vec::new());
+    }
     let hits = |id: PackageId| -> Result<(PackageId, Vec<usize>)> {
         let package = database.package(id);
         let Some(text) = database.list(source, package)? else { return Ok((id, Vec::new())) };
