@@ -233,7 +233,8 @@ impl Record {
         {
             record.has_sums = true;
             let text = read(source, &path, content)?;
-            let place = |(md5, path): (deb::Md5, &[u8])| Some((wanted.place(path, &package.name)?, md5));
+            let place =
+                |(digits, path): (&[u8], &[u8])| Some((wanted.place(path, &package.name)?, deb::md5_of_hex(digits)?));
             record.sums = deb::md5sums(&text).filter_map(place).collect();
         }
         let conffiles = package.stanza().get("Conffiles").unwrap_or_default();
