@@ -3,17 +3,18 @@
 //! Each stage makes a plain value from those of earlier ones, in this order:
 //!
 //! ```text
-//! recipe -> source -> tree -> select -> closure -> needs -> rootfs -> inventory -> policy -> layer -> image -> output
+//! recipe -> source -> tree -> select -> closure -> needs -> rootfs -> inventory -> policy
+//!        -> layer -> image -> output
 //! ```
 //!
 //! - [`recipe`]: TOML text to a [`recipe::Recipe`], every value with its place in the text.
 //! - [`source`]: where files come from, read-only, and who owns them.
-//! - [`tree`]: the image's tree while it is made; settles two entries for one path. [`why`] reads its reasons.
+//! - [`tree`]: the image's tree while it is made; settles two entries for one path. [`why`] follows its reasons.
 //! - [`select`]: what the recipe names, as paths of the image.
 //! - [`closure`]: what the real loader would load for the programs among them.
 //! - [`needs`]: what no ELF header names.
 //! - [`rootfs`]: one tree from all of these, with what every image has.
-//! - [`inventory`]: whose its files are, and the records that say so.
+//! - [`inventory`]: whose its files are, and the records by which scanners know it.
 //! - [`policy`]: what of it is not allowed.
 //! - [`layer`]: the tree as compressed tar archives; the parallel step.
 //! - [`image`]: the configuration and the manifest.
@@ -47,6 +48,7 @@ pub mod image;
 pub mod output;
 
 pub mod build;
+pub mod explain;
 
 /// The modification time of everything in a layer, 1980-01-01T00:00:00Z: the earliest that ZIP files can hold, and
 /// so the earliest that Python's `zipfile` takes.

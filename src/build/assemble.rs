@@ -5,17 +5,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::closure::{Closure, Wanted};
+use crate::inventory::{self, Inventory, Standing};
 use crate::needs::Suggestion;
 use crate::path::ImagePath;
+use crate::policy::Verdicts;
 use crate::recipe::{Extra, Platform, Recipe, Root, Verdict};
 use crate::report::{Diagnostic, Error, Result, Spanned, plain};
 use crate::rootfs::{self, Standard};
 use crate::select::{self, Selection};
-use crate::source::ownership::{Check, Owners};
-use crate::source::{Folder, NodeKind, Source, resolve};
-use crate::tree::{Entry, EntryKind, Tree};
+use crate::source::ownership::{Check, Database};
+use crate::source::{Folder, Source, resolve};
+use crate::tree::Tree;
 
 use super::closing::Closing;
+use super::judge::{self, Facts};
 use super::packages::packages;
 use super::platform::platform;
 use super::{NO_CONFIGURATION, NO_ENTRYPOINT, NO_ROOT, Options, Progress};
@@ -34,7 +37,9 @@ pub struct Assembled {
     /// The platform that it runs on.
     pub platform: Platform,
     /// Whose the files are that come from the root.
-    pub owners: Owners,
+    pub inventory: Inventory,
+    /// What the policy says of it; nothing is denied.
+    pub verdicts: Verdicts,
     /// Variables that rules set in the image's configuration.
     pub env: BTreeMap<String, String>,
     /// Optional rules that the image gives cause for, when they were asked for.
@@ -58,7 +63,8 @@ pub fn assemble(recipe: &Recipe, options: &Options, progress: &dyn Progress) -> 
         Root::Host => Arc::clone(&host),
         Root::Folder(path, span) => open(path, *span)?,
     };
-    let packages = packages(recipe, &*root)?;
+    let database = Database::open(&*root)?;
+    let packages = packages(recipe, &*root, &database)?;
     let selection = select::select(recipe, &*root, &*host, &packages)?;
 
     progress.stage("resolving");
@@ -70,11 +76,18 @@ pub fn assemble(recipe: &Recipe, options: &Options, progress: &dyn Progress) -> 
 
     progress.stage("assembling");
     let mut tree = std::mem::take(&mut closing.tree);
-    let owners = own(&tree, &*root)?;
-    let standard = Standard { accounts: &selection.accounts, cache: None };
+    let cache = closing.cache(&tree);
+    let standard = Standard { accounts: &selection.accounts, cache: cache.as_deref() };
     rootfs::add_standard(&mut tree, &*root, &standard)?;
     let mut notes = selection.notes.clone();
     notes.append(&mut closing.notes);
+    notes.extend(closing.remarks(&selection));
+
+    progress.stage("looking up packages");
+    let inventory = Inventory::take(&database, &*root, &tree, Check::default())?;
+    for (path, entry) in inventory::records(&inventory, &*root, &tree)? {
+        tree.place(path.clone(), entry).map_err(|error| Error::io("read", Path::new("/"), &error))?;
+    }
     notes.extend(rootfs::finish(&mut tree, recipe)?);
     closing.self_check(&tree)?;
     let entrypoint = entrypoint(recipe, &selection, &tree)?;
@@ -82,7 +95,26 @@ pub fn assemble(recipe: &Recipe, options: &Options, progress: &dyn Progress) -> 
     let debug = if options.debug_twin { Some(debug_twin(recipe, options, progress)?) } else { None };
 
     let Closing { wanted, closure, .. } = closing;
-    Ok(Assembled { tree, selection, wanted, closure, platform, owners, env, suggestions, entrypoint, debug, notes })
+    let facts = Facts { recipe, inventory: &inventory, root: &*root, uid: selection.accounts.uid, ci: options.ci };
+    let verdicts = judge::judge(&tree, &closure, &facts)?;
+    let denied = verdicts.errors();
+    if !denied.is_empty() {
+        return Err(Error(denied));
+    }
+    Ok(Assembled {
+        tree,
+        selection,
+        wanted,
+        closure,
+        platform,
+        inventory,
+        verdicts,
+        env,
+        suggestions,
+        entrypoint,
+        debug,
+        notes,
+    })
 }
 
 /// The same image with busybox, whatever the policy says of shells.
@@ -98,23 +130,11 @@ fn debug_twin(recipe: &Recipe, options: &Options, progress: &dyn Progress) -> Re
 impl Assembled {
     /// The name of the package that owns a path of the image.
     pub fn package_of(&self, path: &ImagePath) -> Option<&str> {
-        Some(&self.owners.package(*self.owners.of(path)?.packages.first()?).name)
+        match self.inventory.standing(path) {
+            Standing::Owned(package, _) => Some(&package.name),
+            _ => None,
+        }
     }
-}
-
-/// Whose the files are that come from the root.
-fn own(tree: &Tree, root: &dyn Source) -> Result<Owners> {
-    let from_root = |(path, entry): (&ImagePath, &Entry)| {
-        let there = root.node(path).ok()??;
-        let same = match (&entry.kind, &there.kind) {
-            (EntryKind::File(ours), NodeKind::File(theirs)) => ours.id() == theirs.id(),
-            (EntryKind::Symlink(ours), NodeKind::Symlink(theirs)) => ours == theirs,
-            _ => false,
-        };
-        same.then(|| path.clone())
-    };
-    let paths: Vec<ImagePath> = tree.iter().filter_map(from_root).collect();
-    Owners::find(root, &paths, Check::default())
 }
 
 fn open(path: &Path, span: Option<crate::report::Span>) -> Result<Arc<Folder>> {

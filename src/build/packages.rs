@@ -9,17 +9,17 @@ use crate::source::ownership::{Database, UnknownPackage};
 use super::NO_PACKAGE;
 
 /// The paths of each package that the recipe names, without documentation.
-pub(super) fn packages(recipe: &Recipe, root: &dyn Source) -> Result<Vec<(Spanned<String>, Vec<ImagePath>)>> {
-    if recipe.packages.is_empty() {
-        return Ok(Vec::new());
-    }
-    let database = Database::open(root)?;
+pub(super) fn packages(
+    recipe: &Recipe,
+    root: &dyn Source,
+    database: &Database,
+) -> Result<Vec<(Spanned<String>, Vec<ImagePath>)>> {
     let mut found = Vec::new();
     let mut errors = Vec::new();
     for name in &recipe.packages {
         match database.named(&name.value, None) {
             Ok(package) => found.push((name.clone(), database.files_of(root, package)?.paths)),
-            Err(unknown) => errors.push(not_installed(name, &unknown, &database, root)),
+            Err(unknown) => errors.push(not_installed(name, &unknown, database, root)),
         }
     }
     if errors.is_empty() { Ok(found) } else { Err(Error(errors)) }

@@ -79,6 +79,7 @@ fn build_all(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCo
         let progress = console.building(&recipe.name.value);
         let assembled = build::assemble(recipe, &options, &progress)?;
         console.show(&assembled.notes, texts);
+        console.show(&assembled.verdicts.warnings(console.detail()), texts);
         let mut stdout = std::io::stdout().lock();
         let outputs = Outputs { destinations, engine: engine.clone(), stdout: &mut stdout };
         let built = build::write(recipe, &assembled, outputs, &options, &progress)?;

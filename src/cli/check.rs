@@ -33,6 +33,7 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
         match build::assemble(recipe, &options, &console.building(&recipe.name.value)) {
             Ok(assembled) => {
                 console.show(&assembled.notes, &texts);
+                console.show(&assembled.verdicts.warnings(console.detail()), &texts);
                 summary::checked(console, recipe, &assembled, &texts);
             }
             Err(error) => errors.extend(error.0),

@@ -6,7 +6,8 @@ use std::sync::Mutex;
 
 use indicatif::{ProgressBar, ProgressStyle as Style};
 use mkimage::build::Progress;
-use mkimage::report::{self, Code, Diagnostic, Error, Level, Texts};
+use mkimage::policy::Detail;
+use mkimage::report::{self, Code, Diagnostic, Error, INTERNAL, Level, Texts};
 
 use super::{environment, interrupt};
 
@@ -102,9 +103,14 @@ impl Console {
         self.clear();
         let mut text = report::render(&shown, texts, self.colour);
         if self.github {
-            text.push_str("");
+            text.push_str(&report::github(&shown, texts));
         }
         let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    }
+
+    /// How much is said of a warning of the policy.
+    pub(super) fn detail(&self) -> Detail {
+        if self.verbose > 0 { Detail::Full } else { Detail::Brief }
     }
 
     /// Shows an error and gives its exit code.
@@ -158,13 +164,26 @@ impl Progress for Building<'_> {
     }
 }
 
+/// The exit code of a bug.
+pub(super) const BUG: u8 = 70;
+
+/// Tells of a panic: a condition that the code holds to be impossible.
+pub(super) fn bug(panic: &std::panic::PanicHookInfo<'_>) {
+    let what = panic.payload_as_str().unwrap_or("a panic");
+    let place = panic.location().map_or_else(String::new, |place| format!(" ({}:{})", place.file(), place.line()));
+    let _ = writeln!(
+        std::io::stderr().lock(),
+        "error[{INTERNAL}]: internal error: {what}{place}\n  = help: this is a bug in mkimage, please report it"
+    );
+}
+
 /// The exit code of an error: by the family of its first code.
 pub(super) fn exit_code(error: &Error) -> u8 {
     let family = |code: Code| match code.0.get(..3) {
         Some("E00" | "E01") => 2,
         Some("E03") => 3,
         Some("E04") => 4,
-        Some("E99") => 70,
+        Some("E99") => BUG,
         _ => 1,
     };
     error.0.iter().find(|diagnostic| diagnostic.level == Level::Error).map_or(1, |diagnostic| family(diagnostic.code))

@@ -4,12 +4,33 @@
 //! Everything is resolved for each program by itself, as the loader does it; only what was read is shared. Nothing is
 //! ever executed, and no more of a file is read than its headers, its dynamic section and the strings that it names.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+
+use rayon::prelude::*;
 
 use crate::elf;
 use crate::path::ImagePath;
 use crate::report::Span;
 use crate::source::{Content, Source};
+
+mod tree;
+mod machine;
+mod accept;
+mod token;
+mod mapping;
+mod near;
+pub mod cache;
+mod glibc;
+mod musl;
+mod script;
+mod start;
+mod warning;
+pub mod diagnose;
+pub mod show;
+
+use start::{Engine, Process, Reference};
+use tree::Tree;
 
 /// Bytes that many objects share: a name, or a path as a loader spells it (absolute, but with `..`, links and doubled
 /// slashes as they were written).
@@ -24,7 +45,7 @@ pub struct Wanted {
     pub role: Role,
     /// Names that it passes to `dlopen`, mapped in its context after the start.
     pub dlopen: Vec<Vec<u8>>,
-    /// Whether the kernel starts it with AT_SECURE.
+    /// Whether the kernel starts it with `AT_SECURE`.
     pub privilege: Privilege,
     /// The recipe entry that asked for it.
     pub span: Option<Span>,
@@ -51,7 +72,7 @@ pub enum Privilege {
     /// With the rights of whoever starts it.
     #[default]
     Ordinary,
-    /// With AT_SECURE, as a setuid or setgid program or one with file capabilities.
+    /// With `AT_SECURE`, as a setuid or setgid program or one with file capabilities.
     Secure,
 }
 
@@ -142,6 +163,10 @@ impl Default for Options {
 pub struct Closure {
     /// One for each [`Wanted`], in that order; then one for each interpreter of their scripts, each path once.
     pub resolutions: Vec<Resolution>,
+    /// How many files were looked into.
+    pub files_read: usize,
+    /// How many bytes were read of them.
+    pub bytes_read: u64,
 }
 
 /// What was found for one path.
@@ -153,19 +178,24 @@ pub struct Resolution {
     pub real: Option<ImagePath>,
     /// What it is.
     pub kind: Kind,
+    /// What its headers say, when it is an ELF file.
+    pub elf: Option<Arc<elf::Object>>,
     /// The interpreter that the file itself names.
     pub interp: Option<Bytes>,
     /// The loader whose rules were followed: the interpreter, or the default one for a library.
     pub loader: Option<Loader>,
-    /// What is mapped, in the order of mapping. The file itself is first; the loader, where the rules have one, second.
+    /// What is mapped, in the order of mapping. The file itself is first; the loader, when it has one, second. For a
+    /// plugin with a host those of the host come first.
     pub objects: Vec<Loaded>,
+    /// The index of the first object that is not the host's: 0 but for a plugin with a host.
+    pub own: usize,
     /// What of [`Resolution::objects`] is mapped at the start, in the order in which symbols are looked up.
     pub order: Vec<usize>,
     /// Paths by which an object was reached once more, after it had been mapped under another.
     pub aliases: Vec<Alias>,
     /// What must be there and is not.
     pub missing: Vec<Missing>,
-    /// What is not there and may be missing: DT_AUXILIARY, preloads, suggestions in notes, `ignore-missing`.
+    /// What is not there and may be missing: `DT_AUXILIARY`, preloads, suggestions in notes, `ignore-missing`.
     pub missing_optional: Vec<Missing>,
     /// Symbol versions that an object requires of another that does not have them.
     pub version_errors: Vec<VersionError>,
@@ -222,6 +252,8 @@ pub struct Loader {
     pub real: ImagePath,
     /// Whose it is.
     pub libc: Libc,
+    /// The directories that it searches last, as they are built in.
+    pub directories: Vec<Bytes>,
 }
 
 /// A C library.
@@ -263,9 +295,9 @@ pub enum Found {
     Interpreter,
     /// By a name with a slash, which is a path.
     Path,
-    /// In DT_RPATH of an object.
+    /// In `DT_RPATH` of an object.
     Rpath(usize),
-    /// In DT_RUNPATH of an object.
+    /// In `DT_RUNPATH` of an object.
     Runpath(usize),
     /// In `LD_LIBRARY_PATH`.
     LibraryPath,
@@ -280,13 +312,13 @@ pub enum Found {
 pub enum Because {
     /// It is what was asked for, or its loader.
     Requested,
-    /// DT_NEEDED.
+    /// `DT_NEEDED`.
     Needed,
-    /// DT_FILTER.
+    /// `DT_FILTER`.
     Filter,
-    /// DT_AUXILIARY.
+    /// `DT_AUXILIARY`.
     Auxiliary,
-    /// DT_AUDIT or DT_DEPAUDIT.
+    /// `DT_AUDIT` or `DT_DEPAUDIT`.
     Audit,
     /// `LD_PRELOAD` of the image.
     Preload,
@@ -311,7 +343,7 @@ pub struct Alias {
     /// The name that was asked for.
     pub name: Bytes,
     /// The path that was opened, when the file had to be opened to see that it is the same; it must exist in the image.
-    /// None when the name alone told, as a DT_SONAME does.
+    /// None when the name alone told, as a `DT_SONAME` does.
     pub path: Option<Bytes>,
     /// The object: an index into [`Resolution::objects`].
     pub object: usize,
@@ -339,6 +371,8 @@ pub struct Missing {
 pub struct Searched {
     /// The directory as the loader spells it, or the cache's path.
     pub directory: Bytes,
+    /// How many entries the cache has, when it is that.
+    pub entries: Option<usize>,
     /// Why it was searched.
     pub because: Found,
 }
@@ -365,8 +399,12 @@ pub enum NotTaken {
     Level(String),
     /// It could not be read.
     Unreadable,
-    /// It is a link that leads nowhere.
+    /// It is a link that leads nowhere, or in a circle.
     Dangling,
+    /// It is of an ELF class that does not exist.
+    Damaged,
+    /// The loader refuses it.
+    Refused(Refusal),
 }
 
 /// A symbol version that is required and not there.
@@ -374,6 +412,8 @@ pub enum NotTaken {
 pub struct VersionError {
     /// The version, as `GLIBC_2.38`.
     pub version: Bytes,
+    /// The highest that is there of the same kind, as `GLIBC_2.36`.
+    pub highest: Option<Bytes>,
     /// The object that should have it.
     pub of: usize,
     /// The object that requires it.
@@ -402,7 +442,7 @@ pub enum Warning {
         /// The object in which it stands.
         object: usize,
     },
-    /// `$ORIGIN` stands where a program with AT_SECURE drops it.
+    /// `$ORIGIN` stands where a program with `AT_SECURE` drops it.
     SecureOrigin {
         /// The object in which it stands.
         object: usize,
@@ -421,6 +461,8 @@ pub enum Warning {
         /// libc.so.6.
         libc: usize,
     },
+    /// The file to be started has no permission for it.
+    NotExecutable,
     /// A file without `#!` that only a shell would run.
     NoInterpreterLine,
     /// The script's argument or interpreter line is longer than the kernel reads.
@@ -445,6 +487,8 @@ pub struct Script {
 pub struct ScriptInterpreter {
     /// Its path, as the script names it.
     pub path: Bytes,
+    /// The path by which it is opened: absolute.
+    pub opened: Bytes,
     /// The one argument that the kernel passes.
     pub argument: Option<Bytes>,
     /// Where the path leads.
@@ -478,8 +522,12 @@ pub struct DlopenNote {
 pub struct Variant {
     /// The processors: a level or platform.
     pub name: String,
-    /// What they load that is not in [`Resolution::objects`]; `needed_by` is not kept.
+    /// What they load that is not in [`Resolution::objects`]. Indices in them have no meaning here.
     pub objects: Vec<Loaded>,
+    /// What is missing there.
+    pub missing: Vec<Missing>,
+    /// Why the program does not start there.
+    pub fatal: Option<Fatal>,
 }
 
 /// Why a program does not start.
@@ -517,7 +565,7 @@ pub enum FatalReason {
     /// A candidate that the loader takes and then refuses.
     #[error("{0}")]
     Refused(Refusal),
-    /// A DST in DT_NEEDED of a program with AT_SECURE, or one that has no value.
+    /// A DST in `DT_NEEDED` of a program with `AT_SECURE`, or one that has no value.
     #[error("dynamic string token in `{}` can't be expanded", crate::path::show(.0))]
     Token(Bytes),
     /// A file that is not executable, where the kernel wants one.
@@ -555,37 +603,40 @@ pub enum Refusal {
     /// Another byte order.
     #[error("ELF file data encoding not the loader's")]
     Endian,
-    /// e_ident or e_version of another version.
+    /// `e_ident` or `e_version` of another version.
     #[error("ELF file version does not match current one")]
     Version,
-    /// EI_OSABI.
+    /// `EI_OSABI`.
     #[error("ELF file OS ABI invalid")]
     OsAbi,
-    /// EI_ABIVERSION.
+    /// `EI_ABIVERSION`.
     #[error("ELF file ABI version invalid")]
     AbiVersion,
-    /// e_ident's padding.
+    /// `e_ident`'s padding.
     #[error("nonzero padding in e_ident")]
     Padding,
-    /// e_type.
+    /// `e_type`.
     #[error("only ET_DYN and ET_EXEC can be loaded")]
     Type,
     /// Program headers of another size, or cut off.
     #[error("ELF file's program headers can't be read")]
     ProgramHeaders,
-    /// No PT_LOAD.
+    /// A segment whose place in the file and in memory do not go together.
+    #[error("ELF load command address/offset not page-aligned")]
+    Unaligned,
+    /// No `PT_LOAD`.
     #[error("object file has no loadable segments")]
     NoSegments,
-    /// ET_EXEC.
+    /// `ET_EXEC`.
     #[error("cannot dynamically load executable")]
     Executable,
-    /// DF_1_PIE.
+    /// `DF_1_PIE`.
     #[error("cannot dynamically load position-independent executable")]
     Pie,
-    /// DF_1_NOOPEN, for `dlopen`.
+    /// `DF_1_NOOPEN`, for `dlopen`.
     #[error("shared object cannot be dlopen()ed")]
     NoOpen,
-    /// No PT_DYNAMIC, or an empty one, as separate debug files have.
+    /// No `PT_DYNAMIC`, or an empty one, as separate debug files have.
     #[error("object file has no dynamic section")]
     NoDynamic,
     /// The dynamic section can't be read.
@@ -625,30 +676,210 @@ pub enum PathReason {
 
 /// Closes over everything that is wanted. The results stand in the order of `wanted`, whatever the number of threads.
 pub fn close(source: &dyn Source, wanted: &[Wanted], options: &Options) -> Closure {
-    let _ = (source, wanted, options);
-    todo!()
+    let tree = Tree::new(source, &options.workdir);
+    let engine = Engine::new(&tree, options);
+    let mut closing = Closing { engine: &engine, wanted, found: vec![None; wanted.len()], processes: HashMap::new() };
+    closing.close_programs();
+    closing.close_scripts();
+    closing.close_others();
+    let mut closure = Closure {
+        resolutions: closing.found.into_iter().flatten().collect(),
+        files_read: tree.files_read(),
+        bytes_read: tree.bytes_read(),
+    };
+    closure.find_providers(wanted);
+    closure.ignore_missing(&options.ignore_missing);
+    closure
+}
+
+/// The steps of a closure.
+struct Closing<'a, 'w> {
+    engine: &'a Engine<'a>,
+    wanted: &'w [Wanted],
+    /// By index of what is wanted; interpreters of scripts behind.
+    found: Vec<Option<Resolution>>,
+    /// Processes into which plugins are loaded.
+    processes: HashMap<usize, Process<'a>>,
+}
+
+impl Closing<'_, '_> {
+    fn close_programs(&mut self) {
+        let hosts: BTreeSet<usize> = self.wanted.iter().filter_map(|wanted| wanted.role.host()).collect();
+        let programs: Vec<usize> = self.with_role(|role| role == Role::Program);
+        let engine = self.engine;
+        let resolve = |&index: &usize| {
+            let (resolution, process) = engine.resolve(&self.wanted[index], None, None);
+            (index, resolution, process.filter(|_| hosts.contains(&index)))
+        };
+        let resolved: Vec<_> = programs.par_iter().map(resolve).collect();
+        for (index, resolution, process) in resolved {
+            self.found[index] = Some(resolution);
+            self.processes.extend(process.map(|process| (index, process)));
+        }
+    }
+
+    /// Resolves the interpreters of scripts, which may be scripts that need others again.
+    fn close_scripts(&mut self) {
+        let mut known: HashMap<Bytes, usize> = HashMap::new();
+        for (index, wanted) in self.wanted.iter().enumerate() {
+            if wanted.role == Role::Program && wanted.privilege == Privilege::Ordinary {
+                known.entry(Arc::from(wanted.path.as_slice())).or_insert(index);
+            }
+        }
+        let mut next = 0;
+        while next < self.found.len() {
+            let mut new: Vec<Bytes> = Vec::new();
+            let found = self.found.len();
+            for resolution in &mut self.found[next..] {
+                let Some(script) = resolution.as_mut().and_then(|resolution| resolution.script.as_mut()) else {
+                    continue;
+                };
+                let interpreter = script.interpreters.last().filter(|last| last.real.is_some());
+                let program = script.env.as_ref().and_then(|env| env.path.as_ref());
+                for path in interpreter.map(|last| &last.opened).into_iter().chain(program) {
+                    let index = *known.entry(Arc::clone(path)).or_insert_with(|| {
+                        new.push(Arc::clone(path));
+                        found + new.len() - 1
+                    });
+                    script.resolutions.push(index);
+                }
+            }
+            next = found;
+            let resolve = |path: &Bytes| self.engine.resolve(&Wanted::program(path.to_vec()), None, None).0;
+            let resolved: Vec<_> = new.par_iter().map(resolve).collect();
+            self.found.extend(resolved.into_iter().map(Some));
+        }
+    }
+
+    fn close_others(&mut self) {
+        let reference = self.reference();
+        let others = self.with_role(|role| role != Role::Program);
+        let resolve = |&index: &usize| {
+            let wanted = &self.wanted[index];
+            let host = wanted.role.host().and_then(|host| self.processes.get(&host));
+            (index, self.engine.resolve(wanted, reference.as_ref(), host).0)
+        };
+        let resolved: Vec<_> = others.par_iter().map(resolve).collect();
+        for (index, resolution) in resolved {
+            self.found[index] = Some(resolution);
+        }
+    }
+
+    fn with_role(&self, is_wanted: impl Fn(Role) -> bool) -> Vec<usize> {
+        let all = self.wanted.iter().enumerate();
+        all.filter(|(_, wanted)| is_wanted(wanted.role)).map(|(index, _)| index).collect()
+    }
+
+    /// The first program with a loader.
+    fn reference(&self) -> Option<Reference> {
+        self.found.iter().flatten().find_map(|resolution| {
+            let loader = resolution.loader.as_ref()?;
+            let elf = Arc::clone(&resolution.objects.first()?.elf);
+            Some(Reference { loader: Arc::clone(&loader.path), libc: loader.libc, elf })
+        })
+    }
+}
+
+impl Role {
+    fn host(self) -> Option<usize> {
+        match self {
+            Self::Plugin { host } => host,
+            Self::Program | Self::Library => None,
+        }
+    }
 }
 
 impl Closure {
+    /// A library that is loaded by some program may need what that program has loaded before, as the JVM's libraries
+    /// need libjvm.so: notes which file has the name.
+    fn find_providers(&mut self, wanted: &[Wanted]) {
+        let mut providers: HashMap<Bytes, Bytes> = HashMap::new();
+        for resolution in &self.resolutions {
+            for object in resolution.objects.iter().skip(resolution.own) {
+                let file_name: Bytes = Arc::from(mapping::base_name(&object.path));
+                for name in object.elf.soname().into_iter().cloned().chain([file_name]) {
+                    providers.entry(name).or_insert_with(|| Arc::clone(&object.path));
+                }
+            }
+        }
+        let loaded_later = wanted.iter().map(|wanted| wanted.role != Role::Program);
+        for (resolution, _) in self.resolutions.iter_mut().zip(loaded_later).filter(|(_, later)| *later) {
+            for missing in &mut resolution.missing {
+                missing.provided_by = providers.get(&missing.name).cloned();
+            }
+        }
+    }
+
+    /// What may be missing is optional.
+    fn ignore_missing(&mut self, names: &[Vec<u8>]) {
+        for resolution in &mut self.resolutions {
+            let ignored = |missing: &mut Missing| names.iter().any(|name| **name == *missing.name);
+            let optional: Vec<Missing> = resolution.missing.extract_if(.., ignored).collect();
+            resolution.missing_optional.extend(optional);
+        }
+    }
+
     /// Every path that the image must contain, with who needs it and why; one line for each need.
     pub fn paths(&self) -> Vec<NeededPath> {
         self.resolutions.iter().enumerate().flat_map(|(index, resolution)| resolution.paths(index)).collect()
     }
 }
 
+/// The program of a name: a name with a slash is a path, another is looked up on the image's PATH.
+pub fn locate(source: &dyn Source, name: &[u8], options: &Options) -> Option<Vec<u8>> {
+    if name.starts_with(b"/") {
+        return Some(name.to_vec());
+    }
+    let tree = Tree::new(source, &options.workdir);
+    script::find_program(&tree, name, &options.path).map(|path| path.to_vec())
+}
+
 impl Resolution {
+    /// Whether it starts: nothing is missing and nothing stands against it.
+    pub fn is_whole(&self) -> bool {
+        self.fatal.is_none() && self.missing.is_empty() && self.version_errors.is_empty()
+    }
+
+    fn of(path: &[u8]) -> Self {
+        Self {
+            path: Arc::from(path),
+            real: None,
+            kind: Kind::Absent,
+            elf: None,
+            interp: None,
+            loader: None,
+            objects: Vec::new(),
+            own: 0,
+            order: Vec::new(),
+            aliases: Vec::new(),
+            missing: Vec::new(),
+            missing_optional: Vec::new(),
+            version_errors: Vec::new(),
+            warnings: Vec::new(),
+            script: None,
+            dlopen_notes: Vec::new(),
+            least_glibc: None,
+            variants: Vec::new(),
+            fatal: None,
+        }
+    }
+
     fn paths(&self, resolution: usize) -> Vec<NeededPath> {
         let needed = |path: &Bytes, reason| NeededPath { path: Arc::clone(path), resolution, reason };
         let mut paths = Vec::new();
         if self.real.is_some() {
-            let found = self.objects.first().map_or(&self.path, |object| &object.path);
-            paths.push(needed(found, PathReason::Requested));
+            paths.push(needed(&self.path, PathReason::Requested));
         }
-        if let (Some(interp), Some(_)) = (&self.interp, &self.loader) {
+        if let (Some(interp), Some(loader)) = (&self.interp, &self.loader) {
             paths.push(needed(interp, PathReason::Interpreter));
+            // gcompat's loader is started first, and starts musl's.
+            paths.extend((*interp != loader.path).then(|| needed(&loader.path, PathReason::Interpreter)));
         }
-        for (index, object) in self.objects.iter().enumerate() {
-            if !matches!(object.found, Found::Requested | Found::Interpreter) {
+        for (index, object) in self.objects.iter().enumerate().skip(self.own) {
+            let is_named =
+                object.found == Found::Requested || (self.interp.is_some() && object.found == Found::Interpreter);
+            let is_loader_unused = object.found == Found::Interpreter && !self.order.contains(&index);
+            if !is_named && !is_loader_unused && object.path != self.path {
                 paths.push(needed(&object.path, PathReason::Object(index)));
             }
         }
@@ -661,7 +892,7 @@ impl Resolution {
         }
         if let Some(script) = &self.script {
             let all = script.interpreters.iter().enumerate();
-            paths.extend(all.map(|(index, step)| needed(&step.path, PathReason::ScriptInterpreter(index))));
+            paths.extend(all.map(|(index, step)| needed(&step.opened, PathReason::ScriptInterpreter(index))));
             let program = script.env.as_ref().and_then(|env| env.path.as_ref());
             paths.extend(program.map(|path| needed(path, PathReason::EnvProgram)));
         }

@@ -49,6 +49,20 @@ impl Object {
         Ok(names)
     }
 
+    /// Whether it defines every one of these dynamic symbols.
+    ///
+    /// # Errors
+    /// When the file could not be read.
+    pub fn defines<R: ReadAt + ?Sized>(&self, reader: &R, names: &[&[u8]]) -> io::Result<bool> {
+        let mut found = BTreeSet::new();
+        self.dynamic_symbols(reader, &|name| names.contains(&name), &mut |symbol| {
+            if !symbol.undefined {
+                found.insert(symbol.name);
+            }
+        })?;
+        Ok(found.len() == names.len())
+    }
+
     /// Hands over the dynamic symbols whose name `wanted` accepts.
     pub(super) fn dynamic_symbols<R: ReadAt + ?Sized>(
         &self,
@@ -146,7 +160,7 @@ impl Object {
         Ok(count.or(behind).map(|count| Table { offset, count, names }))
     }
 
-    /// DT_GNU_HASH: nbuckets, symoffset, bloom_size, bloom_shift, the filter, the buckets, then for each symbol from
+    /// `DT_GNU_HASH`: nbuckets, symoffset, `bloom_size`, `bloom_shift`, the filter, the buckets, then for each symbol from
     /// symoffset on its hash, whose lowest bit ends a chain. None when the table is empty.
     fn count_by_gnu_hash<R: ReadAt + ?Sized>(&self, window: &mut Window<'_, R>, table: u64) -> io::Result<Option<u64>> {
         let mut head = [0; 3];

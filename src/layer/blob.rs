@@ -70,7 +70,7 @@ impl BlobWriter {
             let crc = self.crc.clone().finalize();
             self.write(&[crc.to_le_bytes(), size.to_le_bytes()].concat())?;
         }
-        if staging.durability() == Durability::Synced {
+        if staging.blob_durability() == Durability::Synced {
             self.file.sync_all().map_err(|error| self.error("flush", &error))?;
         }
         let size = self.digest.size();

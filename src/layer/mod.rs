@@ -22,8 +22,12 @@ mod record;
 mod staging;
 
 pub use pack::pack;
-pub use plan::{LayerPlan, plan};
+pub use plan::{LayerPlan, parent_entry, plan};
 pub use staging::{Durability, Staging};
+
+/// The version of the rules by which a tree becomes bytes: order, records, pieces, codecs. Another number means other
+/// digests for the same tree.
+pub const FORMAT: u32 = 1;
 
 /// A file could not be packed: it can't be read, or changed while it was read.
 pub const UNREADABLE: Code = Code("E0260");

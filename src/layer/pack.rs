@@ -35,7 +35,7 @@ pub fn pack(
     options: Options,
     staging: &Staging,
 ) -> Result<Vec<Layer>> {
-    let parent = super::plan::parent_entry();
+    let parent = super::parent_entry();
     let layouts: Vec<Layout> = plans.iter().map(|plan| Layout::new(tree, plan, &parent)).collect();
     let mut chains = Vec::new();
     for number in 0..plans.len() {

@@ -39,7 +39,7 @@ pub fn plan<'a>(
 }
 
 /// The folder that stands for one that the tree does not mention.
-pub(super) fn parent_entry() -> Entry {
+pub fn parent_entry() -> Entry {
     Entry::new(EntryKind::Directory, 0o755, Rank::Parent, Reason::new(Cause::Parent, None))
 }
 

@@ -29,6 +29,8 @@ pub enum Durability {
 pub struct Staging {
     path: PathBuf,
     durability: Durability,
+    /// Whether the blobs are copied into the output, and need not be flushed themselves.
+    copied: bool,
     /// Holds the lock; the kernel lets go of it when the process ends, however it ends.
     _lock: File,
 }
@@ -49,7 +51,7 @@ impl Staging {
                 break (path, lock);
             }
         };
-        let staging = Self { path, durability, _lock: lock };
+        let staging = Self { path, durability, copied: false, _lock: lock };
         let blobs = staging.path.join("blobs/sha256");
         std::fs::create_dir_all(&blobs).map_err(|error| Error::io("create", &blobs, &error))?;
         Ok(staging)
@@ -58,6 +60,18 @@ impl Staging {
     /// Where it is: to be removed when the process is told to stop.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// For an output that copies its blobs, as archives do: only the copy is flushed to the disk.
+    #[must_use]
+    pub fn for_copying(mut self) -> Self {
+        self.copied = true;
+        self
+    }
+
+    /// Whether the blobs themselves must survive a power cut.
+    pub(super) fn blob_durability(&self) -> Durability {
+        if self.copied { Durability::Cached } else { self.durability }
     }
 
     /// Whether what is written must survive a power cut.
@@ -82,7 +96,7 @@ impl Staging {
         let blob = self.blob(layer.digest);
         if !blob.exists() && std::fs::hard_link(&layer.blob, &blob).is_err() {
             std::fs::copy(&layer.blob, &blob).map_err(|error| Error::io("write", &blob, &error))?;
-            if self.durability == Durability::Synced {
+            if self.blob_durability() == Durability::Synced {
                 let flush = File::open(&blob).and_then(|file| file.sync_all());
                 flush.map_err(|error| Error::io("flush", &blob, &error))?;
             }

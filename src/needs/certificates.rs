@@ -9,7 +9,7 @@ use super::lookup::{self, lead, place, there, unreadable};
 use super::pem::{self, Certificate, What};
 use super::rules::Rule;
 use super::template::Folders;
-use super::{CERTIFICATE, NOT_IN_ROOT, Request, Seen, Want, user_glob};
+use super::{CERTIFICATE, CONFLICT, NOT_IN_ROOT, Request, Seen, Want, user_glob};
 use crate::path::{ImagePath, show};
 use crate::recipe::Origin;
 use crate::report::{Diagnostic, Error, Result, Span, Spanned, plain};
@@ -258,7 +258,7 @@ fn openssl_links(view: &dyn Source, folder: &ImagePath, bundle: &ImagePath) -> R
 fn refuse_second_writer(seen: &Seen<'_>, company: &Company, bundle: &Bundle) -> Result<()> {
     let Some(entry) = seen.image.get(&bundle.real).filter(|entry| entry.rank > Rank::Need) else { return Ok(()) };
     let title = format!("`[certificates]` and another entry of the recipe both write `{}`", bundle.real);
-    let error = Diagnostic::error(CERTIFICATE, title).at_some(company.span, "adds to it");
+    let error = Diagnostic::error(CONFLICT, title).at_some(company.span, "adds to it");
     let error = match entry.span() {
         Some(span) => error.and_at(span, "writes it"),
         None => error,

@@ -20,6 +20,8 @@ pub struct Finder {
     evidence: Evidence,
     /// What earlier rounds returned.
     handed: BTreeSet<(&'static str, Key)>,
+    /// Rules that bring the same whatever else the image holds, with what stood after the colon: they are done.
+    settled: BTreeSet<(&'static str, Option<String>)>,
     /// The rules of which a note told that they bring nothing.
     noted: BTreeSet<&'static str>,
 }
@@ -55,8 +57,8 @@ impl Finder {
             }
             (Err(faults), Ok(_)) | (Ok(_), Err(faults)) => return Err(faults),
         };
-        let (evidence, handed, noted) = (Evidence::default(), BTreeSet::new(), BTreeSet::new());
-        Ok(Self { asked, company, evidence, handed, noted })
+        let (evidence, handed, settled, noted) = Default::default();
+        Ok(Self { asked, company, evidence, handed, settled, noted })
     }
 
     /// What the image needs beyond what earlier calls returned. The caller adds it, closes over what it added, and
@@ -140,6 +142,10 @@ impl Finder {
             self.note(rule, Some(absent::adds_nothing(rule, because, why)), needs);
             return Ok(());
         }
+        let settled = (rule.name.as_str(), why.ask.argument.clone());
+        if self.settled.contains(&settled) {
+            return Ok(());
+        }
         let cause = Cause::Rule { name: Arc::from(rule.name.as_str()), trigger: why.trigger.clone() };
         let reason = Reason::new(cause, why.ask.span);
         let found = bring::bring(rule, seen, why, &self.company, &mut self.evidence, &reason)?;
@@ -147,6 +153,9 @@ impl Finder {
             let note = absent::nothing_found(rule, seen, why, &self.company, &found)?;
             self.note(rule, note, needs);
             return Ok(());
+        }
+        if rule.looks_at_the_root_alone() {
+            self.settled.insert(settled);
         }
         for want in found.wants {
             if self.handed.insert((rule.name.as_str(), Key::of(&want))) {

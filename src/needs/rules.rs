@@ -137,7 +137,7 @@ pub(super) struct When {
     pub(super) interpreter: Vec<Pattern>,
     /// A program holds this text.
     #[serde(default)]
-    pub(super) string: Vec<String>,
+    pub(super) string: Vec<Around>,
     /// The image has this file.
     #[serde(default)]
     pub(super) file: Vec<Template>,
@@ -198,6 +198,13 @@ pub(super) struct Around {
     pub(super) after: String,
 }
 
+impl Around {
+    /// The part before the gap, as a person should see it.
+    pub(super) fn shown(&self) -> &str {
+        self.before.trim_end_matches([':', ' ', '"'])
+    }
+}
+
 impl TryFrom<String> for Around {
     type Error = String;
 
@@ -244,6 +251,15 @@ pub(super) struct Part {
     pub(super) exclude: Vec<String>,
 }
 
+impl Rule {
+    /// Whether what it brings is the same whatever the image holds.
+    pub(super) fn looks_at_the_root_alone(&self) -> bool {
+        self.directory.is_empty()
+            && self.builtin != Some(Builtin::Nsswitch)
+            && self.add.iter().all(|add| add.by.is_none() && add.glibc_before.is_none())
+    }
+}
+
 impl When {
     /// The condition in words, with its level where that is not the rule's.
     pub(super) fn describe(&self, usual: Level) -> String {
@@ -253,9 +269,9 @@ impl When {
             ("links", patterns(&self.soname)),
             ("imports", self.imports.join(", ")),
             ("and one of", self.and_imports.join(", ")),
-            ("is", patterns(&self.program)),
-            ("is run by", patterns(&self.interpreter)),
-            ("holds the text", self.string.join(", ")),
+            ("the image has", patterns(&self.program)),
+            ("a script is run by", patterns(&self.interpreter)),
+            ("a program names", self.string.iter().map(Around::shown).collect::<Vec<_>>().join(", ")),
             ("the image has", self.file.iter().map(Template::text).collect::<Vec<_>>().join(", ")),
         ] {
             if !list.is_empty() {

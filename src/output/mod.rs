@@ -4,17 +4,26 @@
 //! What was there before is never damaged, and a folder that is no OCI layout is never replaced.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::image::Image;
 use crate::layer::{Durability, Staging};
 use crate::oci::Reference;
-use crate::report::{Code, Result};
+use crate::report::{Code, Diagnostic, Error, Result};
 use crate::tree::Tree;
 
+mod archive;
 mod destination;
+mod durable;
+mod index;
+mod layout;
+mod load;
+mod rootfs;
 
+use archive::Form;
 pub use destination::Destination;
+use durable::look;
+pub use load::Engine;
 
 /// An output is not to be had in the way the command line asks.
 pub const BAD_DESTINATION: Code = Code("E0270");
@@ -41,47 +50,89 @@ pub struct Written {
 ///
 /// # Errors
 /// When the output can't go there.
-pub fn prepare(_to: &Destination, _temporary: &Path, _durability: Durability) -> Result<Staging> {
-    todo!()
+pub fn prepare(to: &Destination, temporary: &Path, durability: Durability) -> Result<Staging> {
+    match to {
+        Destination::Stdout => Staging::new(temporary, "mkimage".as_ref(), Durability::Cached),
+        Destination::Layout { path, .. } => match layout::inspect(path)? {
+            layout::Place::Free => beside(path, durability),
+            // In it, not beside it: it may be a mount point, and what holds it may be read-only.
+            layout::Place::Layout => Staging::new(path, "mkimage".as_ref(), durability),
+        },
+        Destination::Archive { path, .. } | Destination::DockerArchive(path) => match archive::inspect(path)? {
+            archive::Place::File => Ok(beside(path, durability)?.for_copying()),
+            archive::Place::Stream => Staging::new(temporary, "mkimage".as_ref(), Durability::Cached),
+        },
+        Destination::Rootfs(path) => {
+            rootfs::inspect(path)?;
+            beside(path, durability)
+        }
+    }
+}
+
+/// A staging folder in the folder that a path is in.
+fn beside(path: &Path, durability: Durability) -> Result<Staging> {
+    let parent = layout::parent(path);
+    match look(&parent)? {
+        Some(found) if found.is_dir() => {}
+        Some(_) => return Err(no_parent(&parent, "is no folder")),
+        None => return Err(no_parent(&parent, "is not there")),
+    }
+    Staging::new(&parent, path.file_name().unwrap_or("output".as_ref()), durability)
+}
+
+fn no_parent(parent: &Path, why: &str) -> Error {
+    Diagnostic::error(NO_PARENT, format!("folder `{}` for the output {why}", parent.display()))
+        .help(format!("`mkdir -p {}` makes it", parent.display()))
+        .into()
 }
 
 /// Writes an image to a layout or archive. The first name is the one that a layout has.
 ///
 /// # Errors
 /// When it can't be written; nothing new is left behind then.
-pub fn write(_to: &Destination, _staging: Staging, _image: &Image, _names: &[Reference]) -> Result<Written> {
-    todo!()
+pub fn write(to: &Destination, staging: Staging, image: &Image, names: &[Reference]) -> Result<Written> {
+    let tag = |tag: &Option<String>| tag.clone().or_else(|| names.first().map(|name| name.tag().to_owned()));
+    match to {
+        Destination::Layout { path, tag: own } => {
+            layout::write(path, &staging, image, &tag(own).unwrap_or_else(|| "latest".to_owned()))
+        }
+        Destination::Archive { path, tag: own } => {
+            archive::write(path, Form::Combined, &staging, image, &tagged(names, own.as_deref()))
+        }
+        Destination::DockerArchive(path) => archive::write(path, Form::Docker, &staging, image, names),
+        Destination::Rootfs(_) | Destination::Stdout => {
+            Err(Error::internal(format!("`{to}` is no place for an image")))
+        }
+    }
 }
 
-/// Writes the combined archive to a stream.
+/// The names with the one first that has the tag that the destination says.
+fn tagged(names: &[Reference], tag: Option<&str>) -> Vec<Reference> {
+    let own = names.first().zip(tag).and_then(|(first, tag)| Reference::new(first.name(), tag).ok());
+    let others = names.iter().filter(|name| own.as_ref() != Some(*name)).cloned();
+    own.iter().cloned().chain(others).collect()
+}
+
+/// Writes the archive that every engine reads to a stream.
 ///
 /// # Errors
 /// When a blob can't be read or the stream can't be written.
-pub fn stream(_out: &mut dyn Write, _image: &Image, _names: &[Reference]) -> Result<()> {
-    todo!()
+pub fn stream(out: &mut dyn Write, image: &Image, names: &[Reference]) -> Result<()> {
+    archive::stream(out, Form::Combined, image, names, Path::new("standard output"))
 }
 
-/// Writes a tree as a folder of files.
+/// Writes a tree as a folder of files: with its owners when the process is root's.
 ///
 /// # Errors
 /// When it can't be written; nothing new is left behind then.
-pub fn write_rootfs(_to: &Path, _tree: &Tree, _staging: Staging) -> Result<Written> {
-    todo!()
+pub fn write_rootfs(to: &Path, tree: &Tree, staging: Staging) -> Result<Written> {
+    rootfs::write(to, tree, &staging)
 }
 
-/// A program that takes archives on its standard input.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Engine {
-    /// `docker`.
-    Docker(PathBuf),
-    /// `podman`.
-    Podman(PathBuf),
-}
-
-/// Loads an image into an engine.
+/// Loads an image into an engine, in the form of `docker save`.
 ///
 /// # Errors
 /// When the engine does not take it, with what it says.
-pub fn load(_engine: &Engine, _image: &Image, _names: &[Reference]) -> Result<Written> {
-    todo!()
+pub fn load(engine: &Engine, image: &Image, names: &[Reference]) -> Result<Written> {
+    load::load(engine, image, names)
 }

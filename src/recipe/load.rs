@@ -8,7 +8,7 @@ use super::files::{self, FILE_NAME, Files};
 use super::keys::{RecipeKeys, WorkspaceKeys};
 use super::resolve::{Merged, Overrides, resolve};
 use super::{Context, Input, Loaded, Recipe, SYNTAX, VALUE, VARIABLE, WORKSPACE, Workspace, values, words, workspace};
-use crate::report::{Diagnostic, Error, Level, Result, Span, Spanned, Texts};
+use crate::report::{COMMAND_LINE, Diagnostic, Error, Level, Result, Span, Spanned, Texts};
 
 /// Mistakes that are shown of one run.
 const MOST_MISTAKES: usize = 50;
@@ -68,7 +68,7 @@ fn in_order(mistakes: Vec<Diagnostic>) -> Vec<Diagnostic> {
 /// What the command line lays over recipes, each with its place in a text of its own.
 fn overrides(context: &Context, texts: &mut Texts) -> (Overrides, Vec<Diagnostic>) {
     let mut place = |option: &str, value: &str| {
-        let text = texts.add("command line", format!("{option} {value}"));
+        let text = texts.add(COMMAND_LINE, format!("{option} {value}"));
         let offset = |at: usize| u32::try_from(at).unwrap_or(0);
         Span { text, start: offset(option.len() + 1), end: offset(option.len() + 1 + value.len()) }
     };

@@ -22,7 +22,9 @@ mod resolve;
 mod files;
 mod workspace;
 mod load;
+mod describe;
 
+pub use describe::describe;
 pub use load::{load, unknown_settings};
 pub use model::*;
 pub use schema::schema;

@@ -1,7 +1,7 @@
 //! File capabilities: names as in capabilities(7) to the bytes of `security.capability`.
 
 /// The attribute's name.
-pub const XATTR: &str = "security.capability";
+pub(super) const XATTR: &str = "security.capability";
 
 /// linux/capability.h, by number.
 const NAMES: [&str; 41] = [
@@ -52,7 +52,7 @@ const NAMES: [&str; 41] = [
 ///
 /// # Errors
 /// The first name that is none.
-pub fn encode<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Vec<u8>, &'a str> {
+pub(super) fn encode<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Vec<u8>, &'a str> {
     const REVISION_2: u32 = 0x0200_0000;
     const EFFECTIVE: u32 = 1;
     let mut permitted = 0_u64;

@@ -150,6 +150,7 @@ impl<'a> Selector<'a> {
                 found.real.clone()
             }
         };
+        self.out.copied.push((to.clone(), manner.span));
         let copy = Copy {
             source,
             from: found.real.clone(),
@@ -237,6 +238,7 @@ impl<'a> Selector<'a> {
 /// A path beside a recipe, made absolute on this machine; `..` and links are left to the walk.
 pub(super) fn absolute(base: &Path, text: &[u8]) -> Vec<u8> {
     let base = std::path::absolute(base).unwrap_or_else(|_| base.to_owned());
+    let text = text.strip_prefix(b"./").unwrap_or(text);
     [base.as_os_str().as_bytes(), b"/", text].concat()
 }
 

@@ -238,13 +238,3 @@ impl Reader {
 fn changed() -> io::Error {
     io::Error::other("changed while it was read")
 }
-
-impl crate::elf::ReadAt for Reader {
-    fn size(&self) -> u64 {
-        Self::size(self)
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        Self::read_at(self, buffer, offset)
-    }
-}

@@ -4,6 +4,12 @@ mod support;
 mod synthetic;
 
 mod errors;
+mod image;
 mod layer;
+mod layout;
+mod needs;
+mod output;
 mod ownership;
 mod policy;
+mod recipe;
+mod tidy;

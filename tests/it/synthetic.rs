@@ -3,10 +3,13 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 
+use mkimage::image::{Facts, Image};
 use mkimage::layer::{Durability, Layer, LayerPlan, Options, Staging, pack, plan};
+use mkimage::oci::Reference;
+use mkimage::output::{self, Destination, Written};
 use mkimage::path::ImagePath;
-use mkimage::recipe::{Compression, Layers};
-use mkimage::report::Error;
+use mkimage::recipe::{Compression, Config, Layers, Platform};
+use mkimage::report::{Error, Spanned};
 use mkimage::source::Content;
 use mkimage::tree::{Cause, Entry, EntryKind, Rank, Reason, Tree};
 
@@ -136,4 +139,37 @@ pub fn pack_in(
     let options = Options { threads: NonZeroUsize::new(threads).unwrap() };
     let layers = pack(tree, plans, compression, options, &staging)?;
     Ok((staging, layers))
+}
+
+/// A value of a recipe that nobody wrote.
+pub fn spanned<T>(value: T) -> Spanned<T> {
+    let text = mkimage::report::Texts::default().add("recipe.toml", "");
+    Spanned::new(value, mkimage::report::Span { text, start: 0, end: 0 })
+}
+
+/// The facts of an image that has nothing special.
+pub fn facts(platform: &Platform) -> Facts<'_> {
+    let (entrypoint, ca_bundle, locale) = (None, None, None);
+    let (user, title, version) = ("65532:65532", "test", "1");
+    Facts { platform, user, entrypoint, created: 0, title, version, ca_bundle, locale }
+}
+
+pub fn amd64() -> Platform {
+    Platform { os: "linux".to_owned(), architecture: "amd64".to_owned(), variant: None }
+}
+
+/// Names of one image.
+pub fn names(name: &str, tags: &[&str]) -> Vec<Reference> {
+    tags.iter().map(|tag| Reference::new(name, tag).unwrap()).collect()
+}
+
+/// Builds a tree into an output, in one layer.
+pub fn build(to: &Destination, tree: &Tree, names: &[Reference]) -> Result<(Image, Written), Error> {
+    let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let staging = output::prepare(to, temporary, Durability::Cached)?;
+    let options = Options { threads: NonZeroUsize::MIN };
+    let layers = pack(tree, &single(tree), to.compression(None), options, &staging)?;
+    let image = mkimage::image::describe(layers, &Config::default(), &facts(&amd64()))?;
+    let written = output::write(to, staging, &image, names)?;
+    Ok((image, written))
 }

@@ -1,8 +1,9 @@
 //! Podman and Docker, which take the same words: load an image, run a container, talk to it.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 
 use crate::call::{Call, Ended, eventually};
@@ -15,11 +16,9 @@ const CONFINED: [&str; 5] =
 
 /// A container engine with a store of its own.
 pub(crate) struct Engine {
-    program: &'static str,
-    /// Arguments before the verb.
-    global: Vec<String>,
-    /// Variables that lead the engine, and Buildah beside it, to its configuration.
-    variables: Vec<(&'static str, PathBuf)>,
+    pub(crate) program: &'static str,
+    /// Variables that lead it, and others that use it, to its daemon or its store.
+    variables: Vec<(&'static str, OsString)>,
     loaded: Once<String>,
 }
 
@@ -45,27 +44,23 @@ impl Engine {
              rootless_storage_path = \"{place}/store/graph\"\n"
         );
         fs::write(&storage, text).expect("the folder is ours");
-        let variables = vec![("CONTAINERS_CONF", containers), ("CONTAINERS_STORAGE_CONF", storage)];
-        Self { program: "podman", global: Vec::new(), variables, loaded: Once::default() }
+        let variables = vec![("CONTAINERS_CONF", containers.into()), ("CONTAINERS_STORAGE_CONF", storage.into())];
+        Self { program: "podman", variables, loaded: Once::default() }
     }
 
     /// The Docker daemon behind `socket`.
     pub(crate) fn docker(socket: &Path) -> Self {
-        Self {
-            program: "docker",
-            global: vec![format!("--host=unix://{}", socket.display())],
-            variables: Vec::new(),
-            loaded: Once::default(),
-        }
+        let variables = vec![("DOCKER_HOST", format!("unix://{}", socket.display()).into())];
+        Self { program: "docker", variables, loaded: Once::default() }
     }
 
     /// A call of the engine.
-    pub(crate) fn call<T: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = T>) -> Call {
-        self.beside(self.program).args(&self.global).args(args)
+    pub(crate) fn call<T: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = T>) -> Call {
+        self.beside(self.program).args(args)
     }
 
-    /// A call of another program that uses the same store.
-    pub(crate) fn beside(&self, program: &str) -> Call {
+    /// A call of another program that uses the same engine.
+    pub(crate) fn beside(&self, program: impl AsRef<OsStr>) -> Call {
         self.variables.iter().fold(Call::new(program), |call, (name, value)| call.env(name, value))
     }
 

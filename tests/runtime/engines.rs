@@ -18,6 +18,17 @@ pub(crate) const TESTS: &[Test] = &[
     Test { name: "umoci_unpacks_a_gzip_layout", needs: &["umoci"], run: umoci },
     Test { name: "podman_reads_every_output", needs: &["podman", "runc"], run: podman },
     Test { name: "docker_loads_archives", needs: &["dockerd"], run: docker },
+    Test {
+        name: "load_option_fills_podman",
+        needs: &["podman", "runc"],
+        run: |workshop| load_option(workshop, workshop.podman()),
+    },
+    Test {
+        name: "load_option_fills_docker",
+        needs: &["dockerd"],
+        run: |workshop| load_option(workshop, workshop.docker()),
+    },
+    Test { name: "podman_loads_from_a_pipe", needs: &["podman", "runc"], run: pipe },
     Test { name: "containerd_imports_archives", needs: &["dockerd", "ctr"], run: containerd },
     Test { name: "buildah_starts_from_a_layout", needs: &["podman", "runc", "buildah"], run: buildah },
 ];
@@ -150,6 +161,28 @@ fn docker(workshop: &Workshop) {
         let name = engine.load(archive);
         assert_eq!(engine.image_id(&name), id, "{}", archive.display());
     }
+}
+
+/// `--load` gives the engine the image under each tag, with the ID that the layout says.
+fn load_option(workshop: &Workshop, engine: &Engine) {
+    let folder = workshop.make_folder(&format!("load-{}", engine.program));
+    let recipe = "name = \"registry.example/loaded\"\ntags = [\"1\", \"2\"]\nbinaries = [\"/usr/bin/sha256sum\"]\n";
+    fs::write(folder.join("mkimage.toml"), recipe).expect("it is ours");
+    let load = format!("--load={}", engine.program);
+    engine.beside(workshop.program()).folder(&folder).args(["build", &load, "-o", "layout"]).text();
+    for tag in ["1", "2"] {
+        assert_eq!(engine.image_id(&format!("registry.example/loaded:{tag}")), id(&folder.join("layout")));
+    }
+}
+
+/// With `-o -` standard output is the archive and nothing else.
+fn pipe(workshop: &Workshop) {
+    let (engine, folder) = (workshop.podman(), workshop.make_folder("pipe"));
+    let recipe = "name = \"registry.example/piped\"\nbinaries = [\"/usr/bin/sha256sum\"]\n";
+    fs::write(folder.join("mkimage.toml"), recipe).expect("it is ours");
+    let script = "set -o pipefail; \"$0\" build -o - | podman load";
+    let loaded = engine.beside("bash").folder(&folder).args(["-c", script]).arg(workshop.program()).text();
+    assert!(loaded.ends_with("Loaded image: registry.example/piped:latest"), "{loaded}");
 }
 
 fn containerd(workshop: &Workshop) {

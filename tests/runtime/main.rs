@@ -25,10 +25,8 @@ use workshop::Workshop;
 
 #[expect(clippy::disallowed_methods, reason = "the edge of this program, as `cli` is that of mkimage")]
 fn main() -> ExitCode {
-    let runner = Runner {
-        words: env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect(),
-        skip_fails: env::var_os("MKIMAGE_CI").is_some(),
-    };
+    let (options, words): (Vec<_>, Vec<_>) = env::args().skip(1).partition(|argument| argument.starts_with('-'));
+    let runner = Runner { words, skip_fails: env::var_os("MKIMAGE_CI").is_some() };
     let program = env::var_os("MKIMAGE_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_mkimage").into());
     let tests = [
         stages::TESTS,
@@ -38,7 +36,12 @@ fn main() -> ExitCode {
         family::TESTS,
         engines::TESTS,
         clients::TESTS,
-    ];
+    ]
+    .concat();
+    if options.iter().any(|option| option == "--list") {
+        runner.list(&tests);
+        return ExitCode::SUCCESS;
+    }
     let workshop = Workshop::open(program.as_ref());
-    if runner.run(&tests.concat(), &workshop) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if runner.run(&tests, &workshop) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -49,6 +49,13 @@ thread_local! {
 }
 
 impl Runner {
+    /// Prints the names of the tests, as libtest does.
+    pub(crate) fn list(&self, tests: &[Test]) {
+        for test in tests.iter().filter(|test| self.wants(test)) {
+            print(&format!("{}: test\n", test.name));
+        }
+    }
+
     /// Whether nothing failed.
     pub(crate) fn run(&self, tests: &[Test], workshop: &Workshop) -> bool {
         panic::set_hook(Box::new(|info| PANIC.with_borrow_mut(|text| *text = info.to_string())));

@@ -1,6 +1,5 @@
 //! Words of fixed sets: compression, verdicts, signals, capabilities; and the names of accounts, labels, variables.
 
-use std::fmt;
 use std::str::FromStr;
 
 use super::{Invalid, Parsed, number, tick};
@@ -38,16 +37,6 @@ impl FromStr for Compression {
                 Err(Invalid::new(format!("{} is not a compression", tick(text)), label)
                     .or_similar(meant, ["zstd", "gzip", "none"].into_iter()))
             }
-        }
-    }
-}
-
-impl fmt::Display for Compression {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Compression::Zstd(level) => write!(f, "zstd:{level}"),
-            Compression::Gzip(level) => write!(f, "gzip:{level}"),
-            Compression::None => f.write_str("none"),
         }
     }
 }

@@ -1,0 +1,244 @@
+//! The OCI image layout: a folder with `oci-layout`, `index.json` and `blobs/`.
+//!
+//! A new one is made beside its place and appears by one rename. An existing one gets the image's blobs first and
+//! its new index last, under a lock; blobs that only a replaced entry named go after that.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FlockOperation;
+
+use super::durable::{Renamed, flush_names, look, rename_new, replace, write_new};
+use super::index::{Index, marker};
+use super::{CORRUPT, OCCUPIED, Written};
+use crate::image::Image;
+use crate::layer::{Durability, Staging};
+use crate::oci::{self, Digest};
+use crate::report::{Diagnostic, Error, Result};
+
+/// What stands where a layout belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Nothing.
+    Free,
+    /// An OCI layout, or a folder that can become one: empty, or left by a first write that was cut off.
+    Layout,
+}
+
+/// Looks at the place of a layout; refuses everything that must not be replaced.
+pub(super) fn inspect(path: &Path) -> Result<Place> {
+    match look(path)? {
+        None if path.symlink_metadata().is_ok() => Err(occupied(path, "is a link that leads nowhere")),
+        None => Ok(Place::Free),
+        Some(found) if !found.is_dir() => {
+            let help = format!("remove it, or name an archive: `oci-archive:{}`", path.display());
+            Err(Diagnostic::error(OCCUPIED, format!("`{}` is a file, and an OCI layout is a folder", path.display()))
+                .help(help)
+                .into())
+        }
+        Some(_) if is_layout(path)? => Ok(Place::Layout),
+        Some(_) => Err(occupied(path, "is a folder that is no OCI layout, and is not replaced")),
+    }
+}
+
+fn occupied(path: &Path, why: &str) -> Error {
+    Diagnostic::error(OCCUPIED, format!("`{}` {why}", path.display())).help("choose another place, or remove it").into()
+}
+
+fn is_layout(folder: &Path) -> Result<bool> {
+    let read = || {
+        let mut has_marker = false;
+        let mut has_others = false;
+        for entry in std::fs::read_dir(folder)? {
+            let name = entry?.file_name();
+            let name = name.to_string_lossy();
+            has_marker |= name == "oci-layout";
+            has_others |= name != "blobs" && !name.starts_with(".mkimage.tmp.");
+        }
+        Ok(has_marker || !has_others)
+    };
+    read().map_err(|error| Error::io("read", folder, &error))
+}
+
+/// Writes an image into a layout under a tag.
+pub(super) fn write(path: &Path, staging: &Staging, image: &Image, tag: &str) -> Result<Written> {
+    let durability = staging.durability();
+    stage(staging, image)?;
+    if inspect(path)? == Place::Free {
+        let root = staging.path();
+        write_new(&root.join("oci-layout"), &marker(), durability)?;
+        let index = Index::default().with(&image.descriptor(), tag);
+        write_new(&root.join("index.json"), &index.bytes(), durability)?;
+        if publish(root, path, durability)? == Renamed::Done {
+            return Ok(Written::default());
+        }
+        // Another run was faster: join it.
+    }
+    append(path, staging, image, tag)
+}
+
+/// Puts the image's documents beside its layers in the staging folder, and everything else out.
+fn stage(staging: &Staging, image: &Image) -> Result<()> {
+    let wanted = blobs(image);
+    let folder = staging.path().join("blobs/sha256");
+    let entries = std::fs::read_dir(&folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    for entry in entries.map_err(|error| Error::io("read", &folder, &error))? {
+        let name = entry.file_name();
+        if !wanted.iter().any(|digest| name.to_str() == Some(&digest.hex())) {
+            std::fs::remove_file(entry.path()).map_err(|error| Error::io("remove", &entry.path(), &error))?;
+        }
+    }
+    for document in [&image.config, &image.manifest] {
+        write_new(&staging.blob(document.digest), &document.bytes, staging.durability())?;
+    }
+    flush_names(&folder, staging.durability())
+}
+
+fn blobs(image: &Image) -> BTreeSet<Digest> {
+    let layers = image.layers.iter().map(|layer| layer.digest);
+    layers.chain([image.config.digest, image.manifest.digest]).collect()
+}
+
+/// Gives a finished layout its name.
+fn publish(root: &Path, path: &Path, durability: Durability) -> Result<Renamed> {
+    // The staging folder is private; the folder in it was made with the modes that the user's umask gives.
+    let modes = std::fs::metadata(root.join("blobs")).map(|found| found.permissions());
+    let set = modes.and_then(|modes| std::fs::set_permissions(root, modes));
+    set.map_err(|error| Error::io("change the mode of", root, &error))?;
+    flush_names(&root.join("blobs"), durability)?;
+    flush_names(root, durability)?;
+    let renamed = rename_new(root, path)?;
+    if renamed == Renamed::Done {
+        flush_names(&parent(path), durability)?;
+    }
+    Ok(renamed)
+}
+
+/// The folder that a path is in.
+pub(super) fn parent(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Adds an image to a layout that is there.
+fn append(path: &Path, staging: &Staging, image: &Image, tag: &str) -> Result<Written> {
+    let durability = staging.durability();
+    let _lock = lock(path)?;
+    // It may have become something else while it was waited for.
+    inspect(path)?;
+    let layout = Layout { path, durability };
+    let before = layout.index()?;
+    let after = before.clone().with(&image.descriptor(), tag);
+    layout.begin()?;
+    for digest in blobs(image) {
+        replace(&staging.blob(digest), &layout.blob(digest), durability)?;
+    }
+    flush_names(&path.join("blobs/sha256"), durability)?;
+    if after != before {
+        let staged = staging.path().join(".index.json");
+        write_new(&staged, &after.bytes(), durability)?;
+        replace(&staged, &path.join("index.json"), durability)?;
+    }
+    flush_names(path, durability)?;
+    layout.remove_orphans(&before, &after);
+    let mut written = Written::default();
+    if after.len() > 1 {
+        let (path, count) = (path.display(), after.len());
+        written.notes.push(format!("`{path}` holds {count} images; programs find this one as `oci:{path}:{tag}`"));
+    }
+    Ok(written)
+}
+
+/// Waits until nobody else writes into a layout.
+fn lock(path: &Path) -> Result<File> {
+    let open = || {
+        let folder = File::open(path)?;
+        rustix::io::retry_on_intr(|| rustix::fs::flock(&folder, FlockOperation::LockExclusive))?;
+        Ok(folder)
+    };
+    open().map_err(|error| Error::io("lock", path, &error))
+}
+
+/// A layout that is locked.
+struct Layout<'a> {
+    path: &'a Path,
+    durability: Durability,
+}
+
+impl Layout<'_> {
+    fn blob(&self, digest: Digest) -> PathBuf {
+        self.path.join("blobs/sha256").join(digest.hex())
+    }
+
+    fn index(&self) -> Result<Index> {
+        let path = self.path.join("index.json");
+        match read_limited(&path) {
+            Ok(bytes) => Index::read(&bytes).map_err(|why| {
+                Diagnostic::error(CORRUPT, format!("`{}` {why}", path.display()))
+                    .help("mkimage adds to layouts that it can read; remove this one or choose another place")
+                    .into()
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Index::default()),
+            Err(error) => Err(Error::io("read", &path, &error)),
+        }
+    }
+
+    /// Makes what is missing of an empty layout.
+    fn begin(&self) -> Result<()> {
+        let blobs = self.path.join("blobs/sha256");
+        std::fs::create_dir_all(&blobs).map_err(|error| Error::io("create", &blobs, &error))?;
+        let marker_path = self.path.join("oci-layout");
+        if !marker_path.exists() {
+            write_new(&marker_path, &marker(), self.durability)?;
+        }
+        flush_names(&self.path.join("blobs"), self.durability)
+    }
+
+    /// Removes blobs that an entry had which is no longer there, and that nobody else names. What can't be read is
+    /// left as it is, with all that it might name.
+    fn remove_orphans(&self, before: &Index, after: &Index) {
+        let gone = before.digests().filter(|digest| !after.digests().any(|kept| kept == *digest)).collect::<Vec<_>>();
+        let mut kept = BTreeSet::new();
+        let all_known = after.digests().count() == after.len();
+        if gone.is_empty() || !all_known || !after.digests().all(|digest| self.reach(digest, &mut kept)) {
+            return;
+        }
+        let mut orphans = BTreeSet::new();
+        if gone.into_iter().all(|digest| self.reach(digest, &mut orphans)) {
+            for digest in orphans.difference(&kept) {
+                // What stays behind is in nobody's way.
+                let _ = std::fs::remove_file(self.blob(*digest));
+            }
+        }
+    }
+
+    /// Collects a manifest or index with all that it names. `false` when something in it can't be read.
+    fn reach(&self, digest: Digest, found: &mut BTreeSet<Digest>) -> bool {
+        if !found.insert(digest) {
+            return true;
+        }
+        let Ok(bytes) = read_limited(&self.blob(digest)) else { return false };
+        let Ok(document) = oci::read::<serde_json::Value>(&bytes) else { return false };
+        let list = |key: &str| document.get(key).and_then(serde_json::Value::as_array).cloned().unwrap_or_default();
+        let digest_of = |descriptor: &serde_json::Value| descriptor.get("digest")?.as_str()?.parse::<Digest>().ok();
+        let named: Vec<_> = list("layers").iter().chain(document.get("config")).map(digest_of).collect();
+        found.extend(named.iter().flatten());
+        let nested: Vec<_> = list("manifests").iter().map(digest_of).collect();
+        named.iter().all(Option::is_some)
+            && nested.into_iter().all(|digest| digest.is_some_and(|digest| self.reach(digest, found)))
+    }
+}
+
+/// Reads a document that others may have written.
+fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    io::Read::read_to_end(&mut io::Read::take(File::open(path)?, oci::LIMIT + 1), &mut bytes)?;
+    if bytes.len() as u64 > oci::LIMIT {
+        return Err(io::Error::other(format!("is larger than {} bytes", oci::LIMIT)));
+    }
+    Ok(bytes)
+}
