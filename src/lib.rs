@@ -48,6 +48,7 @@ pub mod image;
 pub mod output;
 
 pub mod build;
+pub mod explain;
 
 /// The modification time of everything in a layer, 1980-01-01T00:00:00Z: the earliest that ZIP files can hold, and
 /// so the earliest that Python's `zipfile` takes.

@@ -74,6 +74,8 @@ pub struct Reason {
     pub cause: Cause,
     /// The place in the recipe from which it follows, where there is one.
     pub span: Option<Span>,
+    /// Whether it would have put something else there, which an entry of a higher rank replaced.
+    pub outranked: bool,
 }
 
 /// What brings an entry into an image.
@@ -120,7 +122,7 @@ pub enum Cause {
 impl Reason {
     /// A reason with its place in the recipe.
     pub fn new(cause: Cause, span: Option<Span>) -> Self {
-        Self { cause, span }
+        Self { cause, span, outranked: false }
     }
 }
 
@@ -224,19 +226,20 @@ impl Tree {
             return Ok(Placed::New);
         };
         if there.rank > entry.rank {
-            there.note(entry.reasons);
+            let outranked = !there.same(&entry)?;
+            there.note(entry.reasons, outranked);
             return Ok(Placed::Outranked);
         }
         if there.same(&entry)? {
             entry.rank = entry.rank.max(there.rank);
             there.rank = entry.rank;
             there.layer = there.layer.take().or(entry.layer);
-            there.note(entry.reasons);
+            there.note(entry.reasons, false);
             return Ok(Placed::Merged);
         }
         if there.rank < entry.rank {
             let replaced = std::mem::replace(there, entry);
-            there.note(replaced.reasons);
+            there.note(replaced.reasons, true);
             return Ok(Placed::New);
         }
         Ok(Placed::Conflict(Box::new(there.clone())))
@@ -290,8 +293,9 @@ impl Tree {
 }
 
 impl Entry {
-    fn note(&mut self, reasons: Vec<Reason>) {
-        for reason in reasons {
+    fn note(&mut self, reasons: Vec<Reason>, outranked: bool) {
+        for mut reason in reasons {
+            reason.outranked |= outranked;
             if !self.reasons.contains(&reason) {
                 self.reasons.push(reason);
             }

@@ -76,6 +76,27 @@ impl Tree {
         Chain { beginning: Beginning::Unknown, span: None, steps }
     }
 
+    /// The chain of each reason of a path, in the order of its reasons, with whether an entry of a higher rank replaced
+    /// what that reason would have put there. A reason that leads back to the path itself is passed over.
+    pub fn chains(&self, recipe: &Recipe, path: &ImagePath) -> Vec<(Chain, bool)> {
+        let reasons = self.get(path).map_or(&[][..], |entry| &entry.reasons);
+        let chain = |reason: &Reason| {
+            let step = Step { path: path.clone(), because: String::new() };
+            let chain = match self.before(recipe, path, reason) {
+                Before::Beginning(beginning) => Chain { beginning, span: reason.span, steps: vec![step] },
+                Before::Path(asker, because) => {
+                    let mut chain = self.chain(recipe, &asker);
+                    chain.steps.push(Step { because, ..step });
+                    chain
+                }
+                Before::Nothing => return None,
+            };
+            let returns = chain.steps.iter().filter(|step| step.path == *path).count() > 1;
+            (!returns).then_some((chain, reason.outranked))
+        };
+        reasons.iter().filter_map(chain).collect()
+    }
+
     fn before(&self, recipe: &Recipe, path: &ImagePath, reason: &Reason) -> Before {
         let entry = |key| entry_name(recipe, key, reason.span);
         match &reason.cause {

@@ -76,10 +76,12 @@ pub fn assemble(recipe: &Recipe, options: &Options, progress: &dyn Progress) -> 
 
     progress.stage("assembling");
     let mut tree = std::mem::take(&mut closing.tree);
-    let standard = Standard { accounts: &selection.accounts, cache: None };
+    let cache = closing.cache(&tree);
+    let standard = Standard { accounts: &selection.accounts, cache: cache.as_deref() };
     rootfs::add_standard(&mut tree, &*root, &standard)?;
     let mut notes = selection.notes.clone();
     notes.append(&mut closing.notes);
+    notes.extend(closing.remarks(&selection));
 
     progress.stage("looking up packages");
     let inventory = Inventory::take(&database, &*root, &tree, Check::default())?;
@@ -99,7 +101,20 @@ pub fn assemble(recipe: &Recipe, options: &Options, progress: &dyn Progress) -> 
     if !denied.is_empty() {
         return Err(Error(denied));
     }
-    Ok(Assembled { tree, selection, wanted, closure, platform, inventory, verdicts, env, suggestions, entrypoint, debug, notes })
+    Ok(Assembled {
+        tree,
+        selection,
+        wanted,
+        closure,
+        platform,
+        inventory,
+        verdicts,
+        env,
+        suggestions,
+        entrypoint,
+        debug,
+        notes,
+    })
 }
 
 /// The same image with busybox, whatever the policy says of shells.

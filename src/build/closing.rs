@@ -4,18 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
-use crate::closure::{self, Closure, Libc, Privilege, Resolution, Role, Wanted};
+use crate::closure::diagnose;
+use crate::closure::{self, Closure, Kind, Libc, Privilege, Resolution, Role, Wanted};
 use crate::elf;
 use crate::needs::{self, Addition, Distribution, Finder, Suggestion, Want};
 use crate::path::{ImagePath, show};
 use crate::recipe::{self, Recipe};
-use crate::report::{Diagnostic, Error, IO, Result, Span, plain};
+use crate::report::{Diagnostic, Error, IO, Level, Result, Span, plain};
 use crate::rootfs::{self, additions};
 use crate::select::Selection;
 use crate::source::{Content, Source, resolve};
 use crate::tree::{Overlay, Tree};
 
-use super::{LEFT_OUT, SELF_CHECK};
+use super::LEFT_OUT;
 
 /// More rounds than any chain of rules has; a table that goes on adding is a bug.
 const MOST_ROUNDS: usize = 16;
@@ -29,13 +30,24 @@ pub(super) struct Closing<'a> {
     pub(super) wanted: Vec<Wanted>,
     pub(super) closure: Closure,
     pub(super) notes: Vec<Diagnostic>,
+    /// What the loaders' rules have to say, and does not stop the image.
+    remarks: Vec<Diagnostic>,
 }
 
 impl<'a> Closing<'a> {
     pub(super) fn new(recipe: &'a Recipe, root: &'a dyn Source, selection: &Selection) -> Self {
         let wanted = wanted(selection);
         let (options, tree) = (options(recipe), selection.tree.clone());
-        Self { recipe, root, options, tree, wanted, closure: Closure::default(), notes: Vec::new() }
+        Self {
+            recipe,
+            root,
+            options,
+            tree,
+            wanted,
+            closure: Closure::default(),
+            notes: Vec::new(),
+            remarks: Vec::new(),
+        }
     }
 
     /// Closes over what the recipe names, then over what rules add, until nothing new comes.
@@ -55,12 +67,37 @@ impl<'a> Closing<'a> {
         Err(Error::internal("the rules go on adding"))
     }
 
-    /// Runs the loader's rules over everything that is wanted, and brings what they load.
+    /// Runs the loader's rules over everything that is wanted, and brings what they load. Everything that stops the
+    /// image, as missing libraries do, is said in one go.
     fn close(&mut self) -> Result<()> {
         let view = Overlay { tree: &self.tree, base: self.root };
         self.closure = closure::close(&view, &self.wanted, &self.options);
+        let (problems, remarks): (Vec<_>, Vec<_>) = diagnose::diagnose(&self.closure, &self.wanted, &self.options)
+            .into_iter()
+            .partition(|said| said.level == Level::Error);
+        if !problems.is_empty() {
+            return Err(Error(problems));
+        }
+        self.remarks = remarks;
         let spans: Vec<Option<Span>> = self.wanted.iter().map(|wanted| wanted.span).collect();
         rootfs::add_closure(&mut self.tree, self.root, &self.closure, &spans)
+    }
+
+    /// Warnings and notes of the loaders' rules.
+    pub(super) fn remarks(&self, selection: &Selection) -> Vec<Diagnostic> {
+        let mut remarks = self.remarks.clone();
+        let mut foreign: BTreeMap<Option<Span>, Vec<&Resolution>> = BTreeMap::new();
+        for (wanted, resolution) in self.wanted.iter().zip(&self.closure.resolutions) {
+            if matches!(resolution.kind, Kind::Foreign(_)) {
+                foreign.entry(wanted.span).or_default().push(resolution);
+            }
+        }
+        for (span, files) in foreign {
+            let folder = selection.copied.iter().find(|(_, copied)| Some(*copied) == span);
+            let from = folder.map_or(b"/".as_slice(), |(folder, _)| folder.as_bytes());
+            remarks.extend(diagnose::foreign_note(from, span, &files));
+        }
+        remarks
     }
 
     /// Closes over the ELF files of additions, leaves out those that can't load and may be missing, brings the rest.
@@ -197,31 +234,16 @@ impl<'a> Closing<'a> {
         })
     }
 
-    /// Resolves everything once more in the finished tree alone: an image that would load other files is a bug.
+    /// Resolves everything once more in the finished tree alone: an image that would load other files is refused.
     pub(super) fn self_check(&self, tree: &Tree) -> Result<()> {
         let again = closure::close(tree, &self.wanted, &self.options);
-        let mut errors = Vec::new();
-        for (before, after) in self.closure.resolutions.iter().zip(&again.resolutions) {
-            let files = |resolution: &Resolution| -> BTreeSet<ImagePath> {
-                resolution.objects.iter().map(|object| object.real.clone()).collect()
-            };
-            let (was, is) = (files(before), files(after));
-            if was == is {
-                continue;
-            }
-            let mut error = Diagnostic::error(
-                SELF_CHECK,
-                format!("`{}` would load other files in the image than in the root", show(&before.path)),
-            );
-            for path in was.difference(&is) {
-                error = error.note(format!("not loaded in the image: {path}"));
-            }
-            for path in is.difference(&was) {
-                error = error.note(format!("loaded only in the image: {path}"));
-            }
-            errors.push(error.help("a file of the recipe may stand before a library of the same name"));
-        }
+        let errors = diagnose::self_check(&self.closure, &again);
         if errors.is_empty() { Ok(()) } else { Err(Error(errors)) }
+    }
+
+    /// The cache of libraries that the image needs, where its loaders would not find them without.
+    pub(super) fn cache(&self, tree: &Tree) -> Option<Vec<u8>> {
+        closure::cache::for_image(&self.closure, self.root, tree)
     }
 }
 

@@ -19,8 +19,6 @@ pub use write::{Built, Outputs, write};
 
 /// A program is for another machine than the image.
 pub const WRONG_MACHINE: Code = Code("E0204");
-/// The assembled tree would load other files than the root did.
-pub const SELF_CHECK: Code = Code("E0253");
 /// The root can't be opened.
 pub const NO_ROOT: Code = Code("E0215");
 /// An output lies in a folder that the recipe copies.

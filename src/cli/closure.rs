@@ -30,7 +30,7 @@ pub(super) struct ClosureArgs {
     #[arg(long, value_name = "DIR", default_value = "/")]
     root: PathBuf,
 
-    /// What the program finds in LD_LIBRARY_PATH
+    /// What the program finds in `LD_LIBRARY_PATH`
     #[arg(long, value_name = "DIRS", default_value = "")]
     library_path: OsString,
 

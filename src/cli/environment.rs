@@ -19,6 +19,13 @@ pub(super) fn in_github_actions() -> bool {
     variable("GITHUB_ACTIONS").as_deref() == Some("true")
 }
 
+/// Whether the locale is one of UTF-8, so that a terminal shows more than ASCII.
+pub(super) fn is_utf8() -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(variable).unwrap_or_default();
+    let locale = locale.to_ascii_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
+}
+
 /// SOURCE_DATE_EPOCH, seconds since 1970.
 ///
 /// # Errors

@@ -5,15 +5,21 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod assembled;
 mod build;
 mod check;
 mod closure;
 mod console;
+mod draw;
 mod environment;
+mod extras;
+mod format;
 mod interrupt;
 mod recipes;
 mod schema;
 mod summary;
+mod tree;
+mod why;
 
 use console::{Colour, Console, ProgressStyle};
 
@@ -55,6 +61,12 @@ enum Command {
     Check(check::Args),
     /// Show what the loader would load, for any program, library or script.
     Closure(closure::ClosureArgs),
+    /// Show what each entry of a recipe brings, and why.
+    Tree(tree::Args),
+    /// Show why a path is in the image.
+    Why(why::Args),
+    /// List the extras.
+    Extras(extras::Args),
     /// Print the JSON Schema of recipes, for editors.
     Schema,
     /// Print a shell's completions.
@@ -84,6 +96,9 @@ fn run(command: Command, console: &Console) -> ExitCode {
         Command::Build(args) => build::run(&args, console),
         Command::Check(args) => check::run(&args, console),
         Command::Closure(args) => closure::run(&args, console),
+        Command::Tree(args) => tree::run(&args, console),
+        Command::Why(args) => why::run(&args, console),
+        Command::Extras(args) => extras::run(&args, console),
         Command::Schema => schema::schema(console),
         Command::Completions { shell } => schema::completions(shell, console),
         Command::Man => schema::man(console),

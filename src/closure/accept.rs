@@ -5,7 +5,7 @@ use super::tree::{Facts, NoElf};
 use super::{NotTaken, Refusal};
 use crate::elf::{Class, Defect, FileType, Object};
 
-/// DF_1_NOOPEN, DF_1_PIE.
+/// `DF_1_NOOPEN`, `DF_1_PIE`.
 const NOOPEN: u64 = 0x40;
 const PIE: u64 = 0x0800_0000;
 

@@ -2,19 +2,19 @@
 
 use crate::elf::{Class, Endian, Machine, Object};
 
-/// EF_ARM_ABI_FLOAT_HARD, EF_ARM_ABI_FLOAT_SOFT.
+/// `EF_ARM_ABI_FLOAT_HARD`, `EF_ARM_ABI_FLOAT_SOFT`.
 const ARM_HARD_FLOAT: u32 = 0x400;
 const ARM_SOFT_FLOAT: u32 = 0x200;
-/// EF_RISCV_FLOAT_ABI.
+/// `EF_RISCV_FLOAT_ABI`.
 const RISCV_FLOAT_ABI: u32 = 6;
-/// EF_PPC64_ABI.
+/// `EF_PPC64_ABI`.
 const PPC64_ABI: u32 = 3;
-/// EF_MIPS_ABI2, EF_MIPS_NAN2008, EF_MIPS_FP64.
+/// `EF_MIPS_ABI2`, `EF_MIPS_NAN2008`, `EF_MIPS_FP64`.
 const MIPS_ABI2: u32 = 0x20;
 const MIPS_NAN2008: u32 = 0x400;
 const MIPS_FP64: u32 = 0x200;
 
-/// ELFOSABI_SYSV, ELFOSABI_GNU, ELFOSABI_ARM_AEABI.
+/// `ELFOSABI_SYSV`, `ELFOSABI_GNU`, `ELFOSABI_ARM_AEABI`.
 const SYSV: u8 = 0;
 const GNU: u8 = 3;
 const ARM_AEABI: u8 = 64;
@@ -34,7 +34,7 @@ pub(super) struct Port {
     pub(super) cache_flags: &'static [i32],
     /// Directories below `glibc-hwcaps`, the best first.
     pub(super) levels: &'static [&'static str],
-    /// AT_PLATFORM of the baseline, and what else `$PLATFORM` may be.
+    /// `AT_PLATFORM` of the baseline, and what else `$PLATFORM` may be.
     pub(super) platforms: &'static [&'static str],
     /// Names of directories that loaders before 2.37 search beside the platform's.
     pub(super) legacy_names: &'static [&'static str],
@@ -212,7 +212,13 @@ impl Port {
             (Class::Elf64, Endian::Little) => little,
             (Class::Elf64, Endian::Big) => {
                 let loader = if flags & PPC64_ABI == 2 { "/lib64/ld64.so.2" } else { "/lib64/ld64.so.1" };
-                Self { triplet: "powerpc64-linux-gnu", glibc_loader: loader, musl_arch: "powerpc64", levels: &[], ..little }
+                Self {
+                    triplet: "powerpc64-linux-gnu",
+                    glibc_loader: loader,
+                    musl_arch: "powerpc64",
+                    levels: &[],
+                    ..little
+                }
             }
             (Class::Elf32, _) => Self {
                 triplet: "powerpc-linux-gnu",
@@ -262,7 +268,7 @@ impl Port {
 }
 
 /// Whether the loader that runs `program` takes `candidate` for its own machine: `elf_machine_matches_host`, with the
-/// words of e_flags that it looks at. Class and byte order are compared apart.
+/// words of `e_flags` that it looks at. Class and byte order are compared apart.
 pub(super) fn matches(program: &Object, candidate: &Object) -> bool {
     if program.machine.number != candidate.machine.number {
         return false;
@@ -287,12 +293,12 @@ pub(super) fn matches(program: &Object, candidate: &Object) -> bool {
     }
 }
 
-/// Whether glibc knows an EI_OSABI.
+/// Whether glibc knows an `EI_OSABI`.
 pub(super) fn valid_os_abi(program: Machine, os_abi: u8) -> bool {
     matches!(os_abi, SYSV | GNU) || (program.name() == "arm" && os_abi == ARM_AEABI)
 }
 
-/// Whether glibc knows an EI_ABIVERSION (`LIBC_ABI_MAX`).
+/// Whether glibc knows an `EI_ABIVERSION` (`LIBC_ABI_MAX`).
 pub(super) fn valid_abi_version(program: Machine, os_abi: u8, version: u8) -> bool {
     let mips = program.name().starts_with("mips");
     version == 0 || (os_abi == GNU && version < if mips { 6 } else { 4 }) || (mips && os_abi == SYSV && version < 4)

@@ -26,6 +26,7 @@ mod musl;
 mod script;
 mod start;
 mod warning;
+pub mod diagnose;
 pub mod show;
 
 use start::{Engine, Process, Reference};
@@ -44,7 +45,7 @@ pub struct Wanted {
     pub role: Role,
     /// Names that it passes to `dlopen`, mapped in its context after the start.
     pub dlopen: Vec<Vec<u8>>,
-    /// Whether the kernel starts it with AT_SECURE.
+    /// Whether the kernel starts it with `AT_SECURE`.
     pub privilege: Privilege,
     /// The recipe entry that asked for it.
     pub span: Option<Span>,
@@ -71,7 +72,7 @@ pub enum Privilege {
     /// With the rights of whoever starts it.
     #[default]
     Ordinary,
-    /// With AT_SECURE, as a setuid or setgid program or one with file capabilities.
+    /// With `AT_SECURE`, as a setuid or setgid program or one with file capabilities.
     Secure,
 }
 
@@ -177,6 +178,8 @@ pub struct Resolution {
     pub real: Option<ImagePath>,
     /// What it is.
     pub kind: Kind,
+    /// What its headers say, when it is an ELF file.
+    pub elf: Option<Arc<elf::Object>>,
     /// The interpreter that the file itself names.
     pub interp: Option<Bytes>,
     /// The loader whose rules were followed: the interpreter, or the default one for a library.
@@ -192,7 +195,7 @@ pub struct Resolution {
     pub aliases: Vec<Alias>,
     /// What must be there and is not.
     pub missing: Vec<Missing>,
-    /// What is not there and may be missing: DT_AUXILIARY, preloads, suggestions in notes, `ignore-missing`.
+    /// What is not there and may be missing: `DT_AUXILIARY`, preloads, suggestions in notes, `ignore-missing`.
     pub missing_optional: Vec<Missing>,
     /// Symbol versions that an object requires of another that does not have them.
     pub version_errors: Vec<VersionError>,
@@ -249,6 +252,8 @@ pub struct Loader {
     pub real: ImagePath,
     /// Whose it is.
     pub libc: Libc,
+    /// The directories that it searches last, as they are built in.
+    pub directories: Vec<Bytes>,
 }
 
 /// A C library.
@@ -290,9 +295,9 @@ pub enum Found {
     Interpreter,
     /// By a name with a slash, which is a path.
     Path,
-    /// In DT_RPATH of an object.
+    /// In `DT_RPATH` of an object.
     Rpath(usize),
-    /// In DT_RUNPATH of an object.
+    /// In `DT_RUNPATH` of an object.
     Runpath(usize),
     /// In `LD_LIBRARY_PATH`.
     LibraryPath,
@@ -307,13 +312,13 @@ pub enum Found {
 pub enum Because {
     /// It is what was asked for, or its loader.
     Requested,
-    /// DT_NEEDED.
+    /// `DT_NEEDED`.
     Needed,
-    /// DT_FILTER.
+    /// `DT_FILTER`.
     Filter,
-    /// DT_AUXILIARY.
+    /// `DT_AUXILIARY`.
     Auxiliary,
-    /// DT_AUDIT or DT_DEPAUDIT.
+    /// `DT_AUDIT` or `DT_DEPAUDIT`.
     Audit,
     /// `LD_PRELOAD` of the image.
     Preload,
@@ -338,7 +343,7 @@ pub struct Alias {
     /// The name that was asked for.
     pub name: Bytes,
     /// The path that was opened, when the file had to be opened to see that it is the same; it must exist in the image.
-    /// None when the name alone told, as a DT_SONAME does.
+    /// None when the name alone told, as a `DT_SONAME` does.
     pub path: Option<Bytes>,
     /// The object: an index into [`Resolution::objects`].
     pub object: usize,
@@ -366,6 +371,8 @@ pub struct Missing {
 pub struct Searched {
     /// The directory as the loader spells it, or the cache's path.
     pub directory: Bytes,
+    /// How many entries the cache has, when it is that.
+    pub entries: Option<usize>,
     /// Why it was searched.
     pub because: Found,
 }
@@ -405,6 +412,8 @@ pub enum NotTaken {
 pub struct VersionError {
     /// The version, as `GLIBC_2.38`.
     pub version: Bytes,
+    /// The highest that is there of the same kind, as `GLIBC_2.36`.
+    pub highest: Option<Bytes>,
     /// The object that should have it.
     pub of: usize,
     /// The object that requires it.
@@ -433,7 +442,7 @@ pub enum Warning {
         /// The object in which it stands.
         object: usize,
     },
-    /// `$ORIGIN` stands where a program with AT_SECURE drops it.
+    /// `$ORIGIN` stands where a program with `AT_SECURE` drops it.
     SecureOrigin {
         /// The object in which it stands.
         object: usize,
@@ -478,6 +487,8 @@ pub struct Script {
 pub struct ScriptInterpreter {
     /// Its path, as the script names it.
     pub path: Bytes,
+    /// The path by which it is opened: absolute.
+    pub opened: Bytes,
     /// The one argument that the kernel passes.
     pub argument: Option<Bytes>,
     /// Where the path leads.
@@ -554,7 +565,7 @@ pub enum FatalReason {
     /// A candidate that the loader takes and then refuses.
     #[error("{0}")]
     Refused(Refusal),
-    /// A DST in DT_NEEDED of a program with AT_SECURE, or one that has no value.
+    /// A DST in `DT_NEEDED` of a program with `AT_SECURE`, or one that has no value.
     #[error("dynamic string token in `{}` can't be expanded", crate::path::show(.0))]
     Token(Bytes),
     /// A file that is not executable, where the kernel wants one.
@@ -592,19 +603,19 @@ pub enum Refusal {
     /// Another byte order.
     #[error("ELF file data encoding not the loader's")]
     Endian,
-    /// e_ident or e_version of another version.
+    /// `e_ident` or `e_version` of another version.
     #[error("ELF file version does not match current one")]
     Version,
-    /// EI_OSABI.
+    /// `EI_OSABI`.
     #[error("ELF file OS ABI invalid")]
     OsAbi,
-    /// EI_ABIVERSION.
+    /// `EI_ABIVERSION`.
     #[error("ELF file ABI version invalid")]
     AbiVersion,
-    /// e_ident's padding.
+    /// `e_ident`'s padding.
     #[error("nonzero padding in e_ident")]
     Padding,
-    /// e_type.
+    /// `e_type`.
     #[error("only ET_DYN and ET_EXEC can be loaded")]
     Type,
     /// Program headers of another size, or cut off.
@@ -613,19 +624,19 @@ pub enum Refusal {
     /// A segment whose place in the file and in memory do not go together.
     #[error("ELF load command address/offset not page-aligned")]
     Unaligned,
-    /// No PT_LOAD.
+    /// No `PT_LOAD`.
     #[error("object file has no loadable segments")]
     NoSegments,
-    /// ET_EXEC.
+    /// `ET_EXEC`.
     #[error("cannot dynamically load executable")]
     Executable,
-    /// DF_1_PIE.
+    /// `DF_1_PIE`.
     #[error("cannot dynamically load position-independent executable")]
     Pie,
-    /// DF_1_NOOPEN, for `dlopen`.
+    /// `DF_1_NOOPEN`, for `dlopen`.
     #[error("shared object cannot be dlopen()ed")]
     NoOpen,
-    /// No PT_DYNAMIC, or an empty one, as separate debug files have.
+    /// No `PT_DYNAMIC`, or an empty one, as separate debug files have.
     #[error("object file has no dynamic section")]
     NoDynamic,
     /// The dynamic section can't be read.
@@ -720,10 +731,12 @@ impl Closing<'_, '_> {
             let mut new: Vec<Bytes> = Vec::new();
             let found = self.found.len();
             for resolution in &mut self.found[next..] {
-                let Some(script) = resolution.as_mut().and_then(|resolution| resolution.script.as_mut()) else { continue };
+                let Some(script) = resolution.as_mut().and_then(|resolution| resolution.script.as_mut()) else {
+                    continue;
+                };
                 let interpreter = script.interpreters.last().filter(|last| last.real.is_some());
                 let program = script.env.as_ref().and_then(|env| env.path.as_ref());
-                for path in interpreter.map(|last| &last.path).into_iter().chain(program) {
+                for path in interpreter.map(|last| &last.opened).into_iter().chain(program) {
                     let index = *known.entry(Arc::clone(path)).or_insert_with(|| {
                         new.push(Arc::clone(path));
                         found + new.len() - 1
@@ -832,6 +845,7 @@ impl Resolution {
             path: Arc::from(path),
             real: None,
             kind: Kind::Absent,
+            elf: None,
             interp: None,
             loader: None,
             objects: Vec::new(),
@@ -862,7 +876,8 @@ impl Resolution {
             paths.extend((*interp != loader.path).then(|| needed(&loader.path, PathReason::Interpreter)));
         }
         for (index, object) in self.objects.iter().enumerate().skip(self.own) {
-            let is_named = object.found == Found::Requested || (self.interp.is_some() && object.found == Found::Interpreter);
+            let is_named =
+                object.found == Found::Requested || (self.interp.is_some() && object.found == Found::Interpreter);
             let is_loader_unused = object.found == Found::Interpreter && !self.order.contains(&index);
             if !is_named && !is_loader_unused && object.path != self.path {
                 paths.push(needed(&object.path, PathReason::Object(index)));
@@ -877,7 +892,7 @@ impl Resolution {
         }
         if let Some(script) = &self.script {
             let all = script.interpreters.iter().enumerate();
-            paths.extend(all.map(|(index, step)| needed(&step.path, PathReason::ScriptInterpreter(index))));
+            paths.extend(all.map(|(index, step)| needed(&step.opened, PathReason::ScriptInterpreter(index))));
             let program = script.env.as_ref().and_then(|env| env.path.as_ref());
             paths.extend(program.map(|path| needed(path, PathReason::EnvProgram)));
         }

@@ -1,7 +1,7 @@
 //! musl's loader: which objects it maps for a program, and where it finds them.
 //!
-//! Follows `load_library` and `load_deps`. Its rules are its own: DT_SONAME is never looked at, RUNPATH is inherited,
-//! LD_LIBRARY_PATH comes first, the first file that opens is taken, and there is no cache and no version check.
+//! Follows `load_library` and `load_deps`. Its rules are its own: `DT_SONAME` is never looked at, RUNPATH is inherited,
+//! `LD_LIBRARY_PATH` comes first, the first file that opens is taken, and there is no cache and no version check.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -69,7 +69,7 @@ impl<'a> Process<'a> {
         process.map.start(start);
         // Under AT_SECURE the program has no origin.
         let origin = (!context.secure).then(|| Arc::clone(&start.origin));
-        process.add(origin, false);
+        process.add(origin.as_ref(), false);
         if let Ok(elf) = &loader.facts.elf {
             process.map.objects.push(Loaded {
                 names: vec![Arc::clone(&loader.path)],
@@ -198,7 +198,7 @@ impl<'a> Process<'a> {
             because: asked.because,
         });
         self.map.order.push(object);
-        self.add(Some(origin), has_short_name);
+        self.add(Some(&origin), has_short_name);
         Some(object)
     }
 
@@ -218,11 +218,12 @@ impl<'a> Process<'a> {
     }
 
     /// Keeps what searches need to know of the object that was mapped last.
-    fn add(&mut self, origin: Option<Bytes>, has_short_name: bool) {
+    fn add(&mut self, origin: Option<&Bytes>, has_short_name: bool) {
         let object = self.inner.len();
         let dynamic = self.map.objects[object].elf.dynamic.as_ref();
         let text = dynamic.and_then(|dynamic| dynamic.runpath.clone().or_else(|| dynamic.rpath.clone()));
-        let path = text.filter(|text| !text.is_empty()).and_then(|text| self.expand(object, &text, origin.as_deref()));
+        let path =
+            text.filter(|text| !text.is_empty()).and_then(|text| self.expand(object, &text, origin.map(|it| &**it)));
         self.inner.push(Inner { has_short_name, path });
     }
 
@@ -301,10 +302,11 @@ impl<'a> Process<'a> {
         }
         let mut searched = Vec::new();
         if asked.name.contains(&b'/') {
-            searched.push(Searched { directory: parent(asked.name), because: Found::Path });
+            searched.push(Searched { directory: parent(asked.name), entries: None, because: Found::Path });
         } else {
             for (list, because) in self.lists(asked.by) {
-                let each = |directory| Searched { directory: Arc::from(directory), because: because.clone() };
+                let each =
+                    |directory| Searched { directory: Arc::from(directory), entries: None, because: because.clone() };
                 searched.extend(directories(&list).map(each));
             }
         }

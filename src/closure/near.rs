@@ -36,7 +36,12 @@ pub(super) fn misses(tree: &Tree<'_>, search: &Search) -> Vec<NearMiss> {
         }
     }
     let mut seen = Vec::new();
-    found.retain(|miss| !seen.contains(&miss.path) && { seen.push(miss.path.clone()); true });
+    found.retain(|miss| {
+        !seen.contains(&miss.path) && {
+            seen.push(miss.path.clone());
+            true
+        }
+    });
     found.truncate(MOST);
     found
 }

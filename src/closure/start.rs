@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::glibc::{self, Install, Processor};
-use super::mapping::{Asked, Context, Mapping, Opened, Start, base_name, parent};
 use super::machine::{self, Port};
+use super::mapping::{Asked, Context, Mapping, Opened, Start, base_name, parent};
 use super::musl;
 use super::script;
 use super::tree::{Facts, Looked, NoElf, Place, Tree};
@@ -16,7 +16,7 @@ use super::{
 use crate::elf::{FileType, Machine, Object, Shape};
 use crate::path::ImagePath;
 
-/// e_machine of data in ELF clothing, as Guile's compiled files.
+/// `e_machine` of data in ELF clothing, as Guile's compiled files.
 const EM_NONE: u16 = 0;
 /// `ld-linux-*.so.2` of gcompat is a musl program that loads this first.
 const GCOMPAT: &[u8] = b"/lib/libgcompat.so.0";
@@ -25,8 +25,11 @@ const GCOMPAT: &[u8] = b"/lib/libgcompat.so.0";
 pub(super) struct Engine<'a> {
     pub(super) tree: &'a Tree<'a>,
     pub(super) options: &'a Options,
-    installs: RwLock<HashMap<(ImagePath, Machine, u32, Processor), Option<Arc<Install>>>>,
+    installs: RwLock<HashMap<InstallKey, Option<Arc<Install>>>>,
 }
+
+/// A loader's file, the machine with its flags, and the processor.
+type InstallKey = (ImagePath, Machine, u32, Processor);
 
 /// The program by which libraries and plugins are judged that name no loader themselves.
 #[derive(Debug, Clone)]
@@ -109,6 +112,7 @@ impl<'a> Engine<'a> {
             Err(NoElf::TooShort) => return not_loadable(wanted.role, Refusal::TooShort),
             Err(_) => return not_loadable(wanted.role, Refusal::NotElf),
         };
+        resolution.elf = Some(Arc::clone(&elf));
         resolution.interp.clone_from(&elf.interp);
         resolution.kind = kind(&elf);
         match resolution.kind {
@@ -138,18 +142,18 @@ impl<'a> Engine<'a> {
         facts: &Arc<Facts>,
         reference: Option<&Reference>,
     ) -> Result<Option<Process<'a>>, FatalReason> {
-        let (Ok(elf), Some(content)) = (&facts.elf, &place.content) else { return Ok(None) };
+        let (Ok(elf), Some(file)) = (&facts.elf, &place.content) else { return Ok(None) };
         if elf.interp.is_none() && elf.needed().next().is_none() {
             // Nothing to find: no loader is needed to see that.
             let mut map = Mapping::default();
-            map.start(&self.start_of(resolution, place, content, facts, elf));
+            map.start(&self.start_of(resolution, place, file, facts, elf));
             map.order.push(0);
             map.into_resolution(resolution);
             return Ok(None);
         }
         let chosen = self.choose(elf, reference)?;
         resolution.loader = Some(chosen.loader.clone());
-        let start = self.start_of(resolution, place, content, facts, elf);
+        let start = self.start_of(resolution, place, file, facts, elf);
         let context = Context {
             tree: self.tree,
             library_path: &self.options.library_path,
@@ -160,6 +164,7 @@ impl<'a> Engine<'a> {
         let (process, fatal) = run.on(None)?;
         if let (Process::Glibc(process), Some(loader)) = (&process, &mut resolution.loader) {
             loader.libc = Libc::Glibc(process.version());
+            loader.directories = process.system_directories().to_vec();
         }
         self.add_variants(resolution, &run, &process);
         process.map().clone().into_resolution(resolution);
@@ -196,9 +201,8 @@ impl<'a> Engine<'a> {
     fn choose_for_library(&self, elf: &Arc<Object>, reference: Option<&Reference>) -> Result<Chosen, FatalReason> {
         let port = Port::of(elf).ok_or(FatalReason::NoLoader(elf.machine))?;
         let musl = format!("/lib/ld-musl-{}.so.1", port.musl_arch);
-        let same = reference.filter(|reference| {
-            reference.elf.machine == elf.machine && machine::matches(&reference.elf, elf)
-        });
+        let same =
+            reference.filter(|reference| reference.elf.machine == elf.machine && machine::matches(&reference.elf, elf));
         let default: Bytes = match (libc_of(elf), same) {
             (Some(Libc::Musl), _) => Arc::from(musl.as_bytes()),
             (None, Some(reference)) => Arc::clone(&reference.loader),
@@ -236,7 +240,11 @@ impl<'a> Engine<'a> {
         let libc = if is_musl_loader(path) || is_musl_loader(real_name) { Libc::Musl } else { Libc::Glibc(None) };
         let real = place.real.clone();
         let opened = Opened { path: Arc::clone(path), real: real.clone(), content, facts, found: Found::Interpreter };
-        Ok(Some(Chosen { loader: Loader { path: Arc::clone(path), real, libc }, opened, preload: b"" }))
+        Ok(Some(Chosen {
+            loader: Loader { path: Arc::clone(path), real, libc, directories: Vec::new() },
+            opened,
+            preload: b"",
+        }))
     }
 
     /// The path of a library that is asked for by name, as a program without paths of its own would find it.
@@ -302,7 +310,12 @@ impl<'a> Engine<'a> {
             let known = |path: &Bytes| process.map.objects.iter().any(|object| object.path == *path);
             let objects: Vec<_> = map.objects.iter().filter(|object| !known(&object.path)).cloned().collect();
             if !objects.is_empty() {
-                resolution.variants.push(Variant { name: name.to_owned(), objects, missing: map.missing.clone(), fatal });
+                resolution.variants.push(Variant {
+                    name: name.to_owned(),
+                    objects,
+                    missing: map.missing.clone(),
+                    fatal,
+                });
             }
         }
     }

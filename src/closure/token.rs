@@ -13,11 +13,11 @@ pub(super) struct Tokens<'a> {
     pub(super) lib: &'a [u8],
     /// The processor's name.
     pub(super) platform: Option<&'a [u8]>,
-    /// For a program with AT_SECURE: the directories below which `$ORIGIN` may lead.
+    /// For a program with `AT_SECURE`: the directories below which `$ORIGIN` may lead.
     pub(super) trusted: Option<Trusted<'a>>,
 }
 
-/// What a loader trusts under AT_SECURE.
+/// What a loader trusts under `AT_SECURE`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Trusted<'a> {
     /// Its system directories, each with a slash at the end.

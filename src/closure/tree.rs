@@ -207,13 +207,11 @@ impl<'a> Tree<'a> {
             return Looked::TooLong;
         }
         let path = directory.real.join(name);
-        let looked = match read(&self.entries, &path) {
-            Some(known) => known,
-            None => {
-                let looked = self.entry(&path);
-                write(&self.entries, path, looked)
-            }
-        };
+        let known = read(&self.entries, &path);
+        let looked = known.unwrap_or_else(|| {
+            let looked = self.entry(&path);
+            write(&self.entries, path, looked)
+        });
         match &looked {
             Looked::Found(place) if place.links + directory.links > MOST_LINKS => Looked::Loop,
             _ => looked,

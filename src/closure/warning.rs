@@ -12,7 +12,8 @@ impl Resolution {
                 format!("`{}` has no symbol versions, and `{}` asks for some", path(of), path(required_by))
             }
             Warning::RelativePath { object, path: element } => {
-                let element = if element.is_empty() { "an empty element".into() } else { format!("`{}`", show(element)) };
+                let element =
+                    if element.is_empty() { "an empty element".into() } else { format!("`{}`", show(element)) };
                 format!("`{}` searches the working directory: {element} in its path", path(object))
             }
             Warning::PlatformToken { object } => {

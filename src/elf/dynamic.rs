@@ -9,11 +9,11 @@ use scroll::Pread;
 use super::read::{LONGEST_NAME, ReadAt, Window};
 use super::{Class, Object, Span};
 
-/// DT_AUXILIARY: a library to look up symbols in first, if it is there.
+/// `DT_AUXILIARY`: a library to look up symbols in first, if it is there.
 const DT_AUXILIARY: u64 = 0x7fff_fffd;
-/// DT_FILTER: a library to look up symbols in instead.
+/// `DT_FILTER`: a library to look up symbols in instead.
 const DT_FILTER: u64 = 0x7fff_ffff;
-/// DT_RELR: relative relocations in the packed form.
+/// `DT_RELR`: relative relocations in the packed form.
 const DT_RELR: u64 = 36;
 
 /// The most entries that are read: thirty times the longest list that is known to be loaded by anything.
@@ -27,32 +27,33 @@ const STRINGS_AT_ONCE: u64 = 64 << 10;
 
 /// What a dynamic section says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each says whether a tag is there")]
 pub struct Dynamic {
-    /// DT_NEEDED, DT_FILTER and DT_AUXILIARY in file order.
+    /// `DT_NEEDED`, `DT_FILTER` and `DT_AUXILIARY` in file order.
     pub dependencies: Vec<Dependency>,
-    /// DT_SONAME.
+    /// `DT_SONAME`.
     pub soname: Option<Arc<[u8]>>,
-    /// DT_RPATH; None when DT_RUNPATH is there, which takes its place even when empty.
+    /// `DT_RPATH`; None when `DT_RUNPATH` is there, which takes its place even when empty.
     pub rpath: Option<Arc<[u8]>>,
-    /// DT_RUNPATH.
+    /// `DT_RUNPATH`.
     pub runpath: Option<Arc<[u8]>>,
-    /// DT_AUDIT.
+    /// `DT_AUDIT`.
     pub audit: Option<Arc<[u8]>>,
-    /// DT_DEPAUDIT.
+    /// `DT_DEPAUDIT`.
     pub depaudit: Option<Arc<[u8]>>,
-    /// DT_FLAGS.
+    /// `DT_FLAGS`.
     pub flags: u64,
-    /// DT_FLAGS_1.
+    /// `DT_FLAGS_1`.
     pub flags_1: u64,
-    /// Whether there is a DT_BIND_NOW.
+    /// Whether there is a `DT_BIND_NOW`.
     pub bind_now: bool,
-    /// Whether there is a DT_TEXTREL.
+    /// Whether there is a `DT_TEXTREL`.
     pub textrel: bool,
-    /// Whether there is a DT_JMPREL: relocations that may be bound lazily.
+    /// Whether there is a `DT_JMPREL`: relocations that may be bound lazily.
     pub jmprel: bool,
-    /// Whether there is a DT_DEBUG, which linkers write for programs only.
+    /// Whether there is a `DT_DEBUG`, which linkers write for programs only.
     pub debug: bool,
-    /// Whether there is a DT_RELR.
+    /// Whether there is a `DT_RELR`.
     pub relr: bool,
     pub(super) strings: Option<u64>,
     pub(super) symbols: Option<u64>,
@@ -74,11 +75,11 @@ pub struct Dependency {
 /// In which way an object needs another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DependencyKind {
-    /// DT_NEEDED.
+    /// `DT_NEEDED`.
     Needed,
-    /// DT_FILTER.
+    /// `DT_FILTER`.
     Filter,
-    /// DT_AUXILIARY.
+    /// `DT_AUXILIARY`.
     Auxiliary,
 }
 
@@ -106,7 +107,7 @@ pub(super) fn read<R: ReadAt + ?Sized>(
     Ok((dynamic, !(complete && intact)))
 }
 
-/// Hands over each entry up to DT_NULL. False when that did not come.
+/// Hands over each entry up to `DT_NULL`. False when that did not come.
 fn read_entries<R: ReadAt + ?Sized>(
     window: &mut Window<'_, R>,
     object: &Object,

@@ -54,7 +54,7 @@ pub enum Shape {
 /// Relocation read-only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Relro {
-    /// No PT_GNU_RELRO.
+    /// No `PT_GNU_RELRO`.
     None,
     /// Without the table of lazily bound functions.
     Partial,
@@ -119,8 +119,8 @@ impl Object {
     /// When the file could not be read.
     pub fn hardening<R: ReadAt + ?Sized>(&self, reader: &R) -> io::Result<Hardening> {
         let calls = self.checked_calls(reader)?;
-        let names = self.section_names(reader)?;
-        let named = |wanted: &[u8]| names.iter().any(|name| &**name == wanted);
+        let sections = self.section_names(reader)?;
+        let named = |wanted: &[u8]| sections.iter().any(|name| **name == *wanted);
         Ok(Hardening {
             shape: self.shape(),
             relro: self.relocations_read_only(),
@@ -178,7 +178,7 @@ impl Object {
             let below =
                 |place: &&[u8]| element.strip_prefix(*place).is_some_and(|rest| matches!(rest, [] | [b'/', ..]));
             let origin = element.starts_with(b"$ORIGIN") || element.starts_with(b"${ORIGIN}");
-            (element.starts_with(b"/") || origin) && !NOT_THE_SYSTEMS.iter().any(|place| below(&place))
+            (element.starts_with(b"/") || origin) && !NOT_THE_SYSTEMS.iter().any(below)
         };
         elements.filter(|element| !safe(element)).map(<[u8]>::to_vec).collect()
     }

@@ -28,7 +28,7 @@ pub enum Endian {
 /// For which processor a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Machine {
-    /// e_machine.
+    /// `e_machine`.
     pub number: u16,
     /// The class.
     pub class: Class,

@@ -13,6 +13,7 @@ use goblin::elf::program_header::{self as segment, ProgramHeader};
 
 mod dynamic;
 mod hardening;
+mod hints;
 mod machine;
 mod notes;
 mod read;
@@ -34,29 +35,29 @@ use read::{LONGEST_NAME, Window};
 pub struct Object {
     /// For which processor it is.
     pub machine: Machine,
-    /// e_type.
+    /// `e_type`.
     pub file_type: FileType,
-    /// EI_OSABI.
+    /// `EI_OSABI`.
     pub os_abi: u8,
-    /// EI_ABIVERSION.
+    /// `EI_ABIVERSION`.
     pub abi_version: u8,
-    /// e_flags: the processor's own words, as the float ABI.
+    /// `e_flags`: the processor's own words, as the float ABI.
     pub flags: u32,
-    /// e_entry.
+    /// `e_entry`.
     pub entry: u64,
     /// Size of the file in bytes.
     pub size: u64,
-    /// PT_INTERP, up to the first NUL.
+    /// `PT_INTERP`, up to the first NUL.
     pub interp: Option<Arc<[u8]>>,
-    /// PT_DYNAMIC, the last one that is not empty.
+    /// `PT_DYNAMIC`, the last one that is not empty.
     pub dynamic: Option<Dynamic>,
-    /// PT_LOAD, in file order.
+    /// `PT_LOAD`, in file order.
     pub loads: Box<[Load]>,
-    /// Whether an empty PT_DYNAMIC stands beside, as in separate debug files.
+    /// Whether an empty `PT_DYNAMIC` stands beside, as in separate debug files.
     pub empty_dynamic: bool,
-    /// Permissions of PT_GNU_STACK, when it is there.
+    /// Permissions of `PT_GNU_STACK`, when it is there.
     pub stack: Option<u32>,
-    /// Whether there is a PT_GNU_RELRO.
+    /// Whether there is a `PT_GNU_RELRO`.
     pub relro: bool,
     /// What its notes say.
     pub notes: Box<Notes>,
@@ -65,44 +66,44 @@ pub struct Object {
     section_headers: Option<SectionHeaders>,
 }
 
-/// e_type.
+/// `e_type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FileType {
-    /// ET_EXEC: a program at fixed addresses.
+    /// `ET_EXEC`: a program at fixed addresses.
     Executable,
-    /// ET_DYN: a library or a position-independent program.
+    /// `ET_DYN`: a library or a position-independent program.
     Dynamic,
-    /// ET_REL: an object file.
+    /// `ET_REL`: an object file.
     Relocatable,
-    /// ET_CORE: a dump.
+    /// `ET_CORE`: a dump.
     Core,
     /// Another number.
     Other(u16),
 }
 
-/// A PT_LOAD: what of the file is mapped where.
+/// A `PT_LOAD`: what of the file is mapped where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Load {
-    /// p_vaddr.
+    /// `p_vaddr`.
     pub address: u64,
-    /// p_offset.
+    /// `p_offset`.
     pub offset: u64,
-    /// p_filesz.
+    /// `p_filesz`.
     pub file_size: u64,
-    /// p_flags: 1 execute, 2 write, 4 read.
+    /// `p_flags`: 1 execute, 2 write, 4 read.
     pub flags: u32,
 }
 
 /// Something in the headers to which a loader objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Defect {
-    /// EI_VERSION is not 1.
+    /// `EI_VERSION` is not 1.
     IdentVersion,
-    /// e_ident's padding is not zero.
+    /// `e_ident`'s padding is not zero.
     Padding,
-    /// e_version is not 1.
+    /// `e_version` is not 1.
     Version,
-    /// e_phentsize is not that of the class.
+    /// `e_phentsize` is not that of the class.
     ProgramHeaderSize,
     /// The program headers lie outside the file.
     ProgramHeaders,
@@ -192,13 +193,13 @@ impl Object {
         load.offset.checked_add(address - load.address)
     }
 
-    /// The DT_NEEDED names in file order.
+    /// The `DT_NEEDED` names in file order.
     pub fn needed(&self) -> impl Iterator<Item = &Arc<[u8]>> {
         let all = self.dynamic.iter().flat_map(|dynamic| &dynamic.dependencies);
         all.filter(|dependency| dependency.kind == DependencyKind::Needed).map(|dependency| &dependency.name)
     }
 
-    /// DT_SONAME.
+    /// `DT_SONAME`.
     pub fn soname(&self) -> Option<&Arc<[u8]>> {
         self.dynamic.as_ref()?.soname.as_ref()
     }
@@ -229,7 +230,7 @@ impl Object {
     ) -> io::Result<()> {
         let of_type = |wanted: u32| segments.iter().filter(move |segment| segment.p_type == wanted);
         self.loads = of_type(segment::PT_LOAD).map(Load::from).collect();
-        self.stack = of_type(segment::PT_GNU_STACK).last().map(|segment| segment.p_flags);
+        self.stack = of_type(segment::PT_GNU_STACK).next_back().map(|segment| segment.p_flags);
         self.relro = of_type(segment::PT_GNU_RELRO).next().is_some();
         self.empty_dynamic = of_type(segment::PT_DYNAMIC).any(|segment| segment.p_filesz == 0);
         if let Some(segment) = of_type(segment::PT_INTERP).next() {
@@ -239,7 +240,7 @@ impl Object {
             self.interp = Some(Arc::from(&text[..end]));
         }
         let with_notes = of_type(segment::PT_NOTE).chain(of_type(segment::PT_GNU_PROPERTY));
-        self.notes = Box::new(notes::read(window, self, with_notes.map(Span::from))?);
+        *self.notes = notes::read(window, self, with_notes.map(Span::from))?;
         if let Some(segment) = of_type(segment::PT_DYNAMIC).rfind(|segment| segment.p_filesz != 0) {
             let (dynamic, damaged) = dynamic::read(window, self, Span::from(segment))?;
             self.dynamic = Some(dynamic);

@@ -26,7 +26,7 @@ const GNU_PROPERTY_X86_ISA_1_NEEDED: u32 = 0xc000_8002;
 /// What the notes of an object say.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Notes {
-    /// NT_GNU_BUILD_ID.
+    /// `NT_GNU_BUILD_ID`.
     pub build_id: Option<Vec<u8>>,
     /// FDO package metadata: JSON text.
     pub package: Option<String>,

@@ -1,4 +1,4 @@
-//! Symbol versions: which an object requires of others (DT_VERNEED), and which it has itself (DT_VERDEF).
+//! Symbol versions: which an object requires of others (`DT_VERNEED`), and which it has itself (`DT_VERDEF`).
 
 use std::io;
 use std::sync::Arc;
@@ -14,9 +14,9 @@ const MOST_RECORDS: usize = 1 << 14;
 /// The most bytes of names that are read for all records together.
 const MOST_NAME_BYTES: usize = 4 << 20;
 
-/// vna_flags, vd_flags: a reference that may stay unsatisfied.
+/// `vna_flags`, `vd_flags`: a reference that may stay unsatisfied.
 const VER_FLG_WEAK: u16 = 2;
-/// vd_flags: the name of the file itself.
+/// `vd_flags`: the name of the file itself.
 const VER_FLG_BASE: u16 = 1;
 
 /// What an object requires and has.
@@ -31,7 +31,7 @@ pub struct Versions {
 /// What is required of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NeededFile {
-    /// vn_file: the name by which it was linked, its DT_SONAME then.
+    /// `vn_file`: the name by which it was linked, its `DT_SONAME` then.
     pub file: Arc<[u8]>,
     /// The versions.
     pub versions: Vec<NeededVersion>,
@@ -42,7 +42,7 @@ pub struct NeededFile {
 pub struct NeededVersion {
     /// Its name, as `GLIBC_2.34`.
     pub name: Arc<[u8]>,
-    /// vna_hash.
+    /// `vna_hash`.
     pub hash: u32,
     /// Whether it may be missing.
     pub weak: bool,
@@ -53,7 +53,7 @@ pub struct NeededVersion {
 pub struct Defined {
     /// Its name.
     pub name: Arc<[u8]>,
-    /// vd_hash.
+    /// `vd_hash`.
     pub hash: u32,
     /// Whether it is the name of the file itself.
     pub base: bool,
@@ -108,7 +108,7 @@ struct Records<'a, R: ReadAt + ?Sized> {
 }
 
 impl<R: ReadAt + ?Sized> Records<'_, R> {
-    /// Elf_Verneed: vn_version, vn_cnt (u16), vn_file, vn_aux, vn_next (u32).
+    /// `Elf_Verneed`: `vn_version`, `vn_cnt` (u16), `vn_file`, `vn_aux`, `vn_next` (u32).
     fn needed(&mut self, start: u64, needed: &mut Vec<NeededFile>) -> io::Result<()> {
         let mut at = start;
         while let Some([_, file, aux, next]) = self.record(at, [0, 4, 8, 12])? {
@@ -124,7 +124,7 @@ impl<R: ReadAt + ?Sized> Records<'_, R> {
         Ok(())
     }
 
-    /// Elf_Vernaux: vna_hash (u32), vna_flags, vna_other (u16), vna_name, vna_next (u32).
+    /// `Elf_Vernaux`: `vna_hash` (u32), `vna_flags`, `vna_other` (u16), `vna_name`, `vna_next` (u32).
     fn needed_versions(&mut self, start: u64, versions: &mut Vec<NeededVersion>) -> io::Result<()> {
         let mut at = start;
         while let Some([hash, flags, name, next]) = self.record(at, [0, 4, 8, 12])? {
@@ -138,8 +138,8 @@ impl<R: ReadAt + ?Sized> Records<'_, R> {
         Ok(())
     }
 
-    /// Elf_Verdef: vd_version, vd_flags, vd_ndx, vd_cnt (u16), vd_hash, vd_aux, vd_next (u32); the first Elf_Verdaux
-    /// (vda_name, vda_next) names it.
+    /// `Elf_Verdef`: `vd_version`, `vd_flags`, `vd_ndx`, `vd_cnt` (u16), `vd_hash`, `vd_aux`, `vd_next` (u32); the first `Elf_Verdaux`
+    /// (`vda_name`, `vda_next`) names it.
     fn defined(&mut self, start: u64, defined: &mut Vec<Defined>) -> io::Result<()> {
         let mut at = start;
         while let Some([flags, hash, aux, next]) = self.record(at, [0, 8, 12, 16])? {

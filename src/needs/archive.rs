@@ -2,6 +2,10 @@
 //!
 //! The format is glibc's `locale/locarchive.h`, in the byte order of the machine that it is for.
 
+use std::io;
+
+use crate::source::Reader;
+
 /// The categories by their numbers in the archive; 6 is `LC_ALL`, which has no file.
 const CATEGORIES: [(usize, &str); 12] = [
     (0, "LC_CTYPE"),
@@ -21,65 +25,80 @@ const CATEGORIES: [(usize, &str); 12] = [
 /// `AR_MAGIC` of locarchive.h.
 const MAGIC: u32 = 0xde02_0109;
 
+/// glibc's largest archive has some thousand names; the largest file of a locale has 3 MB.
+const MOST_NAMES: u32 = 1 << 16;
+const LONGEST_NAME: u64 = 256;
+const LARGEST_FILE: u64 = 64 << 20;
+
+/// The files of a locale by their paths below its folder.
+pub(super) type Files = Vec<(&'static str, Vec<u8>)>;
+
 /// An archive whose header is sound.
 pub(super) struct Archive<'a> {
-    bytes: &'a [u8],
+    reader: &'a Reader,
     little_endian: bool,
-    names: u32,
-    slots: u32,
+    /// Names and the offsets of their records.
+    entries: Vec<(Vec<u8>, u64)>,
 }
 
 impl<'a> Archive<'a> {
-    /// Reads the header; `None` when it is no archive.
-    pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
-        let magic = bytes.first_chunk::<4>()?;
-        let little_endian = match (u32::from_le_bytes(*magic), u32::from_be_bytes(*magic)) {
-            (MAGIC, _) => true,
-            (_, MAGIC) => false,
-            _ => return None,
-        };
-        let archive = Self { bytes, little_endian, names: 0, slots: 0 };
+    /// Reads the table of names; `None` when it is no archive.
+    pub(super) fn open(reader: &'a Reader) -> io::Result<Option<Self>> {
+        let mut archive = Self { reader, little_endian: true, entries: Vec::new() };
         // struct locarhead: magic, serial, then offset, used, size of the hash table of names.
-        let (names, slots) = (archive.word(8)?, archive.word(16)?);
-        Some(Self { names, slots, ..archive })
+        let Some(header) = archive.bytes(0, 20)? else { return Ok(None) };
+        if archive.word(&header, 0) != Some(MAGIC) {
+            archive.little_endian = false;
+        }
+        let (magic, table, slots) = (archive.word(&header, 0), archive.word(&header, 2), archive.word(&header, 4));
+        let (Some(MAGIC), Some(table), Some(slots)) = (magic, table, slots) else { return Ok(None) };
+        let Some(table) = archive.bytes(table.into(), 12 * u64::from(slots.min(MOST_NAMES)))? else { return Ok(None) };
+        for slot in table.chunks_exact(12) {
+            // struct namehashent: hash, offset of the name, offset of the record, which is 0 in a free slot.
+            let (Some(name), Some(record @ 1..)) = (archive.word(slot, 1), archive.word(slot, 2)) else { continue };
+            let longest = LONGEST_NAME.min(reader.size().saturating_sub(name.into()));
+            let Some(name) = archive.bytes(name.into(), longest)? else { continue };
+            if let Some(end) = memchr::memchr(0, &name) {
+                archive.entries.push((name[..end].to_vec(), record.into()));
+            }
+        }
+        archive.entries.sort();
+        Ok(Some(archive))
     }
 
     /// The names of all locales, sorted.
-    pub(super) fn names(&self) -> Vec<&'a [u8]> {
-        let mut names: Vec<_> = self.entries().map(|(name, _)| name).collect();
-        names.sort_unstable();
-        names
+    pub(super) fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.entries.iter().map(|(name, _)| name.as_slice())
     }
 
-    /// The files of a locale, by their paths below its folder.
-    pub(super) fn locale(&self, name: &[u8]) -> Option<Vec<(&'static str, &'a [u8])>> {
-        let (_, record) = self.entries().find(|(known, _)| *known == name)?;
+    /// The files of a locale.
+    pub(super) fn locale(&self, name: &[u8]) -> io::Result<Option<Files>> {
+        let Some((_, record)) = self.entries.iter().find(|(known, _)| known == name) else { return Ok(None) };
+        // struct locrecent: a count of references, then offset and length for each category.
+        let Some(record) = self.bytes(*record, 4 + 8 * 13)? else { return Ok(None) };
         let mut files = Vec::new();
         for (number, path) in CATEGORIES {
-            // struct locrecent: a count of references, then offset and length for each category.
-            let at = record.checked_add(4 + 8 * u32::try_from(number).ok()?)?;
-            let (offset, length) = (self.word(at)?, self.word(at.checked_add(4)?)?);
-            let start = usize::try_from(offset).ok()?;
-            files.push((path, self.bytes.get(start..start.checked_add(usize::try_from(length).ok()?)?)?));
+            let place = (self.word(&record, 1 + 2 * number), self.word(&record, 2 + 2 * number));
+            let (Some(offset), Some(length)) = place else { return Ok(None) };
+            let Some(bytes) = self.bytes(offset.into(), length.into())? else { return Ok(None) };
+            files.push((path, bytes));
         }
-        Some(files)
+        Ok(Some(files))
     }
 
-    /// Names and the offsets of their records. struct namehashent: hash, offset of the name, offset of the record,
-    /// which is 0 in a free slot.
-    fn entries(&self) -> impl Iterator<Item = (&'a [u8], u32)> {
-        let slots = self.bytes.len() / 12;
-        (0..self.slots).take(slots).filter_map(|slot| {
-            let at = self.names.checked_add(slot.checked_mul(12)?)?;
-            let (name, record) = (self.word(at.checked_add(4)?)?, self.word(at.checked_add(8)?)?);
-            let name = self.bytes.get(usize::try_from(name).ok()?..)?;
-            let name = name.get(..memchr::memchr(0, name)?)?;
-            (record != 0).then_some((name, record))
-        })
+    /// Bytes of the archive; `None` where it ends before, or for more than a file of a locale has.
+    fn bytes(&self, offset: u64, length: u64) -> io::Result<Option<Vec<u8>>> {
+        if length > LARGEST_FILE || offset + length > self.reader.size() {
+            return Ok(None);
+        }
+        let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+        self.reader.read_exact_at(&mut bytes, offset)?;
+        Ok(Some(bytes))
     }
 
-    fn word(&self, offset: u32) -> Option<u32> {
-        let word = self.bytes.get(usize::try_from(offset).ok()?..)?.first_chunk::<4>()?;
+    /// A word of some bytes, by its number.
+    fn word(&self, bytes: &[u8], number: usize) -> Option<u32> {
+        let word = bytes.get(4 * number..)?.first_chunk::<4>()?;
         Some(if self.little_endian { u32::from_le_bytes(*word) } else { u32::from_be_bytes(*word) })
     }
 }
@@ -87,6 +106,7 @@ impl<'a> Archive<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::Content;
 
     /// One locale, `xx`, whose categories hold their numbers: header, one slot, the name, the record, the data.
     fn archive() -> Vec<u8> {
@@ -97,18 +117,24 @@ mod tests {
         [words(header.collect()), b"xx\0\0\0\0\0\0".to_vec(), record, (0..13).collect()].concat()
     }
 
+    /// What stands in the file of the last category.
+    fn last_file(bytes: &[u8]) -> Option<Vec<u8>> {
+        let reader = Content::bytes(bytes).open().unwrap();
+        let files = Archive::open(&reader).unwrap()?.locale(b"xx").unwrap()?;
+        assert_eq!(files.len(), 12);
+        files.into_iter().find(|(path, _)| *path == "LC_IDENTIFICATION").map(|(_, bytes)| bytes)
+    }
+
     #[test]
     fn damage_is_no_reason_to_panic() {
         let whole = archive();
-        let read = |bytes: &[u8]| Archive::parse(bytes).and_then(|archive| Some(archive.locale(b"xx")?.len()));
-        assert_eq!(read(&whole), Some(12));
-        assert_eq!(Archive::parse(&whole).unwrap().locale(b"xx").unwrap()[11], ("LC_IDENTIFICATION", &[12][..]));
+        assert_eq!(last_file(&whole), Some(vec![12]));
         for at in 0..whole.len() {
-            read(&whole[..at]);
+            last_file(&whole[..at]);
             for bit in 0..8 {
                 let mut damaged = whole.clone();
                 damaged[at] ^= 1 << bit;
-                read(&damaged);
+                last_file(&damaged);
             }
         }
     }

@@ -116,17 +116,21 @@ fn find(extra: &Extra) -> Result<&'static Rule, Box<Diagnostic>> {
 fn unknown(extra: &Extra) -> Diagnostic {
     let (name, span) = (extra.name.value.as_str(), extra.name.span);
     let error = Diagnostic::error(EXTRA, format!("unknown extra `{name}`")).at(span, "not in the table");
-    let near = TABLE
-        .iter()
-        .flat_map(|rule| {
-            rule.also.iter().map(String::as_str).chain([rule.name.as_str()]).map(move |known| (known, rule))
-        })
-        .map(|(known, rule)| (strsim::damerau_levenshtein(known, name), rule))
-        .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, _)| *distance <= name.len().div_ceil(3));
+    if let Some(rule) = TABLE.iter().find(|rule| rule.also.iter().any(|word| word == name)) {
+        return error.fix(format!("the extra for this is `{}`", rule.name), vec![(span, quoted(rule, extra))]);
+    }
+    let near = TABLE.iter().map(|rule| (strsim::damerau_levenshtein(&rule.name, name), rule));
+    let near = near.min_by_key(|(distance, _)| *distance).filter(|(distance, _)| *distance <= name.len().div_ceil(3));
     if let Some((_, rule)) = near {
-        return error.help(format!("the extra for this is `{}`", rule.name));
+        let message = format!("an extra with a similar name exists: `{}`", rule.name);
+        return error.fix(message, vec![(span, quoted(rule, extra))]);
     }
     let names: BTreeSet<&str> = TABLE.iter().map(|rule| rule.name.as_str()).collect();
     error.note(format!("extras are {}", names.into_iter().collect::<Vec<_>>().join(", ")))
+}
+
+/// The entry as it should be written.
+fn quoted(rule: &Rule, extra: &Extra) -> String {
+    let argument = extra.argument.as_ref().map_or(String::new(), |argument| format!(":{argument}"));
+    format!("\"{}{}{argument}\"", if extra.removed { "!" } else { "" }, rule.name)
 }

@@ -7,7 +7,7 @@ use super::lookup::{self, there};
 use super::rules::{Add, Builtin, Directory, Rule};
 use super::template::{Folders, Template};
 use super::trigger::library_folder;
-use super::{Family, Level, Seen, Want, busybox, locale, nsswitch};
+use super::{Family, Seen, Want, busybox, locale, nsswitch};
 use crate::path::ImagePath;
 use crate::report::Result;
 use crate::tree::Reason;
@@ -23,7 +23,7 @@ pub(super) struct Found {
 
 /// Looks up what a rule brings.
 pub(super) fn bring(
-    rule: &Rule,
+    rule: &'static Rule,
     seen: &Seen<'_>,
     why: &Why,
     company: &Company,
@@ -93,7 +93,7 @@ fn paths(template: &Template, seen: &Seen<'_>, folders: &Folders, found: &mut Fo
 }
 
 /// What the names in braces stand for. Where a folder usually is counts only when the recipe asks and no object says.
-fn folders(rule: &Rule, seen: &Seen<'_>, why: &Why, evidence: &mut Evidence) -> Result<Folders> {
+fn folders(rule: &'static Rule, seen: &Seen<'_>, why: &Why, evidence: &mut Evidence) -> Result<Folders> {
     let mut folders = Folders::new();
     folders.insert("libdir".to_owned(), library_folder(seen)?.into_iter().collect());
     for directory in &rule.directory {
@@ -110,21 +110,17 @@ fn folders(rule: &Rule, seen: &Seen<'_>, why: &Why, evidence: &mut Evidence) -> 
 }
 
 /// A folder as the objects have it compiled in. One that a program names must be there: it may be a build machine's.
-fn compiled_in(directory: &Directory, seen: &Seen<'_>, evidence: &mut Evidence) -> Result<Vec<ImagePath>> {
+fn compiled_in(directory: &'static Directory, seen: &Seen<'_>, evidence: &mut Evidence) -> Result<Vec<ImagePath>> {
     let mut known: Vec<ImagePath> = Vec::new();
     for object in seen.objects.iter().filter(|object| object.fits(&directory.soname).is_some()) {
-        known.extend_from_slice(evidence.folders(seen, &object.real, &directory.string)?);
+        known.extend(evidence.folder(seen, object, directory)?);
     }
     if directory.programs && known.is_empty() {
         for program in seen.programs {
-            let held = evidence.strings(seen, program, Level::Recommended)?;
-            if !held.contains(directory.string.before.as_str()) {
-                continue;
-            }
-            for folder in evidence.folders(seen, program, &directory.string)? {
-                if there(seen.view, folder)?.is_some() {
-                    known.push(folder.clone());
-                }
+            if let Some(folder) = evidence.folder_in_program(seen, program, directory)?
+                && there(seen.view, &folder)?.is_some()
+            {
+                known.push(folder);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The table of rules as a person reads it.
 
 use super::Level;
-use super::rules::{Argument, Rule, TABLE};
+use super::rules::{Argument, Builtin, Rule, TABLE};
 
 /// One extra, for `mkimage extras`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,12 +35,13 @@ fn listing(rule: &Rule) -> Listing {
         let folders = add.folder.iter().map(|part| &part.path);
         add.copy.iter().chain(folders).chain(&add.load).map(|template| template.text().to_owned())
     });
+    let locale = (rule.builtin == Some(Builtin::Locale)).then(|| "/usr/lib/locale/NAME".to_owned());
     Listing {
         name,
         level: rule.level,
         about: rule.about.clone(),
         note: rule.note.clone(),
         triggers: rule.when.iter().map(|when| when.describe(rule.level)).collect(),
-        adds: adds.collect(),
+        adds: adds.chain(locale).collect(),
     }
 }

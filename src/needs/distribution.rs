@@ -95,8 +95,9 @@ impl Distribution {
 /// When the file can't be read.
 pub fn glibc_version(libc: &Content) -> io::Result<Option<(u32, u32)>> {
     let banner = Around { before: "GNU C Library ".to_owned(), after: "\n".to_owned() };
-    Ok(scan::between(libc, &banner)?.iter().find_map(|banner| {
-        let (_, version) = std::str::from_utf8(banner).ok()?.rsplit_once(" release version ")?;
+    let hits = scan::scan(libc, &[&banner])?;
+    Ok(hits.iter().find_map(|hit| {
+        let (_, version) = std::str::from_utf8(hit.text.as_ref()?).ok()?.rsplit_once(" release version ")?;
         let mut numbers = version.split(|c: char| !c.is_ascii_digit());
         Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
     }))

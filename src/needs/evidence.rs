@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use super::lookup::{there, unreadable};
-use super::rules::{Around, TABLE, Version};
-use super::{Level, Libc, Seen, distribution, scan};
+use super::rules::{Around, Directory, TABLE, Version};
+use super::scan::{Hit, scan};
+use super::{Level, Libc, Object, Seen, distribution};
 use crate::path::ImagePath;
 use crate::report::Result;
 use crate::source;
@@ -14,10 +15,14 @@ use crate::source;
 #[derive(Default)]
 pub(super) struct Evidence {
     imports: BTreeMap<ImagePath, BTreeSet<&'static str>>,
-    strings: BTreeMap<(ImagePath, Level), BTreeSet<&'static str>>,
-    folders: BTreeMap<(ImagePath, Around), Vec<ImagePath>>,
+    /// What programs hold, of the texts that rules of a level look for.
+    programs: BTreeMap<(ImagePath, Level), Texts>,
+    /// The folders that objects have compiled in.
+    objects: BTreeMap<ImagePath, Texts>,
     glibc: Option<Stated>,
 }
+
+type Texts = BTreeMap<&'static Around, Hit>;
 
 /// What libc.so.6 says of its version.
 #[derive(Clone, Copy)]
@@ -40,41 +45,54 @@ impl Evidence {
         Ok(&self.imports[object])
     }
 
-    /// Which of the texts that rules of a level look for a program holds. Those of optional rules are looked for apart:
-    /// only `check` wants them.
-    pub(super) fn strings(
+    /// Whether a program holds a text that a rule of this level looks for.
+    pub(super) fn holds(&mut self, seen: &Seen<'_>, program: &ImagePath, text: &Around, level: Level) -> Result<bool> {
+        Ok(self.program(seen, program, level)?.get(text).is_some_and(|hit| hit.there))
+    }
+
+    /// All that rules of a level look for in a program, in one pass. What optional rules look for is apart: only `check`
+    /// wants it.
+    fn program(&mut self, seen: &Seen<'_>, program: &ImagePath, level: Level) -> Result<&Texts> {
+        let key = (program.clone(), level.min(Level::Recommended));
+        if !self.programs.contains_key(&key) {
+            let whens =
+                TABLE.iter().flat_map(|rule| rule.when.iter().map(|when| (when.level.unwrap_or(rule.level), when)));
+            let of_level = whens.filter(|(of, _)| (*of).min(Level::Recommended) == key.1);
+            let mut wanted: BTreeSet<&Around> = of_level.flat_map(|(_, when)| &when.string).collect();
+            if key.1 == Level::Recommended {
+                let directories = TABLE.iter().flat_map(|rule| &rule.directory).filter(|directory| directory.programs);
+                wanted.extend(directories.map(|directory| &directory.string));
+            }
+            let texts = look(seen, program, wanted)?;
+            self.programs.insert(key.clone(), texts);
+        }
+        Ok(&self.programs[&key])
+    }
+
+    /// The folder that an object, or a program that holds such a library, has compiled in.
+    pub(super) fn folder(
+        &mut self,
+        seen: &Seen<'_>,
+        object: &Object,
+        directory: &'static Directory,
+    ) -> Result<Option<ImagePath>> {
+        if !self.objects.contains_key(&object.real) {
+            let directories = TABLE.iter().flat_map(|rule| &rule.directory);
+            let fitting = directories.filter(|directory| object.fits(&directory.soname).is_some());
+            let texts = look(seen, &object.real, fitting.map(|directory| &directory.string).collect())?;
+            self.objects.insert(object.real.clone(), texts);
+        }
+        Ok(folder(seen, self.objects[&object.real].get(&directory.string)))
+    }
+
+    /// The folder that a program has compiled in, of a library that is part of it.
+    pub(super) fn folder_in_program(
         &mut self,
         seen: &Seen<'_>,
         program: &ImagePath,
-        level: Level,
-    ) -> Result<&BTreeSet<&'static str>> {
-        let level = level.min(Level::Recommended);
-        let key = (program.clone(), level);
-        if !self.strings.contains_key(&key) {
-            let needles = needles(level);
-            let found = match there(seen.view, program)?.as_ref().and_then(|found| found.node.content()) {
-                Some(content) => {
-                    scan::which(content, &needles).map_err(|error| unreadable(seen.view, program, &error))?
-                }
-                None => BTreeSet::new(),
-            };
-            self.strings.insert(key.clone(), found);
-        }
-        Ok(&self.strings[&key])
-    }
-
-    /// The folders whose names are compiled into an object.
-    pub(super) fn folders(&mut self, seen: &Seen<'_>, object: &ImagePath, around: &Around) -> Result<&[ImagePath]> {
-        let key = (object.clone(), around.clone());
-        if !self.folders.contains_key(&key) {
-            let mut folders = Vec::new();
-            if let Some(content) = there(seen.view, object)?.as_ref().and_then(|found| found.node.content()) {
-                let texts = scan::between(content, around).map_err(|error| unreadable(seen.view, object, &error))?;
-                folders.extend(texts.iter().filter_map(|text| folder(seen, text)));
-            }
-            self.folders.insert(key.clone(), folders);
-        }
-        Ok(&self.folders[&key])
+        directory: &'static Directory,
+    ) -> Result<Option<ImagePath>> {
+        Ok(folder(seen, self.program(seen, program, Level::Recommended)?.get(&directory.string)))
     }
 
     /// glibc's version: as given, or as libc.so.6 states it.
@@ -104,21 +122,18 @@ fn stated(seen: &Seen<'_>) -> Result<Option<(u32, u32)>> {
     distribution::glibc_version(content).map_err(|error| unreadable(seen.view, &libc.real, &error))
 }
 
-/// The texts that rules of a level look for in programs, and what stands before the folders that they look for there.
-fn needles(level: Level) -> Vec<&'static str> {
-    let whens =
-        TABLE.iter().flat_map(|rule| rule.when.iter().map(move |when| (when.level.unwrap_or(rule.level), when)));
-    let of_level = whens.filter(|(of, _)| (*of).min(Level::Recommended) == level);
-    let mut needles: BTreeSet<&str> = of_level.flat_map(|(_, when)| when.string.iter().map(String::as_str)).collect();
-    if level == Level::Recommended {
-        let folders = TABLE.iter().flat_map(|rule| &rule.directory).filter(|directory| directory.programs);
-        needles.extend(folders.map(|directory| directory.string.before.as_str()));
-    }
-    needles.into_iter().collect()
+/// Looks for texts in a file.
+fn look(seen: &Seen<'_>, path: &ImagePath, wanted: BTreeSet<&'static Around>) -> Result<Texts> {
+    let found = there(seen.view, path)?;
+    let Some(content) = found.as_ref().and_then(|found| found.node.content()) else { return Ok(Texts::new()) };
+    let wanted: Vec<_> = wanted.into_iter().collect();
+    let hits = scan(content, &wanted).map_err(|error| unreadable(seen.view, path, &error))?;
+    Ok(wanted.into_iter().zip(hits).collect())
 }
 
 /// A compiled-in text as a folder. `..` in it is walked as the kernel would.
-fn folder(seen: &Seen<'_>, text: &[u8]) -> Option<ImagePath> {
+fn folder(seen: &Seen<'_>, hit: Option<&Hit>) -> Option<ImagePath> {
+    let text = hit?.text.as_deref()?;
     if text.first() != Some(&b'/') || text.iter().any(u8::is_ascii_control) {
         return None;
     }

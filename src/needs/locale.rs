@@ -7,14 +7,11 @@ use super::trigger::folder_named;
 use super::{NOT_IN_ROOT, Seen, Want};
 use crate::path::{ImagePath, show};
 use crate::report::{Diagnostic, Error, Result, Span};
-use crate::source::{Content, Source};
+use crate::source::{Content, Reader, Source};
 use crate::tree::{Entry, EntryKind, Rank, Reason};
 
 /// Where glibc looks for locales.
 const FOLDER: &str = "/usr/lib/locale";
-
-/// A locale-archive with every locale of glibc is 220 MB.
-const LARGEST_ARCHIVE: u64 = 1 << 30;
 
 /// The locale that an image has when a rule brings one by itself.
 pub(super) const USUAL: &str = "C.UTF-8";
@@ -30,11 +27,13 @@ pub(super) fn add(name: &str, seen: &Seen<'_>, reason: &Reason, found: &mut Foun
             return Ok(());
         }
     }
-    let Some((path, bytes)) = archive(seen.view)? else { return Ok(()) };
+    let Some((path, reader)) = open_archive(seen.view)? else { return Ok(()) };
+    let failed = |error: std::io::Error| unreadable(seen.view, &path, &error);
     found.looked.push(path.to_string());
-    let Some(archive) = Archive::parse(&bytes) else { return Ok(()) };
+    let Some(archive) = Archive::open(&reader).map_err(failed)? else { return Ok(()) };
     for name in spellings(name) {
-        let Some(files) = archive.locale(name.as_bytes()) else { continue };
+        let Some(files) = archive.locale(name.as_bytes()).map_err(failed)? else { continue };
+        reader.finish().map_err(failed)?;
         let home = folder.join(name.as_bytes());
         for (file, bytes) in files {
             let path = home.join_path(file.as_bytes()).map_err(|bad| Error::internal(format!("`{file}` {bad}")))?;
@@ -98,22 +97,22 @@ fn spellings(name: &str) -> Vec<String> {
     spellings
 }
 
-fn archive(view: &dyn Source) -> Result<Option<(ImagePath, Vec<u8>)>> {
+fn open_archive(view: &dyn Source) -> Result<Option<(ImagePath, Reader)>> {
     let path = folder_named(FOLDER).join(b"locale-archive");
     let Some(found) = there(view, &path)? else { return Ok(None) };
     let Some(content) = found.node.content() else { return Ok(None) };
-    let bytes = content.read(LARGEST_ARCHIVE).map_err(|error| unreadable(view, &path, &error))?;
-    Ok(Some((path, bytes)))
+    let reader = content.open().map_err(|error| unreadable(view, &path, &error))?;
+    Ok(Some((path, reader)))
 }
 
 /// The names of the root's locales, a dozen at most.
 fn known(view: &dyn Source) -> Result<Vec<String>> {
     let folders = list(view, &folder_named(FOLDER))?.into_iter().filter(|(_, node)| node.is_directory());
     let mut names: Vec<String> = folders.map(|(name, _)| show(&name)).collect();
-    if let Some((_, bytes)) = archive(view)?
-        && let Some(archive) = Archive::parse(&bytes)
+    if let Some((path, reader)) = open_archive(view)?
+        && let Some(archive) = Archive::open(&reader).map_err(|error| unreadable(view, &path, &error))?
     {
-        names.extend(archive.names().into_iter().map(show));
+        names.extend(archive.names().map(show));
     }
     names.sort();
     names.dedup();

@@ -137,7 +137,7 @@ pub(super) struct When {
     pub(super) interpreter: Vec<Pattern>,
     /// A program holds this text.
     #[serde(default)]
-    pub(super) string: Vec<String>,
+    pub(super) string: Vec<Around>,
     /// The image has this file.
     #[serde(default)]
     pub(super) file: Vec<Template>,
@@ -196,6 +196,13 @@ pub(super) struct Around {
     pub(super) before: String,
     /// What stands after it; empty when a NUL does.
     pub(super) after: String,
+}
+
+impl Around {
+    /// The part before the gap, as a person should see it.
+    pub(super) fn shown(&self) -> &str {
+        self.before.trim_end_matches([':', ' ', '"'])
+    }
 }
 
 impl TryFrom<String> for Around {
@@ -262,9 +269,9 @@ impl When {
             ("links", patterns(&self.soname)),
             ("imports", self.imports.join(", ")),
             ("and one of", self.and_imports.join(", ")),
-            ("is", patterns(&self.program)),
-            ("is run by", patterns(&self.interpreter)),
-            ("holds the text", self.string.join(", ")),
+            ("the image has", patterns(&self.program)),
+            ("a script is run by", patterns(&self.interpreter)),
+            ("a program names", self.string.iter().map(Around::shown).collect::<Vec<_>>().join(", ")),
             ("the image has", self.file.iter().map(Template::text).collect::<Vec<_>>().join(", ")),
         ] {
             if !list.is_empty() {

@@ -118,9 +118,10 @@ impl When {
             return Ok(None);
         }
         for program in seen.programs {
-            let held = evidence.strings(seen, program, level)?;
-            if let Some(text) = self.string.iter().find(|text| held.contains(text.as_str())) {
-                return Ok(Some(format!("{program} names {}", text.trim_end_matches([':', ' ', '"']))));
+            for text in &self.string {
+                if evidence.holds(seen, program, text, level)? {
+                    return Ok(Some(format!("{program} names {}", text.shown())));
+                }
             }
         }
         Ok(None)

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use super::rules::{DENY_FILES, MAX_FILES, MAX_SIZE, Rule};
-use super::{Finding, Judge, some};
+use super::{Finding, Judge};
 use crate::path::ImagePath;
 use crate::report::{Diagnostic, Result, Span, Spanned};
 use crate::tree::Entry;
@@ -16,8 +16,8 @@ pub(super) fn broken(rule: &'static Rule, set_at: Span, summary: String) -> Find
     Finding { rule, verdict: rule.default, set_at: Some(set_at), summary, asked_at, hits, notes, helps }
 }
 
-/// A glob of the policy, over a whole path or name: `*` and `?` stay within a component, `**` does not.
-pub(super) fn glob(rule: &Rule, text: &Spanned<String>) -> Result<GlobMatcher> {
+/// A glob of the policy, over a whole path: `*` and `?` stay within a component, `**` does not.
+fn glob(rule: &Rule, text: &Spanned<String>) -> Result<GlobMatcher> {
     let glob: Result<Glob, _> = GlobBuilder::new(text).literal_separator(true).build();
     glob.map(|glob| glob.compile_matcher()).map_err(|error| {
         let title = format!("`{}` in `{}` is no glob", text.value, rule.name);
@@ -77,11 +77,8 @@ impl Judge<'_> {
             let files = self.tree.iter().filter(|(path, entry)| !entry.is_directory() && is_match(path));
             let paths = files.map(|(path, _): (&ImagePath, &Entry)| (path.clone(), String::new())).collect();
             let hits = self.hits(paths);
-            if hits.is_empty() {
-                continue;
-            }
-            let paths = some(hits.iter().map(|hit| &hit.path), 1);
-            let summary = format!("policy forbids `{}`, and the image would have {paths}", pattern.value);
+            let Some(first) = hits.first() else { continue };
+            let summary = format!("policy forbids `{}`, and the image would have `{}`", pattern.value, first.path);
             let mut finding = broken(&DENY_FILES, pattern.span, summary);
             finding.asked_at = self.asked_at(&hits);
             finding.hits = hits;
@@ -94,6 +91,7 @@ impl Judge<'_> {
 /// `31.2 MB`, a megabyte being 10^6 bytes.
 fn bytes(count: u64) -> String {
     let (unit, name) = match count {
+        1 => return "1 byte".to_owned(),
         0..1_000 => return format!("{count} bytes"),
         1_000..1_000_000 => (1_000, "kB"),
         1_000_000..1_000_000_000 => (1_000_000, "MB"),

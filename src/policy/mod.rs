@@ -20,7 +20,7 @@ mod rules;
 mod secrets;
 
 pub use finding::{Detail, Finding, Hit, Verdicts};
-pub use rules::{Kind, Rule, SYMBOL_VERSIONS, rules, verdict};
+pub use rules::{DLOPEN, FOREIGN_ELF, Kind, Rule, SYMBOL_VERSIONS, rules, verdict};
 
 use finding::some;
 
@@ -93,7 +93,7 @@ pub fn judge(tree: &Tree, facts: &Facts<'_>, policy: &Policy) -> Result<Verdicts
     findings.extend(judge.max_size());
     findings.extend(judge.max_files());
     findings.extend(judge.deny_files()?);
-    findings.extend(judge.packages()?);
+    findings.extend(judge.packages());
     Ok(Verdicts { findings })
 }
 
@@ -109,9 +109,8 @@ struct Judge<'a> {
 fn copied(tree: &Tree) -> BTreeMap<Span, usize> {
     let mut copied = BTreeMap::new();
     for (_, entry) in tree.iter().filter(|(_, entry)| !entry.is_directory()) {
-        if let Some(reason) = entry.reasons.first()
-            && let (Cause::Folder(_), Some(span)) = (&reason.cause, reason.span)
-        {
+        let by_folder = entry.reasons.iter().filter(|reason| matches!(reason.cause, Cause::Folder(_)));
+        for span in by_folder.filter_map(|reason| reason.span) {
             *copied.entry(span).or_default() += 1;
         }
     }
@@ -139,14 +138,13 @@ impl Judge<'_> {
     fn found(&self, rule: &'static Rule, broken: Vec<(ImagePath, String)>) -> Option<Finding> {
         let (verdict, set_at) = self.asks(rule)?;
         let hits = self.hits(broken);
-        let paths = some(hits.iter().map(|hit| &hit.path), 1);
-        let summary = match (verdict, hits.as_slice()) {
-            (_, []) => return None,
-            (Verdict::Deny, [first]) if !first.what.is_empty() => {
-                format!("policy forbids {}, and the image would have {paths}, {}", rule.forbids(), first.what)
+        let first = hits.first()?;
+        let summary = match verdict {
+            Verdict::Deny => {
+                let what = if first.what.is_empty() { String::new() } else { format!(", {}", first.what) };
+                format!("policy forbids {}, and the image would have `{}`{what}", rule.forbids(), first.path)
             }
-            (Verdict::Deny, _) => format!("policy forbids {}, and the image would have {paths}", rule.forbids()),
-            _ => format!("{}: {paths}", rule.counted(hits.len())),
+            _ => format!("{}: {}", rule.counted(hits.len()), some(hits.iter().map(|hit| &hit.path), 1)),
         };
         let asked_at = self.asked_at(&hits);
         Some(Finding { rule, verdict, set_at, summary, asked_at, hits, notes: Vec::new(), helps: Vec::new() })

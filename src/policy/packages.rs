@@ -1,44 +1,34 @@
 //! Rules about the packages whose files the image holds.
 
-use globset::GlobMatcher;
-
-use super::limits::{broken, glob};
+use super::limits::broken;
 use super::rules::{ALLOW_PACKAGES, DENY_PACKAGES, Rule};
 use super::{Finding, Judge, some};
 use crate::path::ImagePath;
-use crate::report::{Result, Span, Spanned};
+use crate::report::Span;
 use crate::source::ownership::Package;
 
 impl Judge<'_> {
-    /// One finding for each denied pattern that something matches, and one for all that are not allowed.
-    pub(super) fn packages(&self) -> Result<Vec<Finding>> {
-        let mut findings = Vec::new();
-        let allowed = self.policy.allow_packages.as_ref();
-        let limit = self.policy.deny_packages.first().map(|pattern| (&DENY_PACKAGES, pattern.span));
+    /// One finding for each denied package that ships, and one for all that are not allowed.
+    pub(super) fn packages(&self) -> Vec<Finding> {
+        let (denied, allowed) = (&self.policy.deny_packages, self.policy.allow_packages.as_ref());
+        let limit = denied.first().map(|name| (&DENY_PACKAGES, name.span));
         let limit = limit.or(allowed.map(|list| (&ALLOW_PACKAGES, list.span)));
-        let of_root = self.tree.iter().any(|(path, _)| self.facts.inventory.origin(path).is_some());
-        if let Some((rule, span)) = limit.filter(|_| of_root && !self.facts.inventory.has_database()) {
+        let of_root = |path: &ImagePath| self.facts.inventory.origin(path).is_some();
+        if let Some((rule, span)) = limit
+            && !self.facts.inventory.has_database()
+            && self.tree.iter().any(|(path, _)| of_root(path))
+        {
             let summary = "policy names packages, and the root has no package database".to_owned();
-            findings.push(broken(rule, span, summary));
-            return Ok(findings);
+            return vec![broken(rule, span, summary)];
         }
-        for pattern in &self.policy.deny_packages {
-            let glob = glob(&DENY_PACKAGES, pattern)?;
-            findings.extend(self.with_packages(
-                &DENY_PACKAGES,
-                pattern.span,
-                |name| glob.is_match(name),
-                |packages| format!("policy forbids {}, and the image would have files of it", some(packages.iter(), 3)),
-            ));
-        }
-        if let Some(list) = allowed {
-            let globs: Vec<GlobMatcher> = globs(&ALLOW_PACKAGES, &list.value)?;
-            let other = |name: &str| !globs.iter().any(|glob| glob.is_match(name));
-            findings.extend(self.with_packages(&ALLOW_PACKAGES, list.span, other, |packages| {
-                format!("policy does not allow {}, and the image would have files of it", some(packages.iter(), 3))
-            }));
-        }
-        Ok(findings)
+        let denied = denied.iter().filter_map(|denied| {
+            self.with_packages(&DENY_PACKAGES, denied.span, "forbids", |name| name == denied.value)
+        });
+        let others = allowed.and_then(|list| {
+            let other = |name: &str| !list.iter().any(|allowed| allowed.value == name);
+            self.with_packages(&ALLOW_PACKAGES, list.span, "does not allow", other)
+        });
+        denied.chain(others).collect()
     }
 
     /// The finding for the packages that `breaks` names, with the first path of each.
@@ -46,8 +36,8 @@ impl Judge<'_> {
         &self,
         rule: &'static Rule,
         set_at: Span,
+        says: &str,
         breaks: impl Fn(&str) -> bool,
-        summary: impl Fn(&[&str]) -> String,
     ) -> Option<Finding> {
         let all = self.facts.inventory.packages().filter(|(package, _)| breaks(&package.name));
         let broken_by: Vec<(&Package, &[ImagePath])> = all.collect();
@@ -60,7 +50,8 @@ impl Judge<'_> {
         if names.is_empty() {
             return None;
         }
-        let mut finding = broken(rule, set_at, summary(&names));
+        let summary = format!("policy {says} {}, and the image would have files of it", some(names.iter(), 3));
+        let mut finding = broken(rule, set_at, summary);
         finding.asked_at = self.asked_at(&hits);
         for (package, paths) in broken_by.iter().take(10) {
             let paths = some(paths.iter(), 2);
@@ -69,8 +60,4 @@ impl Judge<'_> {
         finding.hits = hits;
         Some(finding)
     }
-}
-
-fn globs(rule: &Rule, patterns: &[Spanned<String>]) -> Result<Vec<GlobMatcher>> {
-    patterns.iter().map(|pattern| glob(rule, pattern)).collect()
 }

@@ -65,7 +65,7 @@ impl Rule {
     }
 }
 
-use Verdict::{Deny, Warn};
+use Verdict::{Allow, Deny, Warn};
 
 pub(super) static SHELL: Rule = rule(
     "shell",
@@ -111,14 +111,20 @@ pub(super) static MAX_SIZE: Rule = limit("max-size", "E0312", "the most bytes of
 pub(super) static MAX_FILES: Rule = limit("max-files", "E0313", "the most files and links of the image");
 pub(super) static DENY_FILES: Rule = limit("deny-files", "E0314", "globs of paths that must not be in the image");
 pub(super) static DENY_PACKAGES: Rule =
-    limit("deny-packages", "E0315", "names or globs of packages of which no file may be in the image");
+    limit("deny-packages", "E0315", "packages of which no file may be in the image");
 pub(super) static ALLOW_PACKAGES: Rule =
-    limit("allow-packages", "E0316", "names or globs of the only packages whose files may be in the image");
+    limit("allow-packages", "E0316", "the only packages whose files may be in the image");
 /// The closure finds what breaks this one.
 pub static SYMBOL_VERSIONS: Rule =
     rule("symbol-versions", Deny, "E0317", "a program whose libraries lack a symbol version that it needs");
+/// The closure finds what breaks this one.
+pub static FOREIGN_ELF: Rule =
+    rule("foreign-elf", Warn, "E0318", "an ELF file for another machine or another libc inside a copied folder");
+/// The closure finds what breaks this one.
+pub static DLOPEN: Rule =
+    rule("dlopen", Allow, "E0319", "a library that a program seems to load by name and the recipe does not explain");
 
-static RULES: [&Rule; 17] = [
+static RULES: [&Rule; 19] = [
     &SHELL,
     &SETUID,
     &ROOT_USER,
@@ -136,4 +142,6 @@ static RULES: [&Rule; 17] = [
     &DENY_PACKAGES,
     &ALLOW_PACKAGES,
     &SYMBOL_VERSIONS,
+    &FOREIGN_ELF,
+    &DLOPEN,
 ];

@@ -150,6 +150,7 @@ impl<'a> Selector<'a> {
                 found.real.clone()
             }
         };
+        self.out.copied.push((to.clone(), manner.span));
         let copy = Copy {
             source,
             from: found.real.clone(),

@@ -66,6 +66,8 @@ pub struct Selection {
     pub accounts: Accounts,
     /// Folders of this machine that were copied: no output may lie in one.
     pub folders: Vec<(std::path::PathBuf, Span)>,
+    /// Where in the image each copied folder is.
+    pub copied: Vec<(ImagePath, Span)>,
     /// Warnings and notes.
     pub notes: Vec<Diagnostic>,
 }
@@ -109,6 +111,7 @@ pub fn select(recipe: &Recipe, root: &dyn Source, beside: &dyn Source, packages:
         objects: Vec::new(),
         accounts,
         folders: Vec::new(),
+        copied: Vec::new(),
         notes: Vec::new(),
     };
     let mut selector = Selector { recipe, root, beside, out: selection, errors };

@@ -4,8 +4,11 @@ mod support;
 mod synthetic;
 
 mod errors;
+mod image;
 mod layer;
+mod layout;
 mod needs;
+mod output;
 mod ownership;
 mod policy;
 mod recipe;

@@ -192,7 +192,7 @@ fn levels(data: &[u8], endian: Endian, extension: usize) -> Option<Vec<Vec<u8>>>
 }
 
 /// `_dl_cache_libcmp`: byte by byte, but runs of digits as 32-bit numbers, so that `libq.so.01` equals `libq.so.1`.
-pub(super) fn compare(a: &[u8], b: &[u8]) -> Ordering {
+pub(in crate::closure) fn compare(a: &[u8], b: &[u8]) -> Ordering {
     let (mut a, mut b) = (a, b);
     loop {
         let digits = |text: &[u8]| text.first().is_some_and(u8::is_ascii_digit);

@@ -40,7 +40,6 @@ fn read_conf(tree: &Tree<'_>, path: &[u8], depth: usize, directories: &mut Vec<B
         let line = line.split(|&byte| byte == b'#').next().unwrap_or_default();
         let mut words = line.split(blank).filter(|word| !word.is_empty());
         match words.next() {
-            None => {}
             Some(b"include") if depth < DEEPEST_INCLUDE => {
                 let folder = path.get(..memchr::memrchr(b'/', path).unwrap_or(0)).unwrap_or_default();
                 for pattern in words {
@@ -51,7 +50,7 @@ fn read_conf(tree: &Tree<'_>, path: &[u8], depth: usize, directories: &mut Vec<B
                     }
                 }
             }
-            Some(b"include" | b"hwcap") => {}
+            None | Some(b"include" | b"hwcap") => {}
             // The whole line is the directory, blanks inside and all; what stands behind `=` is a type of library.
             Some(_) => {
                 let directory = line.split(|&byte| byte == b'=').next().unwrap_or_default().trim_ascii();
@@ -149,7 +148,7 @@ struct Candidate {
     isa_level: u64,
 }
 
-/// For each DT_SONAME a file is better than a link, and then the one whose name has the higher number.
+/// For each `DT_SONAME` a file is better than a link, and then the one whose name has the higher number.
 fn collect_from(tree: &Tree<'_>, directory: &[u8], level: Option<&str>, entries: &mut Vec<Entry>) {
     let mut best: BTreeMap<Vec<u8>, Candidate> = BTreeMap::new();
     for (file, node) in list(tree, if directory.is_empty() { b"/" } else { directory }) {
@@ -201,13 +200,14 @@ fn is_better(candidate: &Candidate, known: &Candidate) -> bool {
 
 /// `_dl_is_dso`, without the files that prelink leaves.
 fn is_library_name(name: &[u8]) -> bool {
-    let library = (name.starts_with(b"lib") || name.starts_with(b"ld-")) && memchr::memmem::find(name, b".so").is_some();
+    let library =
+        (name.starts_with(b"lib") || name.starts_with(b"ld-")) && memchr::memmem::find(name, b".so").is_some();
     let loader = name.starts_with(b"ld.so.") || name.starts_with(b"ld64.so.");
     (library || loader) && memchr::memmem::find(name, b".#prelink#").is_none()
 }
 
 fn flags(object: &Object) -> Option<i32> {
-    /// EF_ARM_ABI_FLOAT_HARD and EF_ARM_ABI_FLOAT_SOFT: without either, any Arm loader takes it.
+    /// `EF_ARM_ABI_FLOAT_HARD` and `EF_ARM_ABI_FLOAT_SOFT`: without either, any Arm loader takes it.
     const ARM_FLOAT: u32 = 0x600;
     let port = Port::of(object)?;
     let unmarked = object.machine.name() == "arm" && object.flags & ARM_FLOAT == 0;

@@ -2,13 +2,15 @@
 //! `ldconfig` makes it, and written for an image.
 
 mod file;
+mod image;
 mod make;
 mod write;
 
+pub use image::for_image;
 pub use make::{collect, configured_directories};
 pub use write::{Entry, write};
 
-pub(super) use file::{CacheFile, Query};
+pub(super) use file::{CacheFile, Query, compare};
 pub(super) use make::collect_in;
 
 /// Where the cache is.

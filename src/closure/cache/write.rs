@@ -11,7 +11,7 @@ use crate::elf::Endian;
 /// A library in a cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The name that is looked up: DT_SONAME.
+    /// The name that is looked up: `DT_SONAME`.
     pub name: Bytes,
     /// Where it is.
     pub path: Bytes,

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use super::super::cache;
 use super::super::mapping::base_name;
 use super::super::{Bytes, VersionError, Warning};
 use super::{LOADER, Process, install};
 use crate::elf::Versions;
 
-/// The symbol version that the linker adds for DT_RELR since glibc 2.36.
+/// The symbol version that the linker adds for `DT_RELR` since glibc 2.36.
 const ABI_DT_RELR: &[u8] = b"GLIBC_ABI_DT_RELR";
 
 impl Process<'_> {
@@ -27,6 +28,7 @@ impl Process<'_> {
                 let absent = file.versions.iter().filter(|version| !version.weak && !has.has(version));
                 errors.extend(absent.map(|version| VersionError {
                     version: Arc::clone(&version.name),
+                    highest: highest(has, &version.name),
                     of,
                     required_by: object,
                 }));
@@ -52,7 +54,7 @@ impl Process<'_> {
         }
     }
 
-    /// DT_RELR without the version that says that libc can process it. Looked at since 2.36.
+    /// `DT_RELR` without the version that says that libc can process it. Looked at since 2.36.
     fn relr_error(&self, object: usize, versions: &Versions) -> Option<VersionError> {
         let elf = &self.map.objects[object].elf;
         if !elf.dynamic.as_ref()?.relr || versions.needed.is_empty() || self.install.version? < (2, 36) {
@@ -62,16 +64,14 @@ impl Process<'_> {
         let all = versions.needed.iter().flat_map(|file| &file.versions);
         let declared = all.into_iter().any(|version| *version.name == *ABI_DT_RELR);
         let of = self.named(libc)?;
-        (!declared).then(|| VersionError { version: Arc::from(ABI_DT_RELR), of, required_by: object })
+        (!declared).then(|| VersionError { version: Arc::from(ABI_DT_RELR), highest: None, of, required_by: object })
     }
 
     /// What a person should know of the objects: processor levels, and a libc that is not the loader's.
     pub(super) fn check_relations(&mut self) {
         let mut warnings = Vec::new();
         for (object, loaded) in self.map.objects.iter().enumerate() {
-            warnings.extend(
-                loaded.elf.notes.x86_level_needed().map(|level| Warning::NeedsLevel { object, level }),
-            );
+            warnings.extend(loaded.elf.notes.x86_level_needed().map(|level| Warning::NeedsLevel { object, level }));
         }
         let libc = self.map.objects.iter().position(|loaded| base_name(&loaded.path) == b"libc.so.6");
         if let Some(libc) = libc
@@ -103,4 +103,16 @@ fn least_glibc(versions: &Versions) -> Option<(u32, u32)> {
     }
     let all = versions.needed.iter().flat_map(|file| &file.versions);
     all.filter(|version| !version.weak).filter_map(|version| number(&version.name)).max()
+}
+
+/// The highest version that is defined with the same words before the number.
+fn highest(versions: &Versions, like: &[u8]) -> Option<Bytes> {
+    let words = |name: &[u8]| name.iter().position(u8::is_ascii_digit).map(|end| name[..end].to_vec());
+    let wanted = words(like)?;
+    let all = versions
+        .defined
+        .iter()
+        .flatten()
+        .filter(|defined| !defined.base && words(&defined.name).as_ref() == Some(&wanted));
+    all.max_by(|a, b| cache::compare(&a.name, &b.name)).map(|defined| Arc::clone(&defined.name))
 }

@@ -38,19 +38,10 @@ pub(in crate::closure) struct Install {
     /// Whether it has Debian's patch that skips files of other machines.
     pub(in crate::closure) skips_other_machines: bool,
     /// The subdirectories that are tried in each directory of a search, the directory itself last.
-    pub(in crate::closure) subdirectories: Vec<Subdirectory>,
+    pub(in crate::closure) subdirectories: Vec<Vec<u8>>,
     levels: Vec<&'static str>,
     cache: Option<CacheFile>,
     cached: RwLock<HashMap<Bytes, Option<Bytes>>>,
-}
-
-/// A subdirectory that is tried in each directory of a search.
-#[derive(Debug)]
-pub(in crate::closure) struct Subdirectory {
-    /// Its name with a slash at the end; empty for the directory itself.
-    pub(in crate::closure) name: Vec<u8>,
-    /// The processor level that it is for.
-    pub(in crate::closure) level: Option<&'static str>,
 }
 
 /// The processor for which a search is made.
@@ -94,11 +85,10 @@ impl Install {
         let directories = system_directories(tree, &file, &port);
         let levels = port.levels[port.levels.len().saturating_sub(processor.height)..].to_vec();
         let platform = port.platforms.get(processor.platform).copied();
-        let legacy = version.is_none_or(|version| version < WITHOUT_LEGACY);
         let cache = read_cache(tree, program.machine.endian, &directories, policy);
         Some(Self {
             lib: lib_token(&directories),
-            subdirectories: subdirectories(&levels, if legacy { legacy_names(&port, platform) } else { Vec::new() }),
+            subdirectories: subdirectories(&levels, &legacy_names(&port, platform, version)),
             skips_other_machines: [b"Debian".as_slice(), b"Ubuntu"].iter().any(|it| memmem::find(&file, it).is_some()),
             port,
             version,
@@ -232,21 +222,21 @@ pub(in crate::closure) fn version(file: &[u8]) -> Option<(u32, u32)> {
 }
 
 /// The names from which loaders before 2.37 make directories, in the order of their bits: hwcaps, platform, `tls`.
-fn legacy_names(port: &Port, platform: Option<&'static str>) -> Vec<&'static str> {
+fn legacy_names(port: &Port, platform: Option<&'static str>, version: Option<(u32, u32)>) -> Vec<&'static str> {
+    if version.is_some_and(|version| version >= WITHOUT_LEGACY) {
+        return Vec::new();
+    }
     port.legacy_names.iter().copied().chain(platform).chain(["tls"]).collect()
 }
 
 /// `_dl_important_hwcaps`: the levels, the best first; then every choice of the legacy names, the fullest first.
-fn subdirectories(levels: &[&'static str], legacy: Vec<&str>) -> Vec<Subdirectory> {
-    let mut all: Vec<Subdirectory> = levels
-        .iter()
-        .map(|level| Subdirectory { name: format!("glibc-hwcaps/{level}/").into_bytes(), level: Some(level) })
-        .collect();
+fn subdirectories(levels: &[&str], legacy: &[&str]) -> Vec<Vec<u8>> {
+    let mut all: Vec<Vec<u8>> = levels.iter().map(|level| format!("glibc-hwcaps/{level}/").into_bytes()).collect();
     for choice in (0..1_u32 << legacy.len()).rev() {
         let chosen = (0..legacy.len()).rev().filter(|bit| choice & 1 << bit != 0);
         let name: Vec<u8> = chosen.flat_map(|bit| [legacy[bit].as_bytes(), b"/"].concat()).collect();
-        if all.iter().all(|known| known.name != name) {
-            all.push(Subdirectory { name, level: None });
+        if !all.contains(&name) {
+            all.push(name);
         }
     }
     all
@@ -258,8 +248,8 @@ mod tests {
 
     #[test]
     fn makes_legacy_directories_in_the_loaders_order() {
-        let all = subdirectories(&["x86-64-v2"], vec!["x86_64", "tls"]);
-        let names: Vec<_> = all.iter().map(|it| String::from_utf8_lossy(&it.name).into_owned()).collect();
+        let all = subdirectories(&["x86-64-v2"], &["x86_64", "tls"]);
+        let names: Vec<_> = all.iter().map(|it| String::from_utf8_lossy(it).into_owned()).collect();
         assert_eq!(names, ["glibc-hwcaps/x86-64-v2/", "tls/x86_64/", "tls/", "x86_64/", ""]);
     }
 

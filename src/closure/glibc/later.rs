@@ -8,7 +8,7 @@ use super::{LOADER, MAIN, Process};
 use crate::elf::{DlopenEntry, Priority};
 
 impl Process<'_> {
-    /// DT_AUDIT and DT_DEPAUDIT of the program.
+    /// `DT_AUDIT` and `DT_DEPAUDIT` of the program.
     pub(super) fn audit_names(&self) -> Vec<Bytes> {
         let Some(dynamic) = &self.map.objects[MAIN].elf.dynamic else { return Vec::new() };
         let lists = [&dynamic.audit, &dynamic.depaudit].into_iter().flatten();

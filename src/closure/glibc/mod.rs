@@ -80,7 +80,7 @@ impl<'a> Process<'a> {
         process
     }
 
-    /// The loader is known by the path that the program names and by its own DT_SONAME. It is never compared by file.
+    /// The loader is known by the path that the program names and by its own `DT_SONAME`. It is never compared by file.
     fn add_loader(&mut self, loader: Opened) {
         let Ok(elf) = &loader.facts.elf else { return };
         self.map.objects.push(Loaded {
@@ -102,6 +102,11 @@ impl<'a> Process<'a> {
         self.install.version
     }
 
+    /// The directories that are searched last, each with a slash at the end.
+    pub(super) fn system_directories(&self) -> &[Bytes] {
+        &self.install.directories
+    }
+
     /// Maps everything that is mapped before the program's first instruction.
     pub(super) fn start(&mut self) -> Result<(), Fatal> {
         let untouched = (!self.audit_names().is_empty()).then(|| self.clone());
@@ -121,7 +126,7 @@ impl<'a> Process<'a> {
         let mut names: Vec<(Bytes, Because)> = Vec::new();
         let environment = self.context.preload.split(|byte| b" :".contains(byte));
         // Under AT_SECURE a name with a slash is dropped.
-        let usable = |name: &&[u8]| !name.is_empty() && !(self.context.secure && name.contains(&b'/'));
+        let usable = |name: &&[u8]| !(name.is_empty() || self.context.secure && name.contains(&b'/'));
         names.extend(environment.filter(usable).map(|name| (Arc::from(name), Because::Preload)));
         names.extend(self.preload_file().into_iter().map(|name| (name, Because::PreloadFile)));
         let mut mapped = Vec::new();
@@ -142,7 +147,8 @@ impl<'a> Process<'a> {
         const LONGEST: u64 = 64 << 10;
         let Looked::Found(place) = self.context.tree.look(b"/etc/ld.so.preload") else { return Vec::new() };
         let text = place.content.as_ref().and_then(|content| content.read(LONGEST).ok()).unwrap_or_default();
-        let without_comments = text.split(|&byte| byte == b'\n').flat_map(|line| line.split(|&byte| byte == b'#').next());
+        let without_comments =
+            text.split(|&byte| byte == b'\n').filter_map(|line| line.split(|&byte| byte == b'#').next());
         let names = without_comments.flat_map(|line| line.split(|byte| b" \t:".contains(byte)));
         names.filter(|name| !name.is_empty()).map(Arc::from).collect()
     }
@@ -247,7 +253,7 @@ impl<'a> Process<'a> {
         Ok(Some(object))
     }
 
-    /// The first object in the list that has a name, or whose DT_SONAME it is.
+    /// The first object in the list that has a name, or whose `DT_SONAME` it is.
     fn known(&mut self, name: &Bytes) -> Option<usize> {
         let by_name = self.by_name.get(name).into_iter().flatten();
         let by_soname = self.by_soname.get(name).into_iter().flatten();

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use super::super::accept::{self, Asker, Verdict};
+use super::super::cache::{self, CacheFile};
 use super::super::mapping::{Asked, Opened, refused};
 use super::super::near;
 use super::super::token::PathList;
 use super::super::tree::{Looked, Place};
-use super::super::{Because, Bytes, Fatal, Found, NearMiss, NotTaken, Refusal, Searched, cache};
+use super::super::{Because, Bytes, Fatal, Found, NearMiss, NotTaken, Refusal, Searched};
 use super::{MAIN, Process};
 
-/// DF_1_NODEFLIB.
+/// `DF_1_NODEFLIB`.
 const NODEFLIB: u64 = 0x800;
 const SETUID: u32 = 0o4000;
 
@@ -38,9 +39,7 @@ impl Process<'_> {
         for step in self.steps(asked) {
             let found = match step {
                 Step::List(list, found) => self.open_in(&list.directories, asked, &found)?,
-                Step::SystemDirectories => {
-                    self.open_in(&self.install.directories, asked, &Found::SystemDirectory)?
-                }
+                Step::SystemDirectories => self.open_in(&self.install.directories, asked, &Found::SystemDirectory)?,
                 Step::Cache => self.open_cached(asked)?,
             };
             if let Searching::Done(opened) = found {
@@ -60,8 +59,8 @@ impl Process<'_> {
             }
             _ => false,
         };
-        let asker = &self.inner[asked.by];
-        if asker.runpath.is_none() {
+        let inner = &self.inner[asked.by];
+        if inner.runpath.is_none() {
             let mut program_done = false;
             let mut by = Some(asked.by);
             while let Some(object) = by {
@@ -73,7 +72,7 @@ impl Process<'_> {
             }
         }
         push(&Some(Arc::clone(&self.library_path)), Found::LibraryPath);
-        push(&asker.runpath, Found::Runpath(asked.by));
+        push(&inner.runpath, Found::Runpath(asked.by));
         if !self.needs_setuid(asked.because) {
             steps.push(Step::Cache);
         }
@@ -87,7 +86,7 @@ impl Process<'_> {
         self.map.objects[object].elf.dynamic.as_ref().map_or(0, |dynamic| dynamic.flags_1)
     }
 
-    /// Under AT_SECURE only files with the setuid bit are preloaded, and not by the cache.
+    /// Under `AT_SECURE` only files with the setuid bit are preloaded, and not by the cache.
     fn needs_setuid(&self, because: Because) -> bool {
         self.context.secure && because == Because::Preload
     }
@@ -100,7 +99,7 @@ impl Process<'_> {
                 continue;
             }
             for below in &self.install.subdirectories {
-                let prefix = [directory, below.name.as_slice()].concat();
+                let prefix = [directory, below.as_slice()].concat();
                 let Some(place) = tree.directory(&prefix) else { continue };
                 let looked = tree.look_in(&place, asked.name);
                 if self.needs_setuid(asked.because)
@@ -113,7 +112,7 @@ impl Process<'_> {
                     return Ok(Searching::Done(opened));
                 }
                 // An error of another kind than "not there" or "not allowed" gives this list up.
-                if below.name.is_empty() && matches!(looked, Looked::Loop | Looked::TooLong) {
+                if below.is_empty() && matches!(looked, Looked::Loop | Looked::TooLong) {
                     return Ok(Searching::NotThere);
                 }
             }
@@ -165,7 +164,7 @@ impl Process<'_> {
     /// The directories that are searched for a name, for a person to read.
     pub(super) fn searched(&self, asked: Asked<'_>) -> Vec<Searched> {
         if asked.name.contains(&b'/') {
-            return vec![Searched { directory: super::parent(asked.name), because: Found::Path }];
+            return vec![Searched { directory: super::parent(asked.name), entries: None, because: Found::Path }];
         }
         let mut searched = Vec::new();
         for step in self.steps(asked) {
@@ -173,12 +172,19 @@ impl Process<'_> {
                 Step::List(list, found) => (list.directories.as_slice(), found.clone()),
                 Step::SystemDirectories => (self.install.directories.as_slice(), Found::SystemDirectory),
                 Step::Cache => {
-                    let entries = self.install.cache().map(|_| Arc::from(cache::PATH));
-                    searched.extend(entries.map(|directory| Searched { directory, because: Found::Cache }));
+                    searched.extend(self.install.cache().map(|it| Searched {
+                        directory: Arc::from(cache::PATH),
+                        entries: Some(it.len()),
+                        because: Found::Cache,
+                    }));
                     continue;
                 }
             };
-            let each = |directory: &Bytes| Searched { directory: Arc::clone(directory), because: because.clone() };
+            let each = |directory: &Bytes| Searched {
+                directory: Arc::clone(directory),
+                entries: None,
+                because: because.clone(),
+            };
             searched.extend(directories.iter().map(each));
         }
         searched
@@ -194,7 +200,7 @@ impl Process<'_> {
                 directories.push(searched.directory);
             }
         }
-        let cached = self.install.cache().into_iter().flat_map(|cache| cache.entries());
+        let cached = self.install.cache().into_iter().flat_map(CacheFile::entries);
         let same_stem = cached.filter(|(name, _)| near::same_stem(name, asked.name));
         seen.extend(same_stem.map(|(name, path)| {
             let because = if *name == **asked.name { NotTaken::Elsewhere } else { NotTaken::OtherVersion };

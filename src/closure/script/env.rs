@@ -245,7 +245,10 @@ mod tests {
     #[test]
     fn splits_as_env_does() {
         let words = |text: &str| split(text.as_bytes()).map(|words| words.concat());
-        assert_eq!(split(b"a 'b c' \"d\\_e\" f\\_g"), Some(vec![b"a".to_vec(), b"b c".to_vec(), b"d e".to_vec(), b"f".to_vec(), b"g".to_vec()]));
+        assert_eq!(
+            split(b"a 'b c' \"d\\_e\" f\\_g"),
+            Some(vec![b"a".to_vec(), b"b c".to_vec(), b"d e".to_vec(), b"f".to_vec(), b"g".to_vec()])
+        );
         assert_eq!(words("a # b"), Some(b"a".to_vec()));
         assert_eq!(words("a${X}b"), Some(b"ab".to_vec()));
         assert_eq!(words("$X"), None);

@@ -5,7 +5,7 @@ use super::HEAD;
 /// What the line says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line {
-    /// The interpreter's path.
+    /// The interpreter's path. Empty where a NUL stands in its place.
     pub(super) interpreter: Vec<u8>,
     /// All that follows it, as one argument.
     pub(super) argument: Option<Vec<u8>>,
@@ -33,25 +33,23 @@ pub(super) fn parse(head: &[u8]) -> Result<Line, NoLine> {
     buffer[..length].copy_from_slice(&head[..length]);
     let newline = memchr::memchr(b'\n', &buffer);
     let blank = |byte: u8| byte == b' ' || byte == b'\t';
-    let text = match newline {
-        Some(end) => buffer[2..end].trim_ascii_end_blanks(),
-        None => {
-            let text = &buffer[2..HEAD - 1];
-            let start = text.iter().position(|&byte| !blank(byte)).ok_or(NoLine::Unusable)?;
-            // Without a later blank or NUL the path may be cut off.
-            if !buffer[2 + start..].iter().any(|&byte| blank(byte) || byte == 0) {
-                return Err(NoLine::Unusable);
-            }
-            text
+    let text = if let Some(end) = newline {
+        &buffer[2..end]
+    } else {
+        let text = &buffer[2..HEAD - 1];
+        let start = text.iter().position(|&byte| !blank(byte)).ok_or(NoLine::Unusable)?;
+        // Without a later blank or NUL the path may be cut off.
+        if !buffer[2 + start..].iter().any(|&byte| blank(byte) || byte == 0) {
+            return Err(NoLine::Unusable);
         }
+        text
     };
+    let end = text.iter().rposition(|&byte| !blank(byte)).ok_or(NoLine::Unusable)?;
+    let text = &text[..=end];
     let start = text.iter().position(|&byte| !blank(byte)).ok_or(NoLine::Unusable)?;
     let text = &text[start..];
     let end = text.iter().position(|&byte| blank(byte) || byte == 0).unwrap_or(text.len());
     let (interpreter, rest) = text.split_at(end);
-    if interpreter.is_empty() {
-        return Err(NoLine::Unusable);
-    }
     let argument = match rest.first() {
         Some(&first) if blank(first) => {
             let start = rest.iter().position(|&byte| !blank(byte));
@@ -63,18 +61,6 @@ pub(super) fn parse(head: &[u8]) -> Result<Line, NoLine> {
     };
     let is_cut = newline.is_none() && head.len() >= HEAD;
     Ok(Line { interpreter: interpreter.to_vec(), argument, is_cut })
-}
-
-trait TrimBlanks {
-    fn trim_ascii_end_blanks(&self) -> &Self;
-}
-
-impl TrimBlanks for [u8] {
-    /// Without the blanks and tabs at its end.
-    fn trim_ascii_end_blanks(&self) -> &Self {
-        let end = self.iter().rposition(|&byte| byte != b' ' && byte != b'\t').map_or(0, |last| last + 1);
-        &self[..end]
-    }
 }
 
 #[cfg(test)]
@@ -95,6 +81,7 @@ mod tests {
         assert_eq!(parsed(b"#!/bin/sh  x y "), ok("/bin/sh", Some("x y ")));
         assert_eq!(parsed(b"#!/bin/sh\r\n"), ok("/bin/sh\r", None));
         assert_eq!(parsed(b"#!/bin/sh\0junk\n"), ok("/bin/sh", None));
+        assert_eq!(parsed(b"#!"), ok("", None));
         assert_eq!(parsed(b"#!   \n"), Err(NoLine::Unusable));
         assert_eq!(parsed(b"\xef\xbb\xbf#!/bin/sh\n"), Err(NoLine::NotThere));
     }

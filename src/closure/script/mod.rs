@@ -62,11 +62,16 @@ fn follow(tree: &Tree<'_>, first: Line, resolution: &mut Resolution) -> Result<(
         if line.interpreter.ends_with(b"\r") || in_argument {
             resolution.warnings.push(Warning::CarriageReturn);
         }
-        let path: super::Bytes = tree.absolute(&line.interpreter).into();
-        let looked = tree.look(&path);
+        if line.interpreter.is_empty() {
+            // The kernel opens the working directory then.
+            return Err(FatalReason::NotExecutable);
+        }
+        let opened: super::Bytes = tree.absolute(&line.interpreter).into();
+        let looked = tree.look(&opened);
         let script = resolution.script.get_or_insert_default();
         script.interpreters.push(ScriptInterpreter {
-            path: Arc::clone(&path),
+            path: line.interpreter.into(),
+            opened: Arc::clone(&opened),
             argument: line.argument.map(Arc::from),
             real: match &looked {
                 Looked::Found(place) => Some(place.real.clone()),
@@ -76,7 +81,7 @@ fn follow(tree: &Tree<'_>, first: Line, resolution: &mut Resolution) -> Result<(
         let place = match looked {
             Looked::Found(place) => place,
             Looked::Unreadable(_) => return Err(FatalReason::NotExecutable),
-            _ => return Err(FatalReason::InterpreterMissing(path)),
+            _ => return Err(FatalReason::InterpreterMissing(opened)),
         };
         let Some(content) = place.content.as_ref().filter(|_| place.mode & EXECUTABLE != 0) else {
             return Err(FatalReason::NotExecutable);

@@ -29,9 +29,8 @@ pub fn json_line(closure: &Closure, resolution: &Resolution) -> String {
         }
     }
     aliases.retain(|(name, _)| !resolved.iter().any(|(known, _)| known == name));
-    let names = |list: &[crate::closure::Missing]| {
-        Json::List(list.iter().map(|missing| Json::text(&missing.name)).collect())
-    };
+    let names =
+        |list: &[crate::closure::Missing]| Json::List(list.iter().map(|missing| Json::text(&missing.name)).collect());
     let least_glibc = resolution.least_glibc.map(|(major, minor)| format!("{major}.{minor}"));
     let members = [
         ("path", Json::text(&resolution.path)),

@@ -10,7 +10,7 @@ use crate::report::{Error, Result};
 use crate::source::{Content, Node, Source, resolve};
 
 /// The most that a file of the database may be long.
-const LIMIT: u64 = 1 << 28;
+const LIMIT: u64 = 1 << 26;
 
 /// The packages that are installed in a root, as dpkg's database knows them.
 pub struct Database {
@@ -19,7 +19,7 @@ pub struct Database {
     pub(super) spelling: Spelling,
     /// `/var/lib/dpkg`, with the links on the way followed; `None` when the root has no database.
     folder: Option<ImagePath>,
-    /// `native` is what dpkg itself is built for.
+    /// What dpkg itself is built for.
     native: String,
 }
 

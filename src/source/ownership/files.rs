@@ -5,11 +5,8 @@ use rayon::prelude::*;
 
 use super::database::{Database, Package, PackageId, unreadable};
 use crate::path::ImagePath;
-use crate::report::{Code, Diagnostic, Result, Spanned};
+use crate::report::Result;
 use crate::source::{NodeKind, Source, resolve_parent};
-
-/// A package that the recipe names is not installed in the root.
-pub const UNKNOWN_PACKAGE: Code = Code("E0210");
 
 /// What a recipe's `packages` brings for one name.
 #[derive(Debug)]
@@ -31,34 +28,6 @@ pub struct UnknownPackage {
     pub providers: Vec<String>,
     /// The architectures in which a package of that name is installed, when the one asked for is not among them.
     pub architectures: Vec<String>,
-    /// Whether the root has no package database at all.
-    pub no_database: bool,
-}
-
-impl UnknownPackage {
-    /// The error for a name that the recipe wrote; `root` is what a person calls the root.
-    pub fn diagnostic(&self, name: &Spanned<String>, root: &str) -> Diagnostic {
-        let title = format!("package `{}` is not installed in the root", name.value);
-        let error =
-            Diagnostic::error(UNKNOWN_PACKAGE, title).at(name.span, format!("not in the dpkg database of {root}"));
-        let quoted = |names: &[String]| names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
-        if self.no_database {
-            return error
-                .note(format!("{root} has neither /var/lib/dpkg/status nor /var/lib/dpkg/status.d"))
-                .help("list the paths under `files` instead, or point `root` at a Debian tree");
-        }
-        if !self.architectures.is_empty() {
-            return error.note(format!("it is installed for {}", self.architectures.join(", ")));
-        }
-        if !self.providers.is_empty() {
-            return error.help(format!("the name is a virtual one, provided by {}", quoted(&self.providers)));
-        }
-        match self.similar.as_slice() {
-            [] => error.help("install it in the root"),
-            [one] => error.help(format!("a package with a similar name is installed: `{one}`")),
-            several => error.help(format!("packages with similar names are installed: {}", quoted(several))),
-        }
-    }
 }
 
 /// Folders of documentation, which `packages` leaves out: what Debian lets a system go without (`path-exclude`), but
@@ -77,8 +46,8 @@ const DOCUMENTATION: [&[u8]; 8] = [
 fn is_documentation(path: &[u8]) -> bool {
     let within = |folder: &&[u8]| path.strip_prefix(*folder).is_some_and(|rest| rest.is_empty() || rest[0] == b'/');
     let Some(folder) = DOCUMENTATION.iter().find(|folder| within(folder)) else { return false };
-    let is_copyright = path.ends_with(b"/copyright") && path.iter().filter(|&&b| b == b'/').count() == 5;
-    !(folder == &b"/usr/share/doc" && is_copyright)
+    let copyright = path.strip_prefix(b"/usr/share/doc/").and_then(|rest| rest.strip_suffix(b"/copyright"));
+    !(*folder == b"/usr/share/doc" && copyright.is_some_and(|package| !package.contains(&b'/')))
 }
 
 impl Database {
@@ -101,11 +70,9 @@ impl Database {
         };
         found.ok_or_else(|| {
             let architectures: Vec<String> = all.iter().map(|package| package.architecture.clone()).collect();
-            let (similar, providers) = match architectures.is_empty() {
-                true => (self.similar(name), self.providers(name)),
-                false => (Vec::new(), Vec::new()),
-            };
-            UnknownPackage { similar, providers, architectures, no_database: !self.is_there() }
+            let (similar, providers) =
+                if all.is_empty() { (self.similar(name), self.providers(name)) } else { (Vec::new(), Vec::new()) };
+            UnknownPackage { similar, providers, architectures }
         })
     }
 
@@ -118,7 +85,7 @@ impl Database {
         let (mut paths, mut absent) = (Vec::new(), Vec::new());
         let Some(list) = self.list(source, package)? else { return Ok(PackageFiles { package, paths, absent }) };
         for path in list.paths() {
-            let listed = self.standing([b"/", path].concat(), package);
+            let listed = self.standing(&[b"/", path].concat(), package);
             if is_documentation(&listed) {
                 continue;
             }
@@ -152,7 +119,7 @@ impl Database {
                 return Ok(Vec::new());
             }
             let paths = list.paths().map(|path| [b"/", path].concat()).filter(|path| path.ends_with(&ending));
-            let real = paths.filter_map(|path| ImagePath::new(self.standing(path, package)).ok());
+            let real = paths.filter_map(|path| ImagePath::new(self.standing(&path, package)).ok());
             Ok(real.map(|path| (package, path)).collect())
         };
         let all: Vec<Vec<_>> = self.ids().par_iter().map(holds).collect::<Result<_>>()?;
@@ -168,8 +135,8 @@ impl Database {
     }
 
     /// Where a path of a package's list stands: links of the root followed, diversions applied.
-    fn standing(&self, path: Vec<u8>, package: &Package) -> Vec<u8> {
-        let real = self.spelling.real(&path);
+    fn standing(&self, path: &[u8], package: &Package) -> Vec<u8> {
+        let real = self.spelling.real(path);
         let diverted = |d: &&super::database::Diversion| d.from == real && d.by.as_deref() != Some(&package.name);
         match self.diversions.iter().find(diverted) {
             Some(diversion) => diversion.to.clone(),

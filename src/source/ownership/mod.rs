@@ -10,7 +10,7 @@ mod spelling;
 mod wanted;
 
 pub use database::{Database, Package, PackageId, SourcePackage};
-pub use files::{PackageFiles, UNKNOWN_PACKAGE, UnknownPackage};
+pub use files::{PackageFiles, UnknownPackage};
 pub use find::{Check, Owners, Ownership, State};
 
 pub(crate) use database::unreadable;

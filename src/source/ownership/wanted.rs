@@ -29,30 +29,29 @@ struct Diverted {
 
 impl Wanted {
     pub(super) fn new<'a>(paths: impl Iterator<Item = &'a ImagePath>, database: &Database) -> Self {
-        let places: HashMap<&[u8], usize> = paths.enumerate().map(|(i, path)| (path.as_bytes(), i)).collect();
-        let len = places.values().max().map_or(0, |last| last + 1);
-        let mut spellings: HashMap<Vec<u8>, Target> = HashMap::with_capacity(2 * places.len());
-        let spelled = |path: &[u8]| database.spelling.all(path).map(|mut path| path.split_off(1)).collect::<Vec<_>>();
-        for (path, place) in &places {
-            for spelling in spelled(path) {
-                spellings.entry(spelling).or_default().here = Some(*place);
-            }
+        let paths: Vec<&[u8]> = paths.map(ImagePath::as_bytes).collect();
+        let places: HashMap<&[u8], usize> = paths.iter().enumerate().map(|(place, path)| (*path, place)).collect();
+        let mut wanted = Self { spellings: HashMap::new(), filter: Filter::new(paths.len()), len: paths.len() };
+        for (place, path) in paths.iter().enumerate() {
+            wanted.spelled(database, path, |target| target.here = Some(place));
         }
         for diversion in &database.diversions {
             let to = places.get(diversion.to.as_slice()).copied();
-            if to.is_none() && !places.contains_key(diversion.from.as_slice()) {
-                continue;
-            }
-            for spelling in spelled(&diversion.from) {
-                let target = spellings.entry(spelling).or_default();
-                target.diverted = Some(Diverted { by: diversion.by.clone(), to });
+            if to.is_some() || places.contains_key(diversion.from.as_slice()) {
+                let diverted = || Some(Diverted { by: diversion.by.clone(), to });
+                wanted.spelled(database, &diversion.from, |target| target.diverted = diverted());
             }
         }
-        let mut filter = Filter::new(spellings.len());
-        for spelling in spellings.keys() {
-            filter.add(spelling);
+        wanted
+    }
+
+    /// Notes something for every spelling of a real path.
+    fn spelled(&mut self, database: &Database, path: &[u8], note: impl Fn(&mut Target)) {
+        for spelling in database.spelling.all(path) {
+            let Some(relative) = spelling.strip_prefix(b"/") else { continue };
+            self.filter.add(relative);
+            note(self.spellings.entry(relative.to_vec()).or_default());
         }
-        Self { spellings, filter, len }
     }
 
     /// How many paths are asked for.
@@ -75,31 +74,33 @@ impl Wanted {
 
 /// A Bloom filter with one bit for each key, from the length and sixteen bytes of it.
 struct Filter {
-    bits: Vec<u64>,
+    words: Vec<u64>,
+    /// Of a 64-bit hash the uppermost bits count; this is how many do not.
     shift: u32,
 }
 
 impl Filter {
+    /// For about so many keys, each in a few spellings.
     fn new(keys: usize) -> Self {
-        let bits = (keys * 32).next_power_of_two().max(1 << 12);
-        Self { bits: vec![0; bits / 64], shift: 64 - bits.trailing_zeros() }
+        let bits = keys.saturating_mul(64).next_power_of_two().clamp(1 << 12, 1 << 30);
+        Self { words: vec![0; bits / 64], shift: 64 - bits.trailing_zeros() }
     }
 
     fn bit(&self, key: &[u8]) -> (usize, u64) {
         let word = |end: usize| key[..end].last_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         let mixed = word(key.len()) ^ word(key.len().saturating_sub(8)).rotate_left(29) ^ key.len() as u64;
-        let bit = (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift) as usize;
-        (bit / 64, 1 << (bit % 64))
+        let bit = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift;
+        (usize::try_from(bit / 64).unwrap_or(0), 1 << (bit % 64))
     }
 
     fn add(&mut self, key: &[u8]) {
         let (word, mask) = self.bit(key);
-        self.bits[word] |= mask;
+        self.words[word] |= mask;
     }
 
     fn may_have(&self, key: &[u8]) -> bool {
         let (word, mask) = self.bit(key);
-        self.bits[word] & mask != 0
+        self.words[word] & mask != 0
     }
 }
 
@@ -111,7 +112,9 @@ mod tests {
         #[test]
         fn the_filter_loses_nothing(keys: Vec<Vec<u8>>) {
             let mut filter = Filter::new(keys.len());
-            keys.iter().for_each(|key| filter.add(key));
+            for key in &keys {
+                filter.add(key);
+            }
             proptest::prop_assert!(keys.iter().all(|key| filter.may_have(key)));
         }
     }
