@@ -20,8 +20,9 @@
 //! - [`image`]: the configuration and the manifest.
 //! - [`output`]: a layout, an archive, a folder, an engine.
 //!
-//! [`mod@build`] puts them together and reads as this list. [`report`], [`path`], [`elf`], [`oci`] and [`deb`] are leaves
-//! that know of no stage. A stage names only what stands above it here; a test holds that.
+//! [`mod@build`] puts them together and reads as this list; [`why`] and [`explain`] say why an image
+//! holds what it holds, [`draft`] writes first recipes. [`report`], [`path`], [`elf`], [`oci`] and [`deb`] are leaves that
+//! know of no stage. A stage names only what stands above it here; a test holds that.
 //!
 //! What holds everywhere: no stage reads the clock or the environment, prints, or executes anything. A file is opened
 //! once to be packed, and checked to be the one that was looked at. Only the layer and output stages write, under
@@ -49,6 +50,7 @@ pub mod output;
 
 pub mod build;
 pub mod explain;
+pub mod draft;
 
 /// The modification time of everything in a layer, 1980-01-01T00:00:00Z: the earliest that ZIP files can hold, and
 /// so the earliest that Python's `zipfile` takes.

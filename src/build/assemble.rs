@@ -177,14 +177,19 @@ fn entrypoint(recipe: &Recipe, selection: &Selection, tree: &Tree) -> Result<Vec
     Ok(std::iter::once(found).chain(words[1..].iter().map(|word| word.value.clone())).collect())
 }
 
+/// The folder of the root's `/etc` that is called like a program, or like the service whose server it is.
+pub fn configuration(program: &str, root: &dyn Source) -> Option<ImagePath> {
+    let stem = program.split_once("-server").map_or(program, |(stem, _)| stem);
+    [program, stem].into_iter().find_map(|name| {
+        let folder = ImagePath::new(format!("/etc/{name}")).ok()?;
+        root.node(&folder).ok()??.is_directory().then_some(folder)
+    })
+}
+
 /// A service whose folder in the root's `/etc` has nothing in the image was probably not meant so.
 fn without_configuration(entrypoint: &[String], tree: &Tree, root: &dyn Source) -> Option<Diagnostic> {
     let name = entrypoint.first()?.rsplit('/').next()?;
-    let stem = name.split_once("-server").map_or(name, |(stem, _)| stem);
-    let folder = [name, stem].into_iter().find_map(|name| {
-        let folder = ImagePath::new(format!("/etc/{name}")).ok()?;
-        root.node(&folder).ok()??.is_directory().then_some(folder)
-    })?;
+    let folder = configuration(name, root)?;
     if tree.below(&folder).next().is_some() {
         return None;
     }

@@ -14,7 +14,7 @@ mod packages;
 mod platform;
 mod write;
 
-pub use assemble::{Assembled, assemble};
+pub use assemble::{Assembled, assemble, configuration};
 pub use write::{Built, Outputs, write};
 
 /// A program is for another machine than the image.

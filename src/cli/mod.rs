@@ -14,6 +14,7 @@ mod draw;
 mod environment;
 mod extras;
 mod format;
+mod init;
 mod interrupt;
 mod recipes;
 mod schema;
@@ -67,6 +68,8 @@ enum Command {
     Why(why::Args),
     /// List the extras.
     Extras(extras::Args),
+    /// Write a first recipe for programs.
+    Init(init::Args),
     /// Print the JSON Schema of recipes, for editors.
     Schema,
     /// Print a shell's completions.
@@ -99,6 +102,7 @@ fn run(command: Command, console: &Console) -> ExitCode {
         Command::Tree(args) => tree::run(&args, console),
         Command::Why(args) => why::run(&args, console),
         Command::Extras(args) => extras::run(&args, console),
+        Command::Init(args) => init::run(&args, console),
         Command::Schema => schema::schema(console),
         Command::Completions { shell } => schema::completions(shell, console),
         Command::Man => schema::man(console),

@@ -110,7 +110,8 @@ impl Words<'_> {
                     text.push('/');
                 }
                 if let Some(asker) = asker {
-                    text = format!("{text}  {}", self.asker(asker));
+                    let asker = self.asker(asker).replace(&format!(" \"{text}\""), "");
+                    text = format!("{text}  {asker}");
                 }
                 if !bond.note.is_empty() {
                     text = format!("{text} ({})", bond.note);

@@ -210,16 +210,22 @@ fn chain(because: &Because, texts: &Texts) -> Value {
 
 /// One reason alone, for JSON.
 pub(super) fn reason(reason: &Reason, texts: &Texts) -> Value {
-    let (cause, by, detail) = match &reason.cause {
-        Cause::Key(key) => ("entry", None, (*key).to_owned()),
-        Cause::Folder(folder) => ("folder", None, folder.clone()),
-        Cause::Package(name) => ("package", None, name.clone()),
-        Cause::Needed { by, name, via } => ("needed", Some(by.to_string()), format!("{}, {via}", show(name))),
-        Cause::Interpreter { of } => ("interpreter", Some(of.to_string()), String::new()),
-        Cause::Link { from } => ("link", Some(from.to_string()), String::new()),
-        Cause::Rule { name, trigger } => ("rule", Some(name.to_string()), trigger.clone()),
-        Cause::Generated(what) => ("generated", None, (*what).to_owned()),
-        Cause::Parent => ("parent", None, String::new()),
+    let mut value = match &reason.cause {
+        Cause::Key(key) => json!({ "cause": "entry", "key": key }),
+        Cause::Folder(folder) => json!({ "cause": "folder", "folder": folder }),
+        Cause::Package(name) => json!({ "cause": "package", "package": name }),
+        Cause::Needed { by, name, via } => {
+            json!({ "cause": "needed", "by": by.to_string(), "name": show(name), "via": via })
+        }
+        Cause::Interpreter { of } => json!({ "cause": "interpreter", "by": of.to_string() }),
+        Cause::Link { from } => json!({ "cause": "link", "by": from.to_string() }),
+        Cause::Rule { name, trigger } => json!({ "cause": "rule", "rule": name.to_string(), "trigger": trigger }),
+        Cause::Generated(what) => json!({ "cause": "generated", "what": what }),
+        Cause::Parent => json!({ "cause": "parent" }),
     };
-    json!({ "cause": cause, "by": by, "detail": detail, "place": place(texts, reason.span), "replaced": reason.outranked })
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("place".to_owned(), place(texts, reason.span));
+        fields.insert("replaced".to_owned(), reason.outranked.into());
+    }
+    value
 }

@@ -75,7 +75,8 @@ fn near(tree: &Tree, text: &str) -> Vec<ImagePath> {
         let place = path.parent().map_or(0.0, |parent| strsim::jaro_winkler(folder, &parent.to_string()));
         (score >= ALIKE).then(|| (score, place, path.clone()))
     };
-    let mut near: Vec<(f64, f64, ImagePath)> = tree.iter().filter_map(|(path, _)| alike(path)).collect();
+    let files = tree.iter().filter(|(_, entry)| !entry.is_directory());
+    let mut near: Vec<(f64, f64, ImagePath)> = files.filter_map(|(path, _)| alike(path)).collect();
     near.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.total_cmp(&a.1)).then_with(|| a.2.cmp(&b.2)));
     near.into_iter().take(MOST_OFFERED).map(|(_, _, path)| path).collect()
 }
