@@ -185,8 +185,7 @@ fn an_image_gets_a_cache_only_when_it_needs_one() {
          /usr/lib/x86_64-linux-gnu/libz.so.1 library
          /usr/lib/x86_64-linux-gnu/libunused.so.1 library",
     );
-    let entries =
-        [entry("libz.so.1", "/lib/x86_64-linux-gnu/libz.so.1"), entry("libfar.so.1", "/opt/far/libfar.so.1")];
+    let entries = [entry("libz.so.1", "/lib/x86_64-linux-gnu/libz.so.1"), entry("libfar.so.1", "/opt/far/libfar.so.1")];
     root.file(CACHED, &cache::write(&entries, Endian::Little), 0o644);
     let source = root.source();
     let made = |program: &str| {

@@ -210,7 +210,8 @@ fn plugins_are_loaded_by_their_host() {
          /opt/jvm/lib/arm.so library machine=183
          /opt/jvm/lib/musl.so library libc.musl-x86_64.so.1",
     );
-    let java = Wanted { dlopen: vec![b"/opt/jvm/lib/server/libjvm.so".to_vec()], ..Wanted::program("/opt/jvm/bin/java") };
+    let java =
+        Wanted { dlopen: vec![b"/opt/jvm/lib/server/libjvm.so".to_vec()], ..Wanted::program("/opt/jvm/bin/java") };
     let wanted = [
         java,
         Wanted::plugin("/opt/jvm/lib/libjava.so", Some(0)),
