@@ -78,7 +78,7 @@ pub(super) fn parse(name: &str, bytes: &[u8], texts: &mut Texts) -> Document {
     {
         return refused(mistake);
     }
-    let mut build = Build { whole, text, mistakes: Vec::new() };
+    let mut build = Build { whole, text, mistakes: Vec::new(), told: Vec::new() };
     for error in &errors {
         build.syntax(error.message(), error.span().unwrap_or_default(), tree.get_ref());
     }
@@ -115,6 +115,8 @@ struct Build<'t> {
     whole: Span,
     text: &'t str,
     mistakes: Vec<Diagnostic>,
+    /// The lines of these.
+    told: Vec<std::ops::Range<usize>>,
 }
 
 impl Build<'_> {
@@ -124,19 +126,12 @@ impl Build<'_> {
 
     /// One syntax error a line: what follows on the same line comes of the first.
     fn syntax(&mut self, message: &str, range: std::ops::Range<usize>, tree: &DeTable<'_>) {
-        if self.mistakes.len() == MOST_ERRORS {
+        let at = range.start;
+        if self.told.len() == MOST_ERRORS || self.told.iter().any(|line| (line.start..=line.end).contains(&at)) {
             return;
         }
+        self.told.push(self.line(at));
         let span = self.span(range);
-        let line = self.line(span.range().start);
-        if self
-            .mistakes
-            .iter()
-            .flat_map(|seen| &seen.labels)
-            .any(|label| (line.start..=line.end).contains(&label.span.range().start))
-        {
-            return;
-        }
         let mistake = |title: &str, help: &str| Diagnostic::error(SYNTAX, title).at(span, "here").help(help);
         let word = self.bare_word(span.range().start);
         let (shown, place) = (&self.text[word.clone()], self.span(word.clone()));
