@@ -198,13 +198,12 @@ impl<'a> Resolver<'a> {
         // An item with a mistake may be the one that a later `!item` means.
         let mut sure = true;
         for item in items {
-            match short(item).filter(|text| text.value.starts_with('!')) {
-                Some(text) => self.take_away(text, key, sure, &mut gathered),
-                None => {
-                    let before = self.variables.mistakes.len();
-                    gathered.extend(read(self, item));
-                    sure &= self.variables.mistakes.len() == before;
-                }
+            if let Some(text) = short(item).filter(|text| text.value.starts_with('!')) {
+                self.take_away(text, key, sure, &mut gathered);
+            } else {
+                let before = self.variables.mistakes.len();
+                gathered.extend(read(self, item));
+                sure &= self.variables.mistakes.len() == before;
             }
         }
         gathered.into_iter().map(|(_, _, value)| value).collect()
