@@ -184,7 +184,8 @@ fn starts_what_the_kernel_starts() {
 
 #[test]
 fn busybox_does_not_split() {
-    let root = Root::glibc("/usr/bin/env link busybox\n/usr/bin/busybox program\n/bin/a script #!/usr/bin/env -S sh\\n");
+    let root =
+        Root::glibc("/usr/bin/env link busybox\n/usr/bin/busybox program\n/bin/a script #!/usr/bin/env -S sh\\n");
     assert!(root.text("/bin/a", &Options::default()).contains("`env` refuses `-S sh`"));
 }
 
