@@ -1,8 +1,17 @@
 //! The tests that need nothing but a temporary folder. A line for each file.
 
+mod sandbox;
 mod support;
 mod synthetic;
 
+mod closure;
+mod closure_cache;
+mod closure_later;
+mod closure_messages;
+mod closure_musl;
+mod closure_refusals;
+mod closure_scripts;
+mod elf;
 mod errors;
 mod image;
 mod layer;
@@ -13,3 +22,4 @@ mod ownership;
 mod policy;
 mod recipe;
 mod tidy;
+mod verify;

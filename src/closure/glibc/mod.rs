@@ -18,9 +18,12 @@ use crate::source::ContentId;
 mod check;
 mod install;
 mod later;
+mod order;
 mod search;
 
 pub(super) use install::{Install, Processor};
+
+use order::Order;
 
 /// The program's index; the loader's, which is always the second.
 const MAIN: usize = 0;
@@ -80,7 +83,7 @@ impl<'a> Process<'a> {
         process
     }
 
-    /// The loader is known by the path that the program names and by its own DT_SONAME. It is never compared by file.
+    /// The loader is known by the path that the program names and by its own `DT_SONAME`. It is never compared by file.
     fn add_loader(&mut self, loader: Opened) {
         let Ok(elf) = &loader.facts.elf else { return };
         self.map.objects.push(Loaded {
@@ -102,6 +105,11 @@ impl<'a> Process<'a> {
         self.install.version
     }
 
+    /// The directories that are searched last, each with a slash at the end.
+    pub(super) fn system_directories(&self) -> &[Bytes] {
+        &self.install.directories
+    }
+
     /// Maps everything that is mapped before the program's first instruction.
     pub(super) fn start(&mut self) -> Result<(), Fatal> {
         let untouched = (!self.audit_names().is_empty()).then(|| self.clone());
@@ -121,7 +129,7 @@ impl<'a> Process<'a> {
         let mut names: Vec<(Bytes, Because)> = Vec::new();
         let environment = self.context.preload.split(|byte| b" :".contains(byte));
         // Under AT_SECURE a name with a slash is dropped.
-        let usable = |name: &&[u8]| !name.is_empty() && !(self.context.secure && name.contains(&b'/'));
+        let usable = |name: &&[u8]| !(name.is_empty() || self.context.secure && name.contains(&b'/'));
         names.extend(environment.filter(usable).map(|name| (Arc::from(name), Because::Preload)));
         names.extend(self.preload_file().into_iter().map(|name| (name, Because::PreloadFile)));
         let mut mapped = Vec::new();
@@ -143,7 +151,7 @@ impl<'a> Process<'a> {
         let Looked::Found(place) = self.context.tree.look(b"/etc/ld.so.preload") else { return Vec::new() };
         let text = place.content.as_ref().and_then(|content| content.read(LONGEST).ok()).unwrap_or_default();
         let without_comments =
-            text.split(|&byte| byte == b'\n').flat_map(|line| line.split(|&byte| byte == b'#').next());
+            text.split(|&byte| byte == b'\n').filter_map(|line| line.split(|&byte| byte == b'#').next());
         let names = without_comments.flat_map(|line| line.split(|byte| b" \t:".contains(byte)));
         names.filter(|name| !name.is_empty()).map(Arc::from).collect()
     }
@@ -152,10 +160,7 @@ impl<'a> Process<'a> {
     /// dependencies go to the end; its filtees and auxiliaries go before it, and are the next to be looked at. Objects
     /// below `loaded` were seen to before.
     fn map_dependencies(&mut self, order: Vec<usize>, loaded: usize) -> Result<Vec<usize>, Fatal> {
-        let mut order = Order { list: order, place: 0, done: vec![true; loaded], listed: vec![true; loaded] };
-        for object in order.list.clone() {
-            order.mark(object);
-        }
+        let mut order = Order::new(order, loaded);
         while let Some(object) = order.next() {
             let mut place = order.place;
             let elf = Arc::clone(&self.map.objects[object].elf);
@@ -225,7 +230,7 @@ impl<'a> Process<'a> {
             return Ok(Some(known));
         }
         let Ok(elf) = &opened.facts.elf else { return Ok(None) };
-        if let Some(refusal) = accept::refusal(elf, !asked.because.at_start()) {
+        if let Some(refusal) = accept::refusal(elf, asked.because.is_dlopen()) {
             return Err(refused(&opened.path, refusal, asked.by));
         }
         let object = self.map.objects.len();
@@ -248,7 +253,7 @@ impl<'a> Process<'a> {
         Ok(Some(object))
     }
 
-    /// The first object in the list that has a name, or whose DT_SONAME it is.
+    /// The first object in the list that has a name, or whose `DT_SONAME` it is.
     fn known(&mut self, name: &Bytes) -> Option<usize> {
         let by_name = self.by_name.get(name).into_iter().flatten();
         let by_soname = self.by_soname.get(name).into_iter().flatten();
@@ -356,48 +361,5 @@ impl<'a> Process<'a> {
     fn note_refused(&mut self, asked: Asked<'_>, fatal: &Fatal, optional: bool) {
         let near = NearMiss { path: Arc::clone(&fatal.path), because: not_taken(fatal) };
         self.note_missing(asked, vec![near], optional);
-    }
-}
-
-/// The order of lookup while it is made.
-struct Order {
-    list: Vec<usize>,
-    /// Where the object stands that is looked at, or what was put before it.
-    place: usize,
-    /// By object: whether its dependencies were mapped, whether it stands in the list.
-    done: Vec<bool>,
-    listed: Vec<bool>,
-}
-
-impl Order {
-    /// Takes note of an object that goes into the list, and tells whether it was not there.
-    fn mark(&mut self, object: usize) -> bool {
-        if object >= self.listed.len() {
-            self.listed.resize(object + 1, false);
-            self.done.resize(object + 1, false);
-        }
-        !std::mem::replace(&mut self.listed[object], true)
-    }
-
-    /// The next object whose dependencies are to be mapped.
-    fn next(&mut self) -> Option<usize> {
-        while let Some(&object) = self.list.get(self.place) {
-            if !std::mem::replace(&mut self.done[object], true) {
-                return Some(object);
-            }
-            self.place += 1;
-        }
-        None
-    }
-
-    /// Puts an object before the one that it filters. False when it stands earlier already.
-    fn insert(&mut self, place: usize, object: usize, is_new: bool) -> bool {
-        if !is_new {
-            let later = self.list.iter().skip(place + 1).position(|&listed| listed == object);
-            let Some(later) = later else { return false };
-            self.list.remove(place + 1 + later);
-        }
-        self.list.insert(place, object);
-        true
     }
 }
