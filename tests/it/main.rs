@@ -3,7 +3,9 @@
 mod support;
 mod synthetic;
 
+mod commands;
 mod errors;
+mod explain;
 mod image;
 mod layer;
 mod layout;
