@@ -13,7 +13,7 @@ use crate::path::ImagePath;
 use crate::policy::{self, Kind, SYMBOL_VERSIONS};
 use crate::recipe::{self, Context, Input, Recipe};
 use crate::report::{Error, Level as Severity, Result, Texts};
-use crate::source::{Folder, Source};
+use crate::source::Folder;
 use crate::tree::Cause;
 
 /// What a recipe is to be written for.

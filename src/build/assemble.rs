@@ -20,7 +20,7 @@ use crate::tree::Tree;
 use super::closing::Closing;
 use super::judge::{self, Facts};
 use super::packages::packages;
-use super::platform::platform;
+use super::platform::{platform, static_programs};
 use super::{NO_CONFIGURATION, NO_ENTRYPOINT, NO_ROOT, Options, Progress};
 
 /// An image before it is packed: everything that is known of it.
@@ -72,7 +72,8 @@ pub fn assemble(recipe: &Recipe, options: &Options, progress: &dyn Progress) -> 
     let mut finder = closing.run(&*host)?;
     let env = closing.environment(&finder)?;
     let suggestions = if options.suggestions { closing.suggestions(&mut finder)? } else { Vec::new() };
-    let platform = platform(recipe, &closing.wanted, &closing.closure)?;
+    let programs = static_programs(&closing.tree, &closing.closure)?;
+    let platform = platform(recipe, &closing.wanted, &closing.closure, &programs)?;
 
     progress.stage("assembling");
     let mut tree = std::mem::take(&mut closing.tree);
@@ -95,7 +96,14 @@ pub fn assemble(recipe: &Recipe, options: &Options, progress: &dyn Progress) -> 
     let debug = if options.debug_twin { Some(debug_twin(recipe, options, progress)?) } else { None };
 
     let Closing { wanted, closure, .. } = closing;
-    let facts = Facts { recipe, inventory: &inventory, root: &*root, uid: selection.accounts.uid, ci: options.ci };
+    let facts = Facts {
+        programs: &programs,
+        recipe,
+        inventory: &inventory,
+        root: &*root,
+        uid: selection.accounts.uid,
+        ci: options.ci,
+    };
     let verdicts = judge::judge(&tree, &closure, &facts)?;
     let denied = verdicts.errors();
     if !denied.is_empty() {

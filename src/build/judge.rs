@@ -13,8 +13,12 @@ use crate::report::Result;
 use crate::source::Source;
 use crate::tree::Tree;
 
+use super::platform::Programs;
+
 /// What the policy is shown beside the tree and the closure.
 pub(super) struct Facts<'a> {
+    /// Programs without a loader.
+    pub(super) programs: &'a Programs,
     pub(super) recipe: &'a Recipe,
     pub(super) inventory: &'a Inventory,
     pub(super) root: &'a dyn Source,
@@ -25,7 +29,9 @@ pub(super) struct Facts<'a> {
 /// Holds an image against its policy.
 pub(super) fn judge(tree: &Tree, closure: &Closure, facts: &Facts<'_>) -> Result<Verdicts> {
     let objects = closure.resolutions.iter().flat_map(|resolution| &resolution.objects);
-    let hardened: BTreeMap<&ImagePath, Hardening> = objects.map(|it| (&it.real, hardening(&it.elf))).collect();
+    let loaded = objects.map(|it| (&it.real, hardening(&it.elf)));
+    let by_themselves = facts.programs.iter().map(|(path, object)| (path, hardening(object)));
+    let hardened: BTreeMap<&ImagePath, Hardening> = loaded.chain(by_themselves).collect();
     let distribution = Distribution::of(facts.root).ok().flatten();
     let name = distribution.map_or_else(|| "Linux".to_owned(), |it| it.pretty_name.unwrap_or(it.name));
     let host_root = match facts.recipe.root {

@@ -82,10 +82,17 @@ fn print(arguments: &ClosureArgs) -> io::Result<ExitCode> {
         .collect();
     let closure = closure::close(&source, &wanted, &options);
     let mut out = BufWriter::new(io::stdout().lock());
-    for resolution in &closure.resolutions[..wanted.len()] {
-        match arguments.format {
-            Format::Text => out.write_all(closure::show::text(&closure, resolution).as_bytes())?,
-            Format::Jsonl => writeln!(out, "{}", closure::show::json_line(&closure, resolution))?,
+    match arguments.format {
+        // A person sees the interpreters of scripts, too.
+        Format::Text => {
+            for resolution in &closure.resolutions {
+                out.write_all(closure::show::text(&closure, resolution).as_bytes())?;
+            }
+        }
+        Format::Jsonl => {
+            for resolution in closure.resolutions.iter().take(wanted.len()) {
+                writeln!(out, "{}", closure::show::json_line(&closure, resolution))?;
+            }
         }
     }
     out.flush()?;

@@ -4,23 +4,21 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::glibc::{self, Install, Processor};
+use super::loader::{Chosen, is_musl_loader, libc_of};
 use super::machine::{self, Port};
-use super::mapping::{Asked, Context, Mapping, Opened, Start, base_name, parent};
+use super::mapping::{Asked, Context, Mapping, Start, parent};
 use super::musl;
 use super::script;
 use super::tree::{Facts, Looked, NoElf, Place, Tree};
 use super::{
-    Because, Bytes, Fatal, FatalReason, Foreign, Found, Isa, Kind, Libc, Loader, Options, Privilege, Refusal,
-    Resolution, Role, Variant, Wanted,
+    Because, Bytes, Fatal, FatalReason, Foreign, Isa, Kind, Libc, Options, Privilege, Refusal, Resolution, Role,
+    Variant, Wanted,
 };
 use crate::elf::{FileType, Machine, Object, Shape};
 use crate::path::ImagePath;
 
 /// `e_machine` of data in ELF clothing, as Guile's compiled files.
 const EM_NONE: u16 = 0;
-/// `ld-linux-*.so.2` of gcompat is a musl program that loads this first.
-const GCOMPAT: &[u8] = b"/lib/libgcompat.so.0";
-
 /// Everything that resolutions share.
 pub(super) struct Engine<'a> {
     pub(super) tree: &'a Tree<'a>,
@@ -44,14 +42,6 @@ pub(super) struct Reference {
 pub(super) enum Process<'a> {
     Glibc(Box<glibc::Process<'a>>),
     Musl(Box<musl::Process<'a>>),
-}
-
-/// A loader that was found and can be used.
-struct Chosen {
-    loader: Loader,
-    opened: Opened,
-    /// The program brings gcompat's loader, which preloads this.
-    preload: &'static [u8],
 }
 
 impl<'a> Engine<'a> {
@@ -187,66 +177,6 @@ impl<'a> Engine<'a> {
         Start { path, real, content, facts, elf, origin }
     }
 
-    /// Which loader's rules hold, and its file.
-    fn choose(&self, elf: &Arc<Object>, reference: Option<&Reference>) -> Result<Chosen, FatalReason> {
-        let Some(interp) = &elf.interp else { return self.choose_for_library(elf, reference) };
-        let name = base_name(interp);
-        if name.starts_with(b"linker") || memchr::memmem::find(name, b"uClibc").is_some() {
-            return Err(FatalReason::UnsupportedLoader(Arc::clone(interp)));
-        }
-        self.open_loader(interp, elf)?.ok_or_else(|| FatalReason::InterpreterMissing(Arc::clone(interp)))
-    }
-
-    /// A library names no loader: its libc's default one, or that of the program for which the image is.
-    fn choose_for_library(&self, elf: &Arc<Object>, reference: Option<&Reference>) -> Result<Chosen, FatalReason> {
-        let port = Port::of(elf).ok_or(FatalReason::NoLoader(elf.machine))?;
-        let musl = format!("/lib/ld-musl-{}.so.1", port.musl_arch);
-        let same =
-            reference.filter(|reference| reference.elf.machine == elf.machine && machine::matches(&reference.elf, elf));
-        let default: Bytes = match (libc_of(elf), same) {
-            (Some(Libc::Musl), _) => Arc::from(musl.as_bytes()),
-            (None, Some(reference)) => Arc::clone(&reference.loader),
-            (Some(Libc::Glibc(_)) | None, _) => Arc::from(port.glibc_loader.as_bytes()),
-        };
-        if let Some(chosen) = self.open_loader(&default, elf)? {
-            return Ok(chosen);
-        }
-        // The distribution may keep its loader elsewhere.
-        match same {
-            Some(reference) => self.open_loader(&reference.loader, elf)?,
-            None => None,
-        }
-        .ok_or(FatalReason::InterpreterMissing(default))
-    }
-
-    /// Opens a loader. None when nothing is there.
-    fn open_loader(&self, path: &Bytes, elf: &Object) -> Result<Option<Chosen>, FatalReason> {
-        let Looked::Found(place) = self.tree.look(path) else { return Ok(None) };
-        let unusable = || FatalReason::InterpreterUnusable(Arc::clone(path));
-        let content = place.content.clone().ok_or_else(unusable)?;
-        let facts = self.tree.facts(&content);
-        let loader = facts.elf.as_ref().map_err(|_| unusable())?;
-        if loader.machine != elf.machine {
-            return Err(unusable());
-        }
-        if let Some(inner) = loader.interp.as_ref().filter(|inner| is_musl_loader(inner)) {
-            let Some(mut chosen) = self.open_loader(inner, elf)? else {
-                return Err(FatalReason::InterpreterMissing(Arc::clone(inner)));
-            };
-            chosen.preload = GCOMPAT;
-            return Ok(Some(chosen));
-        }
-        let real_name = place.real.name();
-        let libc = if is_musl_loader(path) || is_musl_loader(real_name) { Libc::Musl } else { Libc::Glibc(None) };
-        let real = place.real.clone();
-        let opened = Opened { path: Arc::clone(path), real: real.clone(), content, facts, found: Found::Interpreter };
-        Ok(Some(Chosen {
-            loader: Loader { path: Arc::clone(path), real, libc, directories: Vec::new() },
-            opened,
-            preload: b"",
-        }))
-    }
-
     /// The path of a library that is asked for by name, as a program without paths of its own would find it.
     fn find_library(&'a self, name: &Bytes, reference: Option<&Reference>) -> Option<Bytes> {
         let reference = reference?;
@@ -307,7 +237,9 @@ impl<'a> Engine<'a> {
         for (processor, name) in others {
             let Ok((other, fatal)) = run.on(Some(processor)) else { continue };
             let map = other.map();
-            let known = |path: &Bytes| process.map.objects.iter().any(|object| object.path == *path);
+            let before = resolution.variants.iter().flat_map(|variant| &variant.objects);
+            let before: Vec<&Bytes> = process.map.objects.iter().chain(before).map(|object| &object.path).collect();
+            let known = |path: &Bytes| before.contains(&path);
             let objects: Vec<_> = map.objects.iter().filter(|object| !known(&object.path)).cloned().collect();
             if !objects.is_empty() {
                 resolution.variants.push(Variant {
@@ -416,19 +348,4 @@ fn kind(elf: &Object) -> Kind {
         (FileType::Dynamic, None, Some(_)) if elf.shape() == Shape::StaticPie => Kind::StaticPie,
         (FileType::Dynamic, None, Some(_)) => Kind::Library,
     }
-}
-
-/// The libc against which a library was linked; None where that can't be seen.
-pub(super) fn libc_of(elf: &Object) -> Option<Libc> {
-    elf.needed().find_map(|name| {
-        if **name == *b"libc.so" || name.starts_with(b"libc.musl-") {
-            return Some(Libc::Musl);
-        }
-        let glibc = **name == *b"libc.so.6" || name.starts_with(b"ld-linux");
-        glibc.then_some(Libc::Glibc(None))
-    })
-}
-
-fn is_musl_loader(path: &[u8]) -> bool {
-    memchr::memmem::find(base_name(path), b"ld-musl").is_some()
 }

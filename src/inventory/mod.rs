@@ -66,6 +66,14 @@ impl Inventory {
         }
     }
 
+    /// The package that a path of the image belongs to.
+    pub fn package(&self, path: &ImagePath) -> Option<&Package> {
+        match self.standing(path) {
+            Standing::Owned(package, _) => Some(package),
+            Standing::NotOfRoot | Standing::Unowned | Standing::Changed(_) => None,
+        }
+    }
+
     /// The packages whose files ship, by name and architecture, each with the image paths of its files and links.
     pub fn packages(&self) -> impl Iterator<Item = (&Package, &[ImagePath])> {
         self.shipped.iter().map(|(id, paths)| (self.owners.package(*id), paths.as_slice()))

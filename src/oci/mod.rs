@@ -1,12 +1,24 @@
-//! The words of the OCI image specification: digests, descriptors, references and canonical JSON.
+//! The words and files of the OCI image specification: digests, descriptors, references, canonical JSON, and reading
+//! what layouts and archives hold.
 //!
-//! In: bytes and names. Out: strict types for them. Knows nothing of recipes or trees, and never touches a file.
+//! In: bytes, names, files that others wrote. Out: strict types for them. Knows nothing of recipes or trees, and never
+//! writes a file.
 
+mod decode;
 mod digest;
+mod entries;
+mod images;
 mod json;
+mod number;
+mod pax;
 mod reference;
+mod store;
 
+pub use decode::Encoding;
 pub use digest::{BadDigest, DiffId, Digest, Sha256};
+pub use entries::{BadTar, Data, Entries, Entry, Kind};
+pub use images::{StoredImage, StoredLayer, StoredManifest};
 pub use json::{LIMIT, canonical, read};
 pub use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType};
 pub use reference::{BadReference, Reference, is_tag};
+pub use store::{BadStore, Store, Stored};

@@ -80,7 +80,8 @@ pub(super) fn stream(out: &mut dyn Write, form: Form, image: &Image, names: &[Re
         Form::Combined => format!("blobs/sha256/{}", image.config.digest.hex()),
         Form::Docker => format!("{}.json", image.config.digest.hex()),
     };
-    members.file("manifest.json", &docker_list(&config, image.layers.iter().map(file_of).collect(), names))?;
+    let layers: Vec<String> = image.layers.iter().map(file_of).collect();
+    members.file("manifest.json", &docker_list(&config, &layers, names))?;
     if form == Form::Combined {
         members.folder("blobs/")?;
         members.folder("blobs/sha256/")?;
@@ -99,7 +100,7 @@ pub(super) fn stream(out: &mut dyn Write, form: Form, image: &Image, names: &[Re
 }
 
 /// Docker's `manifest.json`.
-fn docker_list(config: &str, layers: Vec<String>, names: &[Reference]) -> Vec<u8> {
+fn docker_list(config: &str, layers: &[String], names: &[Reference]) -> Vec<u8> {
     let tags: Vec<String> = names.iter().map(ToString::to_string).collect();
     oci::canonical(&json!([{ "Config": config, "Layers": layers, "RepoTags": tags }]))
 }

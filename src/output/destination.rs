@@ -71,10 +71,10 @@ impl Destination {
         match (self, asked) {
             (Self::Rootfs(_), _) => Compression::None,
             // Docker before 23 can't read zstd, and who asks for this form has such a reader.
-            (Self::DockerArchive(_), Some(Compression::Zstd(_)) | None) => COMMON,
+            (Self::DockerArchive(_), Some(Compression::Zstd(_))) => COMMON,
             (_, Some(asked)) => asked,
             (Self::Layout { .. }, None) => FAST,
-            (Self::Archive { .. } | Self::Stdout, None) => COMMON,
+            (_, None) => COMMON,
         }
     }
 }
@@ -127,7 +127,7 @@ fn push(text: &str) -> Error {
 
 fn unknown(text: &str, kind: &str) -> Error {
     let known = ["oci", "oci-archive", "docker-archive", "rootfs"];
-    let near = known.iter().find(|known| strsim::damerau_levenshtein(known, kind) <= 2);
+    let near = known.iter().find(|known| strsim::damerau_levenshtein(known, kind) <= 1 + known.len() / 8);
     let diagnostic = bad(text, &format!("is of a kind that is not known, `{kind}`")).note(
         "kinds are oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE, rootfs:DIR and - for standard output",
     );

@@ -16,14 +16,19 @@ mod archive;
 mod destination;
 mod durable;
 mod index;
+mod inspect;
+mod layer_check;
 mod layout;
 mod load;
 mod rootfs;
+mod verify;
 
 use archive::Form;
 pub use destination::Destination;
 use durable::look;
+pub use inspect::{Depth, EntryInfo, ImageInfo, LayerInfo, inspect};
 pub use load::Engine;
+pub use verify::{Report, verify};
 
 /// An output is not to be had in the way the command line asks.
 pub const BAD_DESTINATION: Code = Code("E0270");
@@ -90,6 +95,7 @@ fn no_parent(parent: &Path, why: &str) -> Error {
 ///
 /// # Errors
 /// When it can't be written; nothing new is left behind then.
+#[expect(clippy::needless_pass_by_value, reason = "the staging folder goes away with its owner")]
 pub fn write(to: &Destination, staging: Staging, image: &Image, names: &[Reference]) -> Result<Written> {
     let tag = |tag: &Option<String>| tag.clone().or_else(|| names.first().map(|name| name.tag().to_owned()));
     match to {
@@ -125,6 +131,7 @@ pub fn stream(out: &mut dyn Write, image: &Image, names: &[Reference]) -> Result
 ///
 /// # Errors
 /// When it can't be written; nothing new is left behind then.
+#[expect(clippy::needless_pass_by_value, reason = "the staging folder goes away with its owner")]
 pub fn write_rootfs(to: &Path, tree: &Tree, staging: Staging) -> Result<Written> {
     rootfs::write(to, tree, &staging)
 }

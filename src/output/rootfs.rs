@@ -3,6 +3,7 @@
 //! It is made beside its place and appears by one rename. Whatever the tree holds, nothing is written outside of the
 //! new folder: every name is made in a folder that was opened without following a link.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Write};
@@ -107,16 +108,18 @@ fn extract(root: &Path, tree: &Tree) -> Result<Written> {
             format!("cannot write `{path}`: {}", crate::report::plain(error)),
         ))
     };
-    for (path, entry) in tree.iter().filter(|(path, _)| !path.is_root()) {
+    // The tree need not mention every folder.
+    let mut paths: BTreeSet<ImagePath> = tree.iter().map(|(path, _)| path.clone()).collect();
+    paths.extend(tree.iter().flat_map(|(path, _)| path.ancestors()));
+    let parent = crate::layer::parent_entry();
+    let entries = || paths.iter().map(|path| (path, tree.get(path).unwrap_or(&parent)));
+    for (path, entry) in entries().filter(|(path, _)| !path.is_root()) {
         writer.make(path, entry).map_err(|error| failed(path, &error))?;
     }
-    // Folders get their modes and times when nothing is written into them any more; the topmost is the last.
-    for (path, entry) in tree.iter().rev().filter(|(path, entry)| entry.is_directory() && !path.is_root()) {
+    // Folders get their modes and times when nothing is written into them any more; the root is the last.
+    for (path, entry) in entries().rev().filter(|(_, entry)| entry.is_directory()) {
         writer.close(path, entry).map_err(|error| failed(path, &error))?;
     }
-    let top = ImagePath::root();
-    let parent = crate::layer::parent_entry();
-    writer.close(&top, tree.get(&top).unwrap_or(&parent)).map_err(|error| failed(&top, &error))?;
     Ok(writer.written())
 }
 

@@ -40,13 +40,13 @@ impl<'t> Reader<'t> {
         let fix = |message: &str, text: String| mistake.clone().fix(message, vec![(value.span, text)]);
         let scalar = matches!(value.kind, Kind::Integer(_) | Kind::Boolean(_) | Kind::Other(_));
         let header = matches!(&value.kind, Kind::Table(table) if table.header);
-        let mistake = if scalar && expected.starts_with("a string") {
+        let mistake = if scalar && expected == "a string" {
             fix("put quotes around it", format!("\"{shown}\""))
         } else if header && expected.starts_with("a list") {
             fix("a list of tables has double brackets", format!("[{shown}]"))
         } else if expected.starts_with("a list") && !header && !shown.contains('\n') {
             fix("put brackets around it", format!("[{shown}]"))
-        } else if matches!(value.kind, Kind::Text(_)) && expected != "a table" && bare(shown.trim_matches('"')) {
+        } else if matches!(value.kind, Kind::Text(_)) && is_bare(expected, shown.trim_matches('"')) {
             fix("take the quotes away", shown.trim_matches('"').to_owned())
         } else {
             mistake
@@ -56,9 +56,12 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// Whether a text is a TOML number or boolean when its quotes are taken away.
-fn bare(text: &str) -> bool {
-    matches!(text, "true" | "false") || text.parse::<i64>().is_ok()
+/// Whether a text would be of the kind when its quotes were taken away.
+fn is_bare(expected: &str, text: &str) -> bool {
+    match expected {
+        "true or false" => matches!(text, "true" | "false"),
+        _ => expected.starts_with("an integer") && text.parse::<i64>().is_ok(),
+    }
 }
 
 /// A value that is decoded from one TOML value.
@@ -123,9 +126,9 @@ pub(super) fn table<T: Keys>(entries: Entries, span: Span, reader: &mut Reader<'
 /// A table with known keys, its doc comments being the schema's text: the struct, its decoder and its merging.
 macro_rules! keys {
     ($(#[$meta:meta])* $name:ident in $place:literal { $($(#[$attribute:meta])* $field:ident: $type:ty),* $(,)? }) => {
-        $(#[$meta])*
         #[derive(Debug, Clone, Default, schemars::JsonSchema)]
-        #[schemars(rename_all = "kebab-case", deny_unknown_fields)]
+        $(#[$meta])*
+        #[schemars(rename_all = "kebab-case", deny_unknown_fields, default)]
         pub(super) struct $name {
             $($(#[$attribute])* pub(super) $field: $type),*
         }

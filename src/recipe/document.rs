@@ -128,39 +128,75 @@ impl Build<'_> {
             return;
         }
         let span = self.span(range);
-        let line_start = self.text[..span.range().start].rfind('\n').map_or(0, |at| at + 1);
-        if self.mistakes.iter().any(|seen| seen.labels.iter().any(|l| l.primary && l.span.range().start >= line_start))
+        let line = self.line(span.range().start);
+        if self
+            .mistakes
+            .iter()
+            .flat_map(|seen| &seen.labels)
+            .any(|label| (line.start..=line.end).contains(&label.span.range().start))
         {
             return;
         }
+        let mistake = |title: &str, help: &str| Diagnostic::error(SYNTAX, title).at(span, "here").help(help);
         let word = self.bare_word(span.range().start);
-        let quoted = |title: &str| {
-            let mistake = Diagnostic::error(SYNTAX, title).at(self.span(word.clone()), "here");
-            mistake.fix(
-                "put quotes around it",
-                vec![(self.span(word.clone()), format!("\"{}\"", &self.text[word.clone()]))],
-            )
+        let (shown, place) = (&self.text[word.clone()], self.span(word.clone()));
+        let instead = |title: &str, fix: &str, write: String| {
+            Diagnostic::error(SYNTAX, title).at(place, "here").fix(fix, vec![(place, write)])
         };
+        let quotes = "put quotes around it";
         self.mistakes.push(match message {
             "duplicate key" => self.twice(span, tree),
             "recursion limit" | "cannot recurse further; max recursion depth met" => too_deep(span),
-            _ if self.text[word.clone()].starts_with(|c: char| c.is_ascii_alphabetic() || "/.~".contains(c))
-                && self.is_value(&word) =>
-            {
-                quoted("a string needs quotes")
+            "missing escaped value, expected `b`, `e`, `f`, `n`, `r`, `\\`, `\"`, `x`, `u`, `U`" => {
+                mistake("a backslash stands before no escape", "in single quotes, as 'C:\\x', a backslash is itself")
             }
-            _ if message.starts_with("unexpected leading zero")
-                && self.text[word.clone()].bytes().all(|b| b.is_ascii_digit()) =>
+            _ if message.starts_with("invalid") && message.ends_with(['"', '\''])
+                || message.contains("string, expected `") =>
             {
-                quoted("a number has a leading zero")
+                Diagnostic::error(SYNTAX, "a string is not closed").at(span, "ends here without its quote")
             }
-            _ => Diagnostic::error(SYNTAX, message.replace(", expected nothing", "")).at(span, "here"),
+            _ if !message.starts_with("unclosed") && self.is_value(&word) => match shown {
+                "True" | "TRUE" | "False" | "FALSE" => {
+                    instead("a boolean is in lower case", "write it so", shown.to_lowercase())
+                }
+                _ if shown.starts_with(['“', '”', '‘', '’', '„', '«']) => {
+                    let inner = shown.trim_matches(['“', '”', '‘', '’', '„', '«', '»']);
+                    instead("a string's quotes are \" or '", "write it so", format!("\"{inner}\""))
+                }
+                _ if message.starts_with("unexpected leading zero") => {
+                    instead("a number has a leading zero", quotes, format!("\"{shown}\""))
+                }
+                _ if shown.starts_with(|c: char| c.is_alphabetic() || "/.~".contains(c)) => {
+                    instead("a string needs quotes", quotes, format!("\"{shown}\""))
+                }
+                "" if message.starts_with("string values") => {
+                    Diagnostic::error(SYNTAX, "a value is missing").at(span, "here")
+                }
+                _ => self.plain(message, span),
+            },
+            _ => self.plain(message, span),
         });
+    }
+
+    /// The parser's own words.
+    fn plain(&self, message: &str, span: Span) -> Diagnostic {
+        let message = message.replace(", expected nothing", "").replace("newline", "the end of the line");
+        let mistake = Diagnostic::error(SYNTAX, message).at(span, "here");
+        if self.text[self.line(span.range().start)].trim_start().starts_with("//") {
+            return mistake.help("a comment begins with `#`");
+        }
+        mistake
+    }
+
+    /// The line that a place is in.
+    fn line(&self, at: usize) -> std::ops::Range<usize> {
+        let start = self.text[..at].rfind('\n').map_or(0, |at| at + 1);
+        start..self.text[at..].find('\n').map_or(self.text.len(), |len| at + len)
     }
 
     /// The word that a place is in: what a person may have left without quotes.
     fn bare_word(&self, at: usize) -> std::ops::Range<usize> {
-        let is_part = |c: char| c.is_alphanumeric() || "_-./:+~@".contains(c);
+        let is_part = |c: char| c.is_alphanumeric() || "_-./:+~@“”‘’„«»".contains(c);
         let start =
             self.text[..at].char_indices().rev().take_while(|(_, c)| is_part(*c)).last().map_or(at, |(at, _)| at);
         let end = self.text[start..].find(|c| !is_part(c)).map_or(self.text.len(), |len| start + len);

@@ -38,7 +38,7 @@ pub(super) struct RecipeFile {
 pub(super) struct Files<'t> {
     pub(super) texts: &'t mut Texts,
     pub(super) mistakes: Vec<Diagnostic>,
-    pub(super) files: Vec<RecipeFile>,
+    pub(super) read: Vec<RecipeFile>,
     /// By canonical path; `None` for one that could not be read.
     known: HashMap<PathBuf, Option<usize>>,
     /// The files that are being read, and where the next one is asked for.
@@ -47,7 +47,7 @@ pub(super) struct Files<'t> {
 
 impl<'t> Files<'t> {
     pub(super) fn new(texts: &'t mut Texts) -> Self {
-        Self { texts, mistakes: Vec::new(), files: Vec::new(), known: HashMap::new(), open: Vec::new() }
+        Self { texts, mistakes: Vec::new(), read: Vec::new(), known: HashMap::new(), open: Vec::new() }
     }
 
     /// Reads what the user named.
@@ -74,7 +74,7 @@ impl<'t> Files<'t> {
                 let code = if asked.is_some() { EXTENDS } else { UNREADABLE };
                 let title = format!("cannot read recipe `{name}`: {}", plain(&error));
                 let mistake = Diagnostic::error(code, title).at_some(asked, "named here");
-                self.mistakes.push(self.hint(mistake, path));
+                self.mistakes.push(Self::hint(mistake, path));
                 self.known.insert(real, None);
                 return None;
             }
@@ -92,7 +92,7 @@ impl<'t> Files<'t> {
     }
 
     /// What may help when a file is not there: one of a similar name beside it.
-    fn hint(&self, mistake: Diagnostic, path: &Path) -> Diagnostic {
+    fn hint(mistake: Diagnostic, path: &Path) -> Diagnostic {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut beside: Vec<String> = std::fs::read_dir(folder)
             .into_iter()
@@ -121,11 +121,9 @@ impl<'t> Files<'t> {
         let keys: RecipeKeys = table(root, document.span, &mut reader);
         let mut mistakes = reader.mistakes;
         let lines: Vec<_> = mistakes[..syntax].iter().flat_map(|mistake| self.lines(mistake)).collect();
-        let mut position = 0;
-        mistakes.retain(|mistake| {
-            position += 1;
-            position <= syntax || !self.lines(mistake).iter().any(|line| lines.contains(line))
-        });
+        let told = mistakes.split_off(syntax).into_iter().filter(|mistake| self.is_told(mistake, text, &lines));
+        let told: Vec<_> = told.collect();
+        mistakes.extend(told);
         let broken = mistakes.iter().any(|mistake| mistake.level == Level::Error);
         self.mistakes.append(&mut mistakes);
         let bases = keys.extends.clone();
@@ -140,19 +138,29 @@ impl<'t> Files<'t> {
             broken,
             complete: true,
         };
-        self.files.push(file);
-        let index = self.files.len() - 1;
+        self.read.push(file);
+        let index = self.read.len() - 1;
         let bases = bases.into_iter().flat_map(|list| list.0).map(|text| text.0);
         let opened: Vec<_> = bases.map(|base| self.open_base(&base.value, base.span, path, folder)).collect();
-        let complete = opened.iter().all(|base| base.is_some_and(|base| self.files[base].complete));
-        self.files[index].complete = complete;
-        self.files[index].bases = opened.into_iter().flatten().collect();
+        let complete = opened.iter().all(|base| base.is_some_and(|base| self.read[base].complete));
+        self.read[index].complete = complete;
+        self.read[index].bases = opened.into_iter().flatten().collect();
         readable.then_some(index)
     }
 
     /// The lines that a mistake is on.
     fn lines(&self, mistake: &Diagnostic) -> Vec<usize> {
         mistake.labels.iter().filter(|label| label.primary).map(|label| self.texts.line(label.span)).collect()
+    }
+
+    /// Whether a mistake is one of its own: not on a line with a mistake of syntax, nor below a broken header, which
+    /// leaves its lines to another table.
+    fn is_told(&self, mistake: &Diagnostic, text: TextId, broken: &[usize]) -> bool {
+        let is_header = |line: &usize| {
+            self.texts.text(text).lines().nth(line - 1).is_some_and(|text| text.trim_start().starts_with('['))
+        };
+        let header = broken.iter().copied().filter(is_header).min().unwrap_or(usize::MAX);
+        self.lines(mistake).iter().all(|line| !broken.contains(line) && *line < header)
     }
 
     fn open_base(&mut self, base: &str, span: Span, path: &Path, folder: &Path) -> Option<usize> {
@@ -182,7 +190,7 @@ impl<'t> Files<'t> {
         };
         self.open.pop();
         let opened = opened?;
-        if let Some(workspace) = &self.files[opened].keys.workspace.0 {
+        if let Some(workspace) = &self.read[opened].keys.workspace.0 {
             let mistake = Diagnostic::error(EXTENDS, format!("`{base}` is a workspace, not a recipe"));
             self.mistakes.push(mistake.at(span, "only a recipe can be built on").and_at(workspace.span, "here"));
             return None;
@@ -198,7 +206,9 @@ impl<'t> Files<'t> {
         for (_, span) in before {
             mistake = mistake.and_at(*span, "leads on");
         }
-        self.mistakes.push(mistake);
+        let names = steps.iter().chain(steps.first()).map(|(_, span)| self.texts.name(span.text));
+        let circle = names.collect::<Vec<_>>().join(" -> ");
+        self.mistakes.push(mistake.note(circle));
     }
 
     /// A file and all that it extends, each once, the lowest first: the order in which they are laid over one another.
@@ -210,7 +220,7 @@ impl<'t> Files<'t> {
 
     fn collect(&self, file: usize, chain: &mut Vec<usize>) {
         if !chain.contains(&file) {
-            for base in &self.files[file].bases {
+            for base in &self.read[file].bases {
                 self.collect(*base, chain);
             }
             chain.push(file);

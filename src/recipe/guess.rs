@@ -29,8 +29,6 @@ fn describe(line: &str, span: Span) -> Option<Diagnostic> {
         ("YAML", help)
     } else if line.starts_with("<?xml") || line.starts_with("<!") || line.starts_with("<html") {
         ("XML or HTML", String::from("perhaps a download that answered with a page"))
-    } else if line.starts_with("#!") {
-        return None;
     } else {
         return None;
     };

@@ -2,10 +2,8 @@
 //! what an editor shows.
 
 use super::decode::keys;
-use super::kinds::{
-    Added, Flag, Item, Later, List, Mapping, Mode, Number, Numbered, OneOrMore, Scalar, Section, Setting, Text,
-    WordOrList, Words,
-};
+use super::kinds::{Added, Flag, Later, List, Mode, Number, OneOrMore, Rule, Scalar, Text, Words};
+use super::tables::{Item, Mapping, Numbered, Section, Setting, WordOrList};
 
 keys! {
     /// A recipe for one minimal OCI image, or a workspace of recipes.
@@ -27,9 +25,11 @@ keys! {
         /// The platform to build for, as `linux/amd64`. Default: that of the binaries.
         platforms: Option<List<Text>>,
         /// Which processor variants of libraries (glibc-hwcaps) to take. Default: `baseline`, none of them.
+        #[schemars(regex(pattern = r"^(baseline|none|all|x86-64-v[234]|power9|power10|z1[3-6]|.*\$\{.*)$"))]
         isa: Option<Text>,
-        /// Variables for `${name}` in any string. Built in: `arch` (amd64), `machine` (x86_64), `multiarch`
-        /// (x86_64-linux-gnu), `platform` (linux/amd64) and `recipe` (the file's name without .toml). `$$` is a dollar.
+        /// Variables for `${name}` in any string. Built in: `arch` (as `amd64`), `machine` (as `x86_64`), `multiarch`
+        /// (as `x86_64-linux-gnu`), `platform` (as `linux/amd64`) and `recipe` (the file's name without `.toml`). `$$` is
+        /// a dollar.
         vars: Mapping<Setting>,
         /// Programs, with the libraries that they need. The first is the entrypoint. A bare word is looked up on PATH
         /// inside the root, `/abs` is inside the root, `./rel` and `rel/ative` are beside this file.
@@ -89,6 +89,7 @@ keys! {
         /// How files are spread over layers: `auto` (by expected change, the default), `single`, `package` or a list.
         layers: Option<WordOrList<LayerKeys>>,
         /// How layers are compressed: `zstd`, `gzip`, each perhaps with a level as in `zstd:19`, or `none`.
+        #[schemars(regex(pattern = r"^(zstd(:1?[0-9])?|gzip(:1?[0-9])?|none|.*\$\{.*)$"))]
         compression: Option<Text>,
         /// What an image may hold: for each rule `allow`, `warn` or `deny`; and limits.
         policy: Section<PolicyKeys>,
@@ -105,6 +106,7 @@ keys! {
 
 keys! {
     /// A program.
+    #[schemars(extend("required" = ["from"]))]
     BinaryKeys in "`binaries`" {
         /// Where it comes from: a path, or a bare word that is looked up on PATH inside the root.
         from: Option<Text>,
@@ -143,12 +145,14 @@ keys! {
         /// Modification time: seconds since 1970, or `content` for one that changes with the content. Default: 1980.
         mtime: Option<Scalar>,
         /// Links in a copied folder: `keep` them with their targets (the default) or `follow` them.
+        #[schemars(extend("enum" = ["keep", "follow"]))]
         links: Option<Text>,
         /// Whether it may be missing.
         optional: Option<Flag>,
         /// Whether the libraries of ELF files in it come along. Default: true.
         libs: Option<Flag>,
         /// `keep` the file capabilities of the source; needs its line under `[policy]`.
+        #[schemars(extend("enum" = ["keep"]))]
         capabilities: Option<Text>,
         /// The name of the layer that holds it.
         layer: Option<Text>,
@@ -157,6 +161,7 @@ keys! {
 
 keys! {
     /// A folder to make.
+    #[schemars(extend("required" = ["path"]))]
     DirectoryKeys in "`dirs`" {
         /// Its absolute path.
         path: Option<Text>,
@@ -179,6 +184,7 @@ keys! {
 
 keys! {
     /// An account.
+    #[schemars(extend("required" = ["uid"]))]
     UserKeys in "[users]" {
         /// Its number.
         uid: Option<Number>,
@@ -195,6 +201,7 @@ keys! {
 
 keys! {
     /// A group.
+    #[schemars(extend("required" = ["gid"]))]
     GroupKeys in "[groups]" {
         /// Its number.
         gid: Option<Number>,
@@ -222,6 +229,7 @@ keys! {
 
 keys! {
     /// A layer of a list.
+    #[schemars(extend("required" = ["name"]))]
     LayerKeys in "`layers`" {
         /// Its name.
         name: Option<Text>,
@@ -236,33 +244,33 @@ keys! {
     /// What an image may hold.
     PolicyKeys in "[policy]" {
         /// Programs named sh, bash, dash, busybox and the like. Default: deny.
-        shell: Option<Text>,
+        shell: Option<Rule>,
         /// Files that run with the rights of their owner or group. Default: deny.
-        setuid: Option<Text>,
+        setuid: Option<Rule>,
         /// An image that runs as root. Default: deny.
-        root_user: Option<Text>,
+        root_user: Option<Rule>,
         /// Files and folders that anyone may write to, but for sticky folders. Default: deny.
-        world_writable: Option<Text>,
+        world_writable: Option<Rule>,
         /// Private keys, password files and the like. Default: deny.
-        secrets: Option<Text>,
+        secrets: Option<Rule>,
         /// Programs that are not position-independent. Default: warn.
-        no_pie: Option<Text>,
+        no_pie: Option<Rule>,
         /// Programs and libraries whose relocations stay writable. Default: warn.
-        partial_relro: Option<Text>,
+        partial_relro: Option<Rule>,
         /// Programs and libraries that ask for an executable stack. Default: warn.
-        exec_stack: Option<Text>,
+        exec_stack: Option<Rule>,
         /// Files from the root that no package owns. Default: warn.
-        unowned: Option<Text>,
+        unowned: Option<Rule>,
         /// A build from the machine's own root in CI. Default: warn.
-        host_root: Option<Text>,
+        host_root: Option<Rule>,
         /// File capabilities. Default: deny.
-        capabilities: Option<Text>,
+        capabilities: Option<Rule>,
         /// ELF files for another machine or another libc inside copied folders. Default: warn.
-        foreign_elf: Option<Text>,
+        foreign_elf: Option<Rule>,
         /// Symbol versions that no library in the image has. Default: deny.
-        symbol_versions: Option<Text>,
+        symbol_versions: Option<Rule>,
         /// Libraries that a program seems to load by name and that the recipe does not explain. Default: allow.
-        dlopen: Option<Text>,
+        dlopen: Option<Rule>,
         /// Most bytes of the image, unpacked: a number, or as `25MB` or `24MiB`.
         max_size: Option<Scalar>,
         /// Most files.
@@ -288,6 +296,7 @@ keys! {
 
 keys! {
     /// Recipes that share defaults.
+    #[schemars(extend("required" = ["members"]))]
     WorkspaceKeys in "[workspace]" {
         /// Paths or globs of the recipes, relative to this file; a folder stands for its mkimage.toml.
         members: Option<List<Text>>,
@@ -304,7 +313,7 @@ keys! {
 
 impl PolicyKeys {
     /// The rules that are set, by name.
-    pub(super) fn rules(&self) -> Vec<(&'static str, &Text)> {
+    pub(super) fn rules(&self) -> Vec<(&'static str, &Rule)> {
         let rules = [
             ("shell", &self.shell),
             ("setuid", &self.setuid),

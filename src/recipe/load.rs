@@ -104,10 +104,10 @@ struct Session<'t, 'c> {
 impl Session<'_, '_> {
     fn load(&mut self, input: &Input) -> Option<(Vec<Recipe>, Option<Workspace>)> {
         let file = self.files.open_input(input)?;
-        if self.files.files[file].keys.workspace.0.is_some() {
+        if self.files.read[file].keys.workspace.0.is_some() {
             let (workspace, members) = self.workspace(file)?;
             if !self.context.workspace {
-                let title = format!("`{}` is a workspace, and none is wanted", self.files.files[file].name);
+                let title = format!("`{}` is a workspace, and none is wanted", self.files.read[file].name);
                 self.files.mistakes.push(Diagnostic::error(WORKSPACE, title).help("name one of its recipes"));
             }
             let recipes = self.members(file, &members);
@@ -150,21 +150,21 @@ impl Session<'_, '_> {
     }
 
     fn view(&self, file: usize) -> Option<RecipeFileView<'_>> {
-        let file = &self.files.files[file];
+        let file = &self.files.read[file];
         let keys = file.keys.workspace.0.as_ref()?;
         Some(RecipeFileView { keys, path: &file.path, folder: &file.folder })
     }
 
     /// The workspace above a recipe that has it as a member: its file, what it says, all members' files.
     fn workspace_of(&mut self, file: usize) -> Option<(usize, Workspace, Vec<PathBuf>)> {
-        let recipe = std::fs::canonicalize(&self.files.files[file].path).ok()?;
-        for path in workspace::candidates(&self.files.files[file].path) {
+        let recipe = std::fs::canonicalize(&self.files.read[file].path).ok()?;
+        for path in workspace::candidates(&self.files.read[file].path) {
             let bytes = files::read(&path).unwrap_or_default();
             if !workspace::may_be_workspace(&bytes) {
                 continue;
             }
             let file = self.files.open(&path, None)?;
-            if self.files.files[file].keys.workspace.0.is_none() {
+            if self.files.read[file].keys.workspace.0.is_none() {
                 continue;
             }
             let (workspace, members) = self.workspace(file)?;
@@ -180,7 +180,7 @@ impl Session<'_, '_> {
         let opened: Vec<_> = members.iter().filter_map(|path| self.files.open(path, None)).collect();
         let mut recipes = Vec::new();
         for file in opened {
-            if let Some(table) = &self.files.files[file].keys.workspace.0 {
+            if let Some(table) = &self.files.read[file].keys.workspace.0 {
                 let mistake = Diagnostic::error(WORKSPACE, "a workspace cannot be a member of another");
                 self.files.mistakes.push(mistake.at(table.span, "this one is"));
             } else if self.merged_name(workspace, file) {
@@ -188,7 +188,7 @@ impl Session<'_, '_> {
             }
         }
         if recipes.is_empty() && self.files.mistakes.len() == before {
-            let span = self.files.files[workspace].span;
+            let span = self.files.read[workspace].span;
             let mistake = Diagnostic::error(WORKSPACE, "no member of the workspace has a `name`");
             let help = "name = \"registry.example/acme/${recipe}\" under [workspace.defaults] gives each one";
             self.files.mistakes.push(mistake.at(span, "nothing to build").help(help));
@@ -197,14 +197,13 @@ impl Session<'_, '_> {
     }
 
     fn merged_name(&self, workspace: usize, file: usize) -> bool {
-        let defaults =
-            self.files.files[workspace].keys.workspace.0.as_ref().and_then(|table| table.defaults.0.as_ref());
-        let own = self.files.chain(file).iter().any(|file| self.files.files[*file].keys.name.is_some());
-        own || defaults.is_some_and(|defaults| defaults.name.is_some()) || self.files.files[file].broken
+        let defaults = self.files.read[workspace].keys.workspace.0.as_ref().and_then(|table| table.defaults.0.as_ref());
+        let own = self.files.chain(file).iter().any(|file| self.files.read[*file].keys.name.is_some());
+        own || defaults.is_some_and(|defaults| defaults.name.is_some()) || self.files.read[file].broken
     }
 
     fn recipe(&mut self, file: usize, workspace: Option<usize>, by_stem: bool) -> Option<Recipe> {
-        if !self.files.files[file].complete {
+        if !self.files.read[file].complete {
             return None;
         }
         let merged = self.merge(file, workspace, by_stem);
@@ -217,14 +216,14 @@ impl Session<'_, '_> {
     fn merge(&self, file: usize, workspace: Option<usize>, by_stem: bool) -> Merged {
         let chain = self.files.chain(file);
         let mut keys = RecipeKeys::default();
-        if let Some(defaults) = workspace.and_then(|file| self.files.files[file].keys.workspace.0.as_ref()) {
+        if let Some(defaults) = workspace.and_then(|file| self.files.read[file].keys.workspace.0.as_ref()) {
             keys.lay_over(defaults.defaults.0.as_ref().map(|defaults| defaults.value.clone()).unwrap_or_default());
         }
         for part in &chain {
-            keys.lay_over(self.files.files[*part].keys.clone());
+            keys.lay_over(self.files.read[*part].keys.clone());
         }
-        let all: Vec<_> = workspace.into_iter().chain(chain).map(|file| &self.files.files[file]).collect();
-        let own = &self.files.files[file];
+        let all: Vec<_> = workspace.into_iter().chain(chain).map(|file| &self.files.read[file]).collect();
+        let own = &self.files.read[file];
         let generic = own.path.file_name().is_some_and(|name| name == FILE_NAME);
         let stem = stem(&own.path, generic);
         Merged {

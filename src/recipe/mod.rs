@@ -14,6 +14,7 @@ mod guess;
 mod decode;
 mod words;
 mod kinds;
+mod tables;
 mod keys;
 mod schema;
 mod values;

@@ -6,21 +6,39 @@
 use std::borrow::Cow;
 
 use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
 use super::keys::{RecipeKeys, SettingKeys};
-use super::kinds::{
-    Added, Flag, Item, Later, List, Mapping, Mode, Number, Numbered, OneOrMore, Scalar, Section, Setting, Text,
-    WordOrList, Words,
-};
+use super::kinds::{Added, Flag, List, Mode, Number, OneOrMore, Rule, Scalar, Text, Words};
+use super::tables::{Item, Mapping, Numbered, Section, Setting, WordOrList};
 
 /// The JSON Schema of recipes and workspaces, for editors.
 pub fn schema() -> String {
-    let mut schema = SchemaSettings::draft07().into_generator().into_root_schema_for::<RecipeKeys>();
+    let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);
+    let settings = settings.with_transform(RecursiveTransform(as_toml));
+    let mut schema = settings.into_generator().into_root_schema_for::<RecipeKeys>();
     schema.insert(String::from("title"), json!("mkimage recipe"));
     let text = serde_json::to_string_pretty(&schema).unwrap_or_default();
     text + "\n"
+}
+
+/// TOML has no null; a description is one line, which the editor breaks.
+fn as_toml(schema: &mut Schema) {
+    if let Some(Value::Array(types)) = schema.get_mut("type") {
+        types.retain(|name| name != "null");
+        if let [only] = types.as_slice() {
+            let only = only.clone();
+            schema.insert(String::from("type"), only);
+        }
+    }
+    if let Some(Value::Array(words)) = schema.get_mut("enum") {
+        words.retain(|word| !word.is_null());
+    }
+    if let Some(Value::String(text)) = schema.get_mut("description") {
+        *text = text.replace('\n', " ");
+    }
 }
 
 /// A type's name in the schema and what stands there.
@@ -44,6 +62,7 @@ described! {
     [] Text, _generator => json_schema!({ "type": "string" });
     [] Scalar, _generator => json_schema!({ "type": ["string", "integer"] });
     [] Number, _generator => json_schema!({ "type": "integer", "minimum": 0 });
+    [] Rule, _generator => json_schema!({ "type": "string", "enum": ["allow", "warn", "deny"] });
     [] Flag, _generator => json_schema!({ "type": "boolean" });
     [] Mode, _generator => json_schema!({ "type": "string", "pattern": r"^([0-7]{3,4}|.*\$\{.*)$" });
     [] Words, generator => list_of(&generator.subschema_for::<Text>());
@@ -66,7 +85,6 @@ described! {
         schema.insert(String::from("patternProperties"), json!({ "^linux/": { "type": "string" } }));
         schema
     };
-    [] Later, _generator => json_schema!(false);
 }
 
 fn list_of(items: &Schema) -> Schema {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use super::kinds::{Mapping, Setting};
+use super::tables::{Mapping, Setting};
 use super::{Context, Platform, VARIABLE, values, words};
 use crate::report::{Diagnostic, Span, Spanned, Texts};
 

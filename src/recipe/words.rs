@@ -191,7 +191,7 @@ pub(super) fn swallowed_by_mapping(
         return Some(mistake);
     }
     let is_variable = header.trim_end_matches(']').ends_with("env") && matches!(value.kind, Kind::Text(_));
-    is_variable.then(|| Diagnostic { level: crate::report::Level::Warning, ..mistake })
+    is_variable.then_some(Diagnostic { level: crate::report::Level::Warning, ..mistake })
 }
 
 /// `org.example.title = "x"`: TOML reads a table for each dot. Says so for each such key; whether it was one.

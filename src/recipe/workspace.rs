@@ -17,7 +17,7 @@ const MOST_ENTRIES: usize = 100_000;
 /// The members' files in the order of their paths.
 pub(super) fn members(keys: &Spanned<WorkspaceKeys>, file: &Path, folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let Some(patterns) = keys.members.as_ref().filter(|list| !list.0.value.is_empty()) else {
-        let mistake = Diagnostic::error(WORKSPACE, "[workspace] needs `members`").at(keys.span, "not here");
+        let mistake = Diagnostic::error(WORKSPACE, "[workspace] needs `members`").at(keys.span, "missing here");
         return Err(mistake.help("members = [\"recipes/*.toml\"]").into());
     };
     let mut mistakes = Vec::new();
@@ -30,12 +30,14 @@ pub(super) fn members(keys: &Spanned<WorkspaceKeys>, file: &Path, folder: &Path)
     let mut found = Vec::new();
     for text in &patterns.0.value {
         let (pattern, span) = (text.0.value.as_str(), text.0.span);
-        let mut search = Search { span, found: Vec::new(), left: MOST_ENTRIES, mistakes: &mut mistakes };
+        let before = mistakes.len();
+        let mut search =
+            Search { span, is_glob: has_glob(pattern), found: Vec::new(), left: MOST_ENTRIES, mistakes: &mut mistakes };
         let parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
         let start = if pattern.starts_with('/') { PathBuf::from("/") } else { PathBuf::new() };
         search.descend(folder, &start, &parts);
         let mut matched = search.found;
-        if matched.is_empty() && mistakes.is_empty() {
+        if matched.is_empty() && mistakes.len() == before {
             let mistake = Diagnostic::error(WORKSPACE, format!("member `{pattern}` is not there"));
             mistakes.push(mistake.at(span, "nothing of this name, relative to this file"));
         }
@@ -49,6 +51,10 @@ pub(super) fn members(keys: &Spanned<WorkspaceKeys>, file: &Path, folder: &Path)
     found.sort();
     found.dedup();
     Ok(found.into_iter().map(|path| folder.join(path)).collect())
+}
+
+fn has_glob(text: &str) -> bool {
+    text.contains(['*', '?', '[', '{'])
 }
 
 fn matcher(pattern: &str, span: Span, mistakes: &mut Vec<Diagnostic>) -> Option<GlobMatcher> {
@@ -65,6 +71,7 @@ fn matcher(pattern: &str, span: Span, mistakes: &mut Vec<Diagnostic>) -> Option<
 /// The search for one pattern of `members`.
 struct Search<'m> {
     span: Span,
+    is_glob: bool,
     found: Vec<PathBuf>,
     left: usize,
     mistakes: &'m mut Vec<Diagnostic>,
@@ -85,7 +92,7 @@ impl Search<'_> {
                     self.descend(folder, &path, parts);
                 }
             }
-        } else if part.contains(['*', '?', '[', '{']) {
+        } else if has_glob(part) {
             let Some(glob) = matcher(part, self.span, self.mistakes) else { return };
             for name in self.list(&folder.join(below)) {
                 if glob.is_match(&name) && (!name.starts_with('.') || part.starts_with('.')) {
@@ -101,7 +108,10 @@ impl Search<'_> {
     fn take(&mut self, folder: &Path, below: &Path) {
         let path = folder.join(below);
         if path.is_file() {
-            self.found.push(below.to_owned());
+            // A glob may match what lies between the recipes.
+            if !self.is_glob || below.extension().is_some_and(|extension| extension == "toml") {
+                self.found.push(below.to_owned());
+            }
         } else if path.join(FILE_NAME).is_file() {
             self.found.push(below.join(FILE_NAME));
         }
@@ -130,9 +140,12 @@ pub(super) fn candidates(recipe: &Path) -> Vec<PathBuf> {
     let Ok(recipe) = std::path::absolute(recipe) else { return Vec::new() };
     let owner = std::fs::metadata(&recipe).map_or(0, |meta| meta.uid());
     let above = recipe.ancestors().skip(1).map(|folder| folder.join(FILE_NAME)).filter(|file| *file != recipe);
-    above
-        .filter(|file| std::fs::metadata(file).is_ok_and(|meta| meta.is_file() && [0, owner].contains(&meta.uid())))
-        .collect()
+    let is_safe =
+        |file: &PathBuf| std::fs::metadata(file).is_ok_and(|meta| meta.is_file() && [0, owner].contains(&meta.uid()));
+    // Below the current folder a person expects the short path.
+    let here = std::path::absolute(".").unwrap_or_default();
+    let shown = |file: PathBuf| file.strip_prefix(&here).map(Path::to_owned).unwrap_or(file);
+    above.filter(is_safe).map(shown).collect()
 }
 
 /// Whether a text may be a workspace's: cheap, and true of all that are.

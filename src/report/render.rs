@@ -139,14 +139,15 @@ fn property(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Code, TextId};
+    use crate::report::{IO, TextId};
 
     fn shown(text: &str, part: &str, fix: &str) -> (String, Texts, Vec<Diagnostic>) {
         let mut texts = Texts::default();
         let id: TextId = texts.add("a\u{1b}b.toml", text);
         let start = text.find(part).unwrap();
-        let span = Span { text: id, start: start as u32, end: (start + part.len()) as u32 };
-        let diagnostic = Diagnostic::error(Code("E0100"), "it\u{1b}[31m is: 5% wrong,\nso").at(span, "here");
+        let offset = |at: usize| u32::try_from(at).unwrap();
+        let span = Span { text: id, start: offset(start), end: offset(start + part.len()) };
+        let diagnostic = Diagnostic::error(IO, "it\u{1b}[31m is: 5% wrong,\nso").at(span, "here");
         let diagnostics = vec![diagnostic.fix("write", vec![(span, fix.to_owned())])];
         (render(&diagnostics, &texts, false), texts, diagnostics)
     }
@@ -173,7 +174,7 @@ mod tests {
         let mut texts = Texts::default();
         let id = texts.add("a.toml", "é = 1");
         for (start, end) in [(1, 1), (0, 900), (700, 900), (5, 2)] {
-            let diagnostic = Diagnostic::error(Code("E0100"), "wrong").at(Span { text: id, start, end }, "here");
+            let diagnostic = Diagnostic::error(IO, "wrong").at(Span { text: id, start, end }, "here");
             assert!(render(&[diagnostic], &texts, true).contains("wrong"));
         }
     }
@@ -181,7 +182,7 @@ mod tests {
     #[test]
     fn annotations_escape_what_ends_them() {
         let (_, texts, diagnostics) = shown("name = \"web\"\nport = 8080", "8080", "");
-        let expected = "::error file=a\\u{1b}b.toml,line=2,col=8,title=it\\u{1b}[31m is%3A 5%25 wrong%2C%0Aso [E0100]::here%0Awrite\n";
+        let expected = "::error file=a\\u{1b}b.toml,line=2,col=8,title=it\\u{1b}[31m is%3A 5%25 wrong%2C%0Aso [E0290]::here%0Awrite\n";
         assert_eq!(github(&diagnostics, &texts), expected);
     }
 }

@@ -2,7 +2,7 @@
 
 use snapbox::{IntoData, assert_data_eq, str};
 
-use super::support::{Run, Sandbox};
+use super::sandbox::{Run, Sandbox};
 
 const X86_64: u16 = 62;
 

@@ -1,6 +1,6 @@
 //! What a user sees when something is wrong: the whole text, the exit code, and that nothing is left behind.
 
-use crate::support::Sandbox;
+use crate::sandbox::Sandbox;
 use snapbox::{assert_data_eq, str};
 
 /// A root with a few programs, and the recipe's text as `r.toml`.

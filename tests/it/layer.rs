@@ -14,15 +14,15 @@ use crate::synthetic::{Builder, at, bytes, everything, made, pack_in, single};
 
 /// Whoever changes one of these changes the digest of every image there is, and says so in the change log.
 const GOLDEN: [(Compression, &str); 9] = [
-    (Compression::None, "sha256:16132ccb43913f1e8e69ac52e049e4a03c0e1b7311384357d061e024dfb9cbb9"),
-    (Compression::Zstd(1), "sha256:93fb664b566a79084c4e16ef2b12db67c4dbc05d41cf2e19af7ff7d114be2373"),
-    (Compression::Zstd(3), "sha256:2e7cbcd37abbf6a0dc69b98e81a4e138387f5c6073551d83c0056bc42286157b"),
-    (Compression::Zstd(9), "sha256:3528faaad13c553ef2ea8692147ec9c351ca53c49b825401ff400d70ddc41716"),
-    (Compression::Zstd(19), "sha256:d5f30c018c7c12f242f24fce4cb73314ca3abd786a5e61f4bc503652fbe9b404"),
-    (Compression::Gzip(1), "sha256:0c3fb2fce439b4e4f1e52421413564094bce34bfdb4174646d732e203003ab32"),
-    (Compression::Gzip(3), "sha256:3845dfbaa4eeebb08354fdd28a4c30b11da9df087400da2f003278947c47d705"),
-    (Compression::Gzip(6), "sha256:8dd26e04487409b7ee7ba681b4f0f5b4504a2b32b7a7c6947b706b1585dac943"),
-    (Compression::Gzip(9), "sha256:5cda82cac275d85464624428e1dd5fd613673df93c235a30763bb87480a26038"),
+    (Compression::None, "sha256:f3f0f61f689404dd84e2ebaedee6549408142c1d8611ef84934b642da4c15af8"),
+    (Compression::Zstd(1), "sha256:2136ef7a345b793dd4f4fe13e8df4e8b3d4e8f203788c0dc4c3b3eaee96da34a"),
+    (Compression::Zstd(3), "sha256:f188603efca46922fbf843f115f7fe948ac31ebc830c1ca05c6d796495b9943a"),
+    (Compression::Zstd(9), "sha256:246e551935057e14fd38937385e857df07138af51529b9c8c2674fbcb39477c2"),
+    (Compression::Zstd(19), "sha256:336415b432909642554cb8e03c52c7ac065ceddc373374c303b48d8ace6603fd"),
+    (Compression::Gzip(1), "sha256:10af96562d920ee08d8eeb87cac430e7a338eed7d65f59513dc4cff8a949ed01"),
+    (Compression::Gzip(3), "sha256:864d411a86651cf5813b257a83225fab3501aaace9854c5895ecfa544326acf1"),
+    (Compression::Gzip(6), "sha256:626c07453fba765eff740f55be6e453c8fae7e4a449ca7740f068def7669dfab"),
+    (Compression::Gzip(9), "sha256:f1d318f146eca259421498c79dd88e6ee13bc4e819f75c0a10af38465bdc9528"),
 ];
 
 #[test]

@@ -1,9 +1,18 @@
 //! The tests that need nothing but a temporary folder. A line for each file.
 
+mod sandbox;
 mod support;
 mod synthetic;
 
+mod closure;
+mod closure_cache;
+mod closure_later;
+mod closure_messages;
+mod closure_musl;
+mod closure_refusals;
+mod closure_scripts;
 mod commands;
+mod elf;
 mod errors;
 mod explain;
 mod image;
@@ -15,3 +24,4 @@ mod ownership;
 mod policy;
 mod recipe;
 mod tidy;
+mod verify;

@@ -1,1 +1,369 @@
+//! Archives, folders of files, engines, and the words of `-o`.
 
+use std::io::{Read, Write};
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use mkimage::image::{Image, describe};
+use mkimage::layer::{Durability, Options, Staging, pack};
+use mkimage::oci::Digest;
+use mkimage::output::{self, Depth, Destination, Engine, Report, Written};
+use mkimage::recipe::{Compression, Config};
+use mkimage::report::Error;
+use mkimage::source::{Folder, NodeKind, Source};
+use mkimage::tree::{EntryKind, Tree};
+
+use crate::synthetic::{Builder, amd64, at, build, everything, facts, made, names, single};
+
+fn parse(text: &str) -> Result<Destination, String> {
+    Destination::parse(text).map_err(|error| error.0[0].title.clone())
+}
+
+#[test]
+fn words_of_output() {
+    let layout = |path: &str, tag: Option<&str>| Destination::Layout { path: path.into(), tag: tag.map(str::to_owned) };
+    let archive =
+        |path: &str, tag: Option<&str>| Destination::Archive { path: path.into(), tag: tag.map(str::to_owned) };
+    for (text, expected) in [
+        ("out", layout("out", None)),
+        ("./a:b", layout("./a:b", None)),
+        ("x.tar/", layout("x.tar/", None)),
+        ("oci:out", layout("out", None)),
+        ("oci:out:v1.0", layout("out", Some("v1.0"))),
+        ("oci:/a:b/c", layout("/a:b/c", None)),
+        ("oci:a:-x", layout("a:-x", None)),
+        ("x.tar", archive("x.tar", None)),
+        ("dir/X.TAR", archive("dir/X.TAR", None)),
+        ("oci-archive:x", archive("x", None)),
+        ("oci-archive:x.tar:v1", archive("x.tar", Some("v1"))),
+        ("docker-archive:x:y", Destination::DockerArchive("x:y".into())),
+        ("rootfs:/out", Destination::Rootfs("/out".into())),
+        ("-", Destination::Stdout),
+    ] {
+        assert_eq!(parse(text), Ok(expected), "{text}");
+    }
+    for (text, expected) in [
+        ("", "output `` names no place"),
+        ("oci:", "output `oci:` names no place"),
+        ("docker://h.example/a:1", "output `docker://h.example/a:1` is a registry, and pushing is not in this version"),
+        ("dir:out", "output `dir:out` is of a kind that is not known, `dir`"),
+        ("out:v1", "output `out:v1` is of a kind that is not known, `out`"),
+        ("x.tar.gz", "output `x.tar.gz` is compressed by its name: layers are, archives are not"),
+    ] {
+        assert_eq!(parse(text), Err(expected.to_owned()));
+    }
+    let help = |text: &str| Destination::parse(text).unwrap_err().0[0].helps.clone();
+    assert_eq!(help("oci-archve:x"), ["a kind with a similar name exists: `oci-archive`"]);
+    assert_eq!(help("out:v1"), ["for a folder of that name, write `./out:v1`"]);
+}
+
+#[test]
+fn each_kind_has_its_compression() {
+    let of = |text: &str, asked| parse(text).unwrap().compression(asked);
+    let (zstd, gzip) = (Some(Compression::Zstd(9)), Some(Compression::Gzip(6)));
+    assert_eq!([of("d", None), of("d", zstd), of("d", gzip)], [Compression::Zstd(3), zstd.unwrap(), gzip.unwrap()]);
+    assert_eq!([of("x.tar", None), of("x.tar", zstd)], [Compression::Gzip(3), zstd.unwrap()]);
+    assert_eq!([of("-", None), of("-", gzip)], [Compression::Gzip(3), gzip.unwrap()]);
+    assert_eq!([of("docker-archive:x", zstd), of("docker-archive:x", gzip)], [Compression::Gzip(3), gzip.unwrap()]);
+    assert_eq!(of("docker-archive:x", Some(Compression::None)), Compression::None);
+}
+
+fn small() -> Tree {
+    Builder::default().directory("/tmp", 0o1777).file("/etc/content", 0o644, "one").symlink("/etc/link", "content").tree
+}
+
+/// The members of an archive, in order, with their contents.
+fn members(archive: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let mut archive = tar::Archive::new(archive);
+    let read = |entry: std::io::Result<tar::Entry<'_, &[u8]>>| {
+        let mut entry = entry.unwrap();
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).unwrap();
+        (String::from_utf8(entry.path_bytes().to_vec()).unwrap(), bytes)
+    };
+    archive.entries().unwrap().map(read).collect()
+}
+
+fn sound(path: &Path) -> Report {
+    let report = output::verify(path).unwrap();
+    assert_eq!(report.findings, []);
+    report
+}
+
+#[test]
+fn an_archive_is_a_layout_and_what_docker_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.tar");
+    let to = Destination::Archive { path: path.clone(), tag: None };
+    let (image, _) = build(&to, &small(), &names("acme/app", &["1", "latest"])).unwrap();
+    let hex = |digest: Digest| format!("blobs/sha256/{}", digest.hex());
+    let (layer, config) = (hex(image.layers[0].digest), hex(image.config.digest));
+    let found = members(&std::fs::read(&path).unwrap());
+    let order: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+    let manifest = hex(image.manifest.digest);
+    let all = ["manifest.json", "blobs/", "blobs/sha256/", &layer, &config, &manifest, "index.json", "oci-layout"];
+    assert_eq!(order, all);
+    let text = |at: usize| String::from_utf8(found[at].1.clone()).unwrap();
+    let list = format!(r#"[{{"Config":"{config}","Layers":["{layer}"],"RepoTags":["acme/app:1","acme/app:latest"]}}]"#);
+    assert_eq!(text(0), list);
+    let named =
+        r#""annotations":{"io.containerd.image.name":"docker.io/acme/app:1","org.opencontainers.image.ref.name":"1"}"#;
+    assert!(text(6).contains(named), "{}", text(6));
+    assert_eq!((sound(&path).images, sound(&path).blobs, sound(&path).entries), (1, 3, 4));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn the_image_id_is_the_same_everywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ids = Vec::new();
+    for text in ["oci:layout", "oci-archive:a.tar", "docker-archive:d.tar"] {
+        let path = folder.path().join(text.split_once(':').unwrap().1);
+        let to = Destination::parse(&text.replace(':', &format!(":{}/", folder.path().display()))).unwrap();
+        build(&to, &small(), &names("app", &["1"])).unwrap();
+        sound(&path);
+        let images = output::inspect(&path, Depth::Documents).unwrap();
+        ids.push((images[0].id, images[0].layers[0].diff_id, images[0].platform.clone()));
+    }
+    ids.dedup();
+    assert_eq!(ids.len(), 1);
+}
+
+#[test]
+fn an_archive_replaces_a_file_and_keeps_a_link_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.tar");
+    std::fs::write(folder.path().join("real"), "old").unwrap();
+    std::os::unix::fs::symlink("real", &path).unwrap();
+    build(&Destination::Archive { path: path.clone(), tag: Some("own".to_owned()) }, &small(), &names("app", &["1"]))
+        .unwrap();
+    assert!(path.is_symlink());
+    assert_eq!(output::inspect(&folder.path().join("real"), Depth::Documents).unwrap()[0].names, ["own"]);
+    let error = build(&Destination::DockerArchive(folder.path().into()), &small(), &names("app", &["1"])).unwrap_err();
+    assert_eq!(error.0[0].title, format!("`{}` is a folder, and an archive is a file", folder.path().display()));
+    build(&Destination::DockerArchive("/dev/null".into()), &small(), &names("app", &["1"])).unwrap();
+}
+
+/// A stream that takes nothing.
+struct Full;
+impl Write for Full {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+        Err(std::io::ErrorKind::BrokenPipe.into())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_full_disk_names_the_output_and_leaves_what_was_there() {
+    let error = build(&Destination::DockerArchive("/dev/full".into()), &small(), &names("app", &["1"])).unwrap_err();
+    assert_eq!(error.0[0].title, "cannot write `/dev/full`: no space left on device");
+    let (image, _staging) = packed(&small());
+    let error = output::stream(&mut Full, &image, &names("app", &["1"])).unwrap_err();
+    assert_eq!(error.0[0].title, "cannot write `standard output`: broken pipe");
+}
+
+#[test]
+fn a_layout_that_cannot_be_written_stays_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.oci");
+    let to = Destination::Layout { path: path.clone(), tag: None };
+    build(&to, &small(), &names("app", &["1"])).unwrap();
+    let before = std::fs::read(path.join("index.json")).unwrap();
+    // A folder where the index belongs can't be replaced by a file, whoever runs this.
+    std::fs::rename(path.join("index.json"), folder.path().join("kept")).unwrap();
+    std::fs::create_dir_all(path.join("index.json/x")).unwrap();
+    let error = build(&to, &everything(), &names("app", &["1"])).unwrap_err();
+    assert_eq!(error.0[0].title, format!("cannot read `{}/index.json`: is a directory", path.display()));
+    std::fs::remove_dir_all(path.join("index.json")).unwrap();
+    std::fs::rename(folder.path().join("kept"), path.join("index.json")).unwrap();
+    assert_eq!(std::fs::read(path.join("index.json")).unwrap(), before);
+    assert_eq!(sound(&path).blobs, 3);
+    assert_eq!(std::fs::read_dir(&path).unwrap().count(), 3);
+}
+
+/// An image whose blobs are staged.
+fn packed(tree: &Tree) -> (Image, Staging) {
+    let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let staging = output::prepare(&Destination::Stdout, temporary, Durability::Cached).unwrap();
+    let options = Options { threads: NonZeroUsize::MIN };
+    let layers = pack(tree, &single(tree), Compression::Gzip(3), options, &staging).unwrap();
+    (describe(layers, &Config::default(), &facts(&amd64())).unwrap(), staging)
+}
+
+#[test]
+fn the_stream_is_the_archive() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.tar");
+    build(&Destination::Archive { path: path.clone(), tag: None }, &small(), &names("app", &["1"])).unwrap();
+    let (image, _staging) = packed(&small());
+    let mut out = Vec::new();
+    output::stream(&mut out, &image, &names("app", &["1"])).unwrap();
+    assert!(out == std::fs::read(&path).unwrap());
+}
+
+fn rootfs(path: &Path, tree: &Tree) -> Result<Written, Error> {
+    let staging = output::prepare(&Destination::Rootfs(path.into()), Path::new("/nonexistent"), Durability::Synced)?;
+    output::write_rootfs(path, tree, staging)
+}
+
+#[test]
+fn a_folder_of_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out");
+    let mut tree = everything();
+    if !rustix::process::geteuid().is_root() {
+        tree.get_mut(&at("/usr/bin/capable")).unwrap().xattrs.clear();
+    }
+    rootfs(&path, &tree).unwrap();
+    let out = Folder::open(&path).unwrap();
+    for (path, entry) in tree.iter() {
+        let node = out.node(path).unwrap().unwrap_or_else(|| panic!("{path} is missing"));
+        match (&entry.kind, &node.kind) {
+            (EntryKind::File(content), NodeKind::File(found)) => {
+                assert_eq!(found.read(u64::MAX).unwrap(), content.read(u64::MAX).unwrap(), "{path}");
+                assert_eq!((node.mode, node.mtime), (entry.mode, entry.mtime.unwrap_or(mkimage::MTIME)), "{path}");
+            }
+            (EntryKind::HardLink(target), NodeKind::File(found)) => {
+                assert_eq!(found.id(), out.node(target).unwrap().unwrap().content().unwrap().id(), "{path}");
+            }
+            (EntryKind::Directory, NodeKind::Directory) => assert_eq!(node.mode, entry.mode, "{path}"),
+            (EntryKind::Symlink(target), NodeKind::Symlink(found)) => assert_eq!(target, found),
+            (kind, _) => panic!("{path} is a {}, not a {kind:?}", node.noun()),
+        }
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_folder_is_replaced_only_as_mkimage_left_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out");
+    std::fs::create_dir(&path).unwrap();
+    rootfs(&path, &everything()).unwrap();
+    rootfs(&path, &small()).unwrap();
+    assert!(path.join("etc/link").is_symlink() && !path.join("usr").exists());
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    let note = path.join("etc/content");
+    for change in
+        [&|| std::fs::write(&note, "mine"), &|| std::fs::write(path.join("new"), "mine")] as [&dyn Fn() -> _; 2]
+    {
+        change().unwrap();
+        let error = rootfs(&path, &small()).unwrap_err().0.remove(0).title;
+        let why = "is a folder with files that are not as mkimage left them, and is not replaced";
+        assert_eq!(error, format!("`{}` {why}", path.display()));
+    }
+    assert_eq!(std::fs::read_to_string(&note).unwrap(), "mine");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    assert_eq!(rootfs(&file, &small()).unwrap_err().0[0].title, format!("`{}` is no folder", file.display()));
+}
+
+#[test]
+fn no_entry_is_written_through_a_link() {
+    let folder = tempfile::tempdir().unwrap();
+    let outside = folder.path().join("outside");
+    std::fs::create_dir(&outside).unwrap();
+    let tree = Builder::default().symlink("/etc", outside.to_str().unwrap()).file("/etc/passwd", 0o644, "mine").tree;
+    let error = rootfs(&folder.path().join("out"), &tree).unwrap_err();
+    assert_eq!(error.0[0].title, "cannot write `/etc/passwd`: not a directory");
+    assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+/// A program that stands for an engine.
+fn engine(folder: &Path, script: &str) -> Engine {
+    let path = folder.join("podman");
+    std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    Engine::find(folder.as_os_str(), None).unwrap()
+}
+
+#[test]
+fn an_engine_is_given_the_archive_that_each_of_them_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let (image, _staging) = packed(&everything());
+    let got = folder.path().join("got");
+    let podman =
+        engine(folder.path(), &format!("test $1 = load && cat >{} && echo Loaded image: app:1", got.display()));
+    assert_eq!(podman, Engine::Podman(folder.path().join("podman")));
+    let written = output::load(&podman, &image, &names("app", &["1"])).unwrap();
+    assert_eq!(written.notes, ["Loaded image: app:1"]);
+    sound(&got);
+    let found = members(&std::fs::read(&got).unwrap());
+    let layer = format!("{}.tar", image.layers[0].digest.hex());
+    let config = format!("{}.json", image.config.digest.hex());
+    assert_eq!(found.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["manifest.json", &layer, &config]);
+}
+
+#[test]
+fn an_engine_that_refuses_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let (image, _staging) = packed(&everything());
+    // It does not read what it is sent, and says more than a pipe holds.
+    let podman = engine(folder.path(), "head -c 200000 /dev/zero; echo 'Error: no room' >&2; exit 125");
+    let error = output::load(&podman, &image, &names("app", &["1"])).unwrap_err().0.remove(0);
+    assert_eq!(error.title, format!("`{}/podman load` does not take the image", folder.path().display()));
+    assert_eq!(error.notes[0], "it says: Error: no room");
+    let find = |asked| Engine::find(folder.path().join("none").as_os_str(), asked).unwrap_err().0.remove(0).title;
+    assert_eq!(find(None), "`docker` or `podman` is not on PATH");
+    assert_eq!(find(Some("docker")), "`docker` is not on PATH");
+    assert_eq!(find(Some("nerdctl")), "`nerdctl` is no engine to load into");
+}
+
+#[test]
+fn inspect_lists_what_went_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.oci");
+    let to = Destination::Layout { path: path.clone(), tag: None };
+    let (image, _) = build(&to, &everything(), &names("app", &["1"])).unwrap();
+    let found = output::inspect(&path, Depth::Files).unwrap().remove(0);
+    assert_eq!((found.digest, found.id), (Some(image.manifest.digest), image.config.digest));
+    assert_eq!(found.config["User"], "65532:65532");
+    let layer = &found.layers[0];
+    assert_eq!(layer.created_by.as_deref(), Some("mkimage: all files"));
+    let entries = layer.entries.as_ref().unwrap();
+    for (path, entry) in everything().iter() {
+        let found = entries.iter().find(|found| found.path == path.to_string()).unwrap_or_else(|| panic!("{path}"));
+        assert_eq!(found.size, entry.content().map_or(0, mkimage::source::Content::size), "{path}");
+        if !matches!(entry.kind, EntryKind::HardLink(_)) {
+            assert_eq!((found.uid, found.gid), (entry.uid.into(), entry.gid.into()), "{path}");
+            assert_eq!(found.mtime, entry.mtime.unwrap_or(mkimage::MTIME), "{path}");
+        }
+    }
+    let capable = entries.iter().find(|found| found.path == "/usr/bin/capable").unwrap();
+    assert_eq!(capable.xattrs, ["security.capability"]);
+    let json = serde_json::to_value(&found).unwrap();
+    assert_eq!(json["layers"][0]["encoding"], "zstd");
+    assert_eq!(json["layers"][0]["entries"][0]["kind"], "symlink");
+}
+
+/// Writes one image in every form for other programs to read: `cargo test -- --ignored for_other_programs`.
+#[test]
+#[ignore = "leaves its outputs in the target folder, to be tried by hand"]
+fn for_other_programs() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("outputs");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir(&folder).unwrap();
+    let host = Folder::open("/").unwrap();
+    let busybox = host.node(&at("/bin/busybox")).unwrap().or_else(|| host.node(&at("/usr/bin/busybox")).unwrap());
+    let mut builder = Builder { tree: everything() }.file("/etc/group", 0o644, "root:x:0:\n");
+    let content = busybox.unwrap().content().unwrap().clone();
+    builder =
+        builder.entry("/usr/bin/busybox", made(EntryKind::File(content), 0o755)).symlink("/usr/bin/sh", "busybox");
+    let names = names("acme/app", &["v1", "latest"]);
+    for text in ["zstd", "oci:gzip:own", "oci-archive:archive.tar", "docker-archive:docker.tar"] {
+        let to = match Destination::parse(text).unwrap() {
+            Destination::Layout { path, tag } => Destination::Layout { path: folder.join(path), tag },
+            Destination::Archive { path, tag } => Destination::Archive { path: folder.join(path), tag },
+            Destination::DockerArchive(path) => Destination::DockerArchive(folder.join(path)),
+            other => other,
+        };
+        let compression = if text.contains("gzip") { Some(Compression::Gzip(3)) } else { None };
+        crate::synthetic::build_as(&to, &builder.tree, &names, compression).unwrap();
+    }
+    let to = Destination::Rootfs(folder.join("rootfs"));
+    let staging = output::prepare(&to, &folder, mkimage::layer::Durability::Cached).unwrap();
+    output::write_rootfs(&folder.join("rootfs"), &builder.tree, staging).unwrap();
+}

@@ -498,3 +498,28 @@ fn every_rule_has_a_code_of_its_own() {
     assert_eq!(codes.len(), rules().len());
     assert!(codes.is_sorted() && codes.iter().all(|code| code.starts_with("E03")));
 }
+
+#[test]
+fn recipes_know_the_same_rules() {
+    let schema: serde_json::Value = serde_json::from_str(&recipe::schema()).unwrap();
+    let mut known = Vec::new();
+    collect_policy_keys(&schema, &mut known);
+    known.sort();
+    known.dedup();
+    let mut names: Vec<&str> = rules().iter().map(|rule| rule.name).collect();
+    names.sort_unstable();
+    assert_eq!(names, known);
+}
+
+/// The properties of the object that describes `[policy]`.
+fn collect_policy_keys(schema: &serde_json::Value, keys: &mut Vec<String>) {
+    if let Some(properties) = schema.get("properties").and_then(|properties| properties.as_object())
+        && properties.contains_key("world-writable")
+    {
+        keys.extend(properties.keys().cloned());
+    }
+    let children = schema.as_object().into_iter().flat_map(|map| map.values());
+    for child in children.chain(schema.as_array().into_iter().flatten()) {
+        collect_policy_keys(child, keys);
+    }
+}

@@ -82,6 +82,9 @@ pub fn bytes(seed: u64, size: usize) -> Vec<u8> {
     out
 }
 
+/// The attribute of a file that may bind low ports.
+const CAP_NET_BIND_SERVICE: [u8; 20] = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
 /// A tree with one of each thing that a layer can hold, and files around each size at which pieces are cut.
 pub fn everything() -> Tree {
     let long = format!("/srv/{}/{}", "d".repeat(120), "f".repeat(90));
@@ -113,8 +116,7 @@ pub fn everything() -> Tree {
         .with("/srv/before-1970", |entry| entry.mtime = Some(-1))
         .file("/usr/bin/capable", 0o755, "#!")
         .with("/usr/bin/capable", |entry| {
-            entry.xattrs =
-                vec![("security.capability".to_owned(), vec![1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 10, 0, 0])];
+            entry.xattrs = vec![("security.capability".to_owned(), CAP_NET_BIND_SERVICE.to_vec())];
         });
     for number in 0..600 {
         builder = builder.file(format!("/usr/share/many/{number:03}"), 0o644, bytes(number, number as usize * 17));
@@ -165,10 +167,19 @@ pub fn names(name: &str, tags: &[&str]) -> Vec<Reference> {
 
 /// Builds a tree into an output, in one layer.
 pub fn build(to: &Destination, tree: &Tree, names: &[Reference]) -> Result<(Image, Written), Error> {
-    let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let staging = output::prepare(to, temporary, Durability::Cached)?;
+    build_as(to, tree, names, None)
+}
+
+/// Builds a tree into an output with a compression.
+pub fn build_as(
+    to: &Destination,
+    tree: &Tree,
+    names: &[Reference],
+    compression: Option<Compression>,
+) -> Result<(Image, Written), Error> {
+    let staging = output::prepare(to, Path::new(env!("CARGO_TARGET_TMPDIR")), Durability::Cached)?;
     let options = Options { threads: NonZeroUsize::MIN };
-    let layers = pack(tree, &single(tree), to.compression(None), options, &staging)?;
+    let layers = pack(tree, &single(tree), to.compression(compression), options, &staging)?;
     let image = mkimage::image::describe(layers, &Config::default(), &facts(&amd64()))?;
     let written = output::write(to, staging, &image, names)?;
     Ok((image, written))

@@ -81,7 +81,7 @@ fn static_program(workshop: &Workshop) {
         .args(["build", "static-server.toml", "-o"])
         .arg(format!("rootfs:{}", workshop.path("static").display()));
     listing.text();
-    let found = Call::new("find").arg(workshop.path("static")).args(["-name", "*.so*"]).text();
+    let found = Call::new("find").arg(workshop.path("static")).args(["-type", "f", "-name", "*.so*"]).text();
     assert_eq!(found, "");
 }
 

@@ -80,9 +80,6 @@ impl Process<'_> {
         let Some(mapped) = self.map(asked)? else { return Ok(None) };
         if mapped >= loaded {
             self.map_dependencies(vec![mapped], loaded)?;
-            for object in &mut self.map.objects[loaded..] {
-                object.because = asked.because;
-            }
             self.check_versions(loaded);
         }
         Ok(Some(mapped))

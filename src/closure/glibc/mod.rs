@@ -18,9 +18,12 @@ use crate::source::ContentId;
 mod check;
 mod install;
 mod later;
+mod order;
 mod search;
 
 pub(super) use install::{Install, Processor};
+
+use order::Order;
 
 /// The program's index; the loader's, which is always the second.
 const MAIN: usize = 0;
@@ -157,10 +160,7 @@ impl<'a> Process<'a> {
     /// dependencies go to the end; its filtees and auxiliaries go before it, and are the next to be looked at. Objects
     /// below `loaded` were seen to before.
     fn map_dependencies(&mut self, order: Vec<usize>, loaded: usize) -> Result<Vec<usize>, Fatal> {
-        let mut order = Order { list: order, place: 0, done: vec![true; loaded], listed: vec![true; loaded] };
-        for object in order.list.clone() {
-            order.mark(object);
-        }
+        let mut order = Order::new(order, loaded);
         while let Some(object) = order.next() {
             let mut place = order.place;
             let elf = Arc::clone(&self.map.objects[object].elf);
@@ -230,7 +230,7 @@ impl<'a> Process<'a> {
             return Ok(Some(known));
         }
         let Ok(elf) = &opened.facts.elf else { return Ok(None) };
-        if let Some(refusal) = accept::refusal(elf, !asked.because.at_start()) {
+        if let Some(refusal) = accept::refusal(elf, asked.because.is_dlopen()) {
             return Err(refused(&opened.path, refusal, asked.by));
         }
         let object = self.map.objects.len();
@@ -361,48 +361,5 @@ impl<'a> Process<'a> {
     fn note_refused(&mut self, asked: Asked<'_>, fatal: &Fatal, optional: bool) {
         let near = NearMiss { path: Arc::clone(&fatal.path), because: not_taken(fatal) };
         self.note_missing(asked, vec![near], optional);
-    }
-}
-
-/// The order of lookup while it is made.
-struct Order {
-    list: Vec<usize>,
-    /// Where the object stands that is looked at, or what was put before it.
-    place: usize,
-    /// By object: whether its dependencies were mapped, whether it stands in the list.
-    done: Vec<bool>,
-    listed: Vec<bool>,
-}
-
-impl Order {
-    /// Takes note of an object that goes into the list, and tells whether it was not there.
-    fn mark(&mut self, object: usize) -> bool {
-        if object >= self.listed.len() {
-            self.listed.resize(object + 1, false);
-            self.done.resize(object + 1, false);
-        }
-        !std::mem::replace(&mut self.listed[object], true)
-    }
-
-    /// The next object whose dependencies are to be mapped.
-    fn next(&mut self) -> Option<usize> {
-        while let Some(&object) = self.list.get(self.place) {
-            if !std::mem::replace(&mut self.done[object], true) {
-                return Some(object);
-            }
-            self.place += 1;
-        }
-        None
-    }
-
-    /// Puts an object before the one that it filters. False when it stands earlier already.
-    fn insert(&mut self, place: usize, object: usize, is_new: bool) -> bool {
-        if !is_new {
-            let later = self.list.iter().skip(place + 1).position(|&listed| listed == object);
-            let Some(later) = later else { return false };
-            self.list.remove(place + 1 + later);
-        }
-        self.list.insert(place, object);
-        true
     }
 }

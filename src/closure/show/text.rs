@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{because_in_words, found_in_words, kind_in_words, listed_name};
 use crate::closure::mapping::base_name;
-use crate::closure::{Closure, Found, Libc, Loaded, Missing, Resolution};
+use crate::closure::{Alias, Closure, Found, Libc, Loaded, Missing, Resolution};
 use crate::path::show;
 
 /// One resolution of a closure as some lines of text.
@@ -25,11 +25,17 @@ pub fn text(closure: &Closure, resolution: &Resolution) -> String {
         }
     }
     let at_start = resolution.order.iter().filter_map(|&index| resolution.objects.get(index));
-    let later = resolution.objects.iter().skip(resolution.own).filter(|object| !object.because.at_start());
-    for object in at_start.chain(later) {
+    let later = resolution.objects.iter().enumerate().skip(resolution.own);
+    let later = later.filter(|(index, object)| {
+        !resolution.order.contains(index) && !matches!(object.found, Found::Requested | Found::Interpreter)
+    });
+    for object in at_start.chain(later.map(|(_, object)| object)) {
         if object.found != Found::Requested && object.path != resolution.path {
             line(&mut text, resolution, object);
         }
+    }
+    for alias in &resolution.aliases {
+        alias_line(&mut text, resolution, alias);
     }
     for missing in &resolution.missing {
         missing_line(&mut text, resolution, missing, "not found");
@@ -79,6 +85,18 @@ fn line(text: &mut String, resolution: &Resolution, object: &Loaded) {
     let how = found_in_words(resolution, &object.found);
     let (name, path) = (show(&listed_name(object)), show(&object.path));
     let _ = writeln!(text, "  {name} => {path} ({how}{})", by.unwrap_or_default());
+}
+
+/// A name by which an object was asked for that was mapped before. Of the loader's many names only paths are told.
+fn alias_line(text: &mut String, resolution: &Resolution, alias: &Alias) {
+    let Some(object) = resolution.objects.get(alias.object) else { return };
+    let (path, how) = match &alias.path {
+        Some(path) => (path, "another name of"),
+        None if object.found == Found::Interpreter => return,
+        None => (&object.path, "by the DT_SONAME of"),
+    };
+    let (name, path, file) = (show(&alias.name), show(path), show(base_name(&object.path)));
+    let _ = writeln!(text, "  {name} => {path} ({how} {file})");
 }
 
 fn missing_line(text: &mut String, resolution: &Resolution, missing: &Missing, what: &str) {

@@ -87,10 +87,10 @@ mod tests {
         while out.len() < size {
             let count = (next() % 3000) as usize;
             match next() % 5 {
-                0 => out.extend((0..count).map(|_| (next() >> 9) as u8)),
+                0 => out.extend((0..count).map(|_| next().to_le_bytes()[1])),
                 1 => out.extend(std::iter::repeat_n((next() >> 9) as u8, count)),
                 2 => out.extend((0..count).map(|_| b"etaoin shrdlu"[(next().trailing_zeros() % 13) as usize])),
-                3 => out.extend((0..count).map(|_| next().leading_zeros() as u8)),
+                3 => out.extend((0..count).map(|_| next().leading_zeros().to_le_bytes()[0])),
                 _ => {
                     let from = next() as usize % (out.len() + 1);
                     let to = (from + count).min(out.len());
@@ -102,8 +102,8 @@ mod tests {
         out
     }
 
-    fn fragment(level: i32, piece: &[u8]) -> Vec<u8> {
-        let mut compressor = Compressor::new(CompressionLvl::new(level).unwrap());
+    fn fragment(level: u8, piece: &[u8]) -> Vec<u8> {
+        let mut compressor = Compressor::new(CompressionLvl::new(level.into()).unwrap());
         let mut out = vec![0; compressor.deflate_compress_bound(piece.len()) + SEAM];
         let size = compressor.deflate_compress(piece, &mut out).unwrap();
         let size = open_end(&mut out, size).unwrap();
@@ -113,11 +113,11 @@ mod tests {
 
     #[test]
     fn fragments_join_at_every_level() {
-        for level in 1..=12 {
+        for level in 1..=12u8 {
             let pieces: Vec<Vec<u8>> = [0, 1, 2, 100, 9_000, 70_000, 400_000]
                 .iter()
-                .enumerate()
-                .map(|(seed, &size)| sample(seed as u32 + level as u32 * 16, size))
+                .zip(16 * u32::from(level)..)
+                .map(|(&size, seed)| sample(seed, size))
                 .collect();
             let mut stream: Vec<u8> = pieces.iter().flat_map(|piece| fragment(level, piece)).collect();
             stream.extend([0b011, 0]);

@@ -1,7 +1,8 @@
 //! Who is who in the image: its user, further accounts and groups, and the owners of entries.
 
 use super::super::keys::{RecipeKeys, UserKeys};
-use super::super::kinds::{Numbered, Text};
+use super::super::kinds::Text;
+use super::super::tables::Numbered;
 use super::super::values::{self, id_pair};
 use super::super::{ACCOUNT, Account, Group, Id, MISSING, Owner, User, words};
 use super::Resolver;
@@ -30,7 +31,7 @@ impl<'a> Names<'a> {
     }
 }
 
-impl<'a> Resolver<'a> {
+impl Resolver<'_> {
     pub(super) fn owner(&mut self, text: Option<&Text>) -> Option<Spanned<Owner>> {
         let text = &text?.0;
         let pair = self.parse(text, id_pair)?;
@@ -100,13 +101,10 @@ impl<'a> Resolver<'a> {
     }
 
     fn uid(&mut self, keys: &Spanned<UserKeys>) -> Option<u32> {
-        match &keys.uid {
-            Some(uid) => self.id(&uid.0),
-            None => {
-                self.missing(Diagnostic::error(MISSING, "an account needs `uid`").at(keys.span, "not here"));
-                None
-            }
+        if keys.uid.is_none() {
+            self.missing(Diagnostic::error(MISSING, "an account needs `uid`").at(keys.span, "missing here"));
         }
+        keys.uid.as_ref().and_then(|uid| self.id(&uid.0))
     }
 
     fn account(&mut self, name: Spanned<String>, uid: u32, keys: Option<&UserKeys>) -> Account {
@@ -126,13 +124,12 @@ impl<'a> Resolver<'a> {
             let name = self.account_name(name);
             let gid = match value {
                 Numbered::Short(gid) => self.id(gid),
-                Numbered::Long(keys) => match &keys.gid {
-                    Some(gid) => self.id(&gid.0),
-                    None => {
-                        self.missing(Diagnostic::error(MISSING, "a group needs `gid`").at(keys.span, "not here"));
-                        None
+                Numbered::Long(keys) => {
+                    if keys.gid.is_none() {
+                        self.missing(Diagnostic::error(MISSING, "a group needs `gid`").at(keys.span, "missing here"));
                     }
-                },
+                    keys.gid.as_ref().and_then(|gid| self.id(&gid.0))
+                }
             };
             groups.extend(name.zip(gid).map(|(name, gid)| Group { name, gid }));
         }

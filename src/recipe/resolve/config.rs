@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::kinds::{Mapping, Text, Words};
+use super::super::kinds::{Text, Words};
+use super::super::tables::Mapping;
 use super::super::values::{self, Invalid};
 use super::super::{Config, Healthcheck, MISSING, words};
 use super::Resolver;
 use crate::report::{Diagnostic, Spanned};
 
-impl<'a> Resolver<'a> {
+impl Resolver<'_> {
     pub(super) fn config(&mut self) -> Config {
         let keys = &self.merged.keys;
         Config {
@@ -93,7 +94,7 @@ impl<'a> Resolver<'a> {
             Some(_) => {}
             None => {
                 let mistake = Diagnostic::error(MISSING, "[healthcheck] needs `test`: the program to run");
-                self.missing(mistake.at(keys.span, "not here"));
+                self.missing(mistake.at(keys.span, "missing here"));
             }
         }
         Some(check)

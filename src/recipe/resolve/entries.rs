@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::super::keys::{BinaryKeys, DirectoryKeys, FileKeys};
-use super::super::kinds::{Flag, Item, Mode};
+use super::super::kinds::{Flag, Mode};
+use super::super::tables::Item;
 use super::super::values::{self, BareWord};
 use super::super::{
     Binary, Certificates, Directory, Extra, File, FileSource, Library, MISSING, Mtime, Origin, Symlink, words,
@@ -11,7 +12,7 @@ use super::super::{
 use super::{Resolver, short};
 use crate::report::{Diagnostic, Span, Spanned};
 
-impl<'a> Resolver<'a> {
+impl Resolver<'_> {
     fn origin(&mut self, text: &Spanned<String>, bare: BareWord) -> Option<Spanned<Origin>> {
         let folder = self.folder(text.span);
         self.parse(text, |text| values::origin(text, folder, bare))
@@ -87,7 +88,7 @@ impl<'a> Resolver<'a> {
     }
 
     pub(super) fn libraries(&mut self) -> Vec<Library> {
-        let libraries = self.gather(
+        self.gather(
             &self.merged.keys.libraries.0,
             "libraries",
             |text| Some(&text.0),
@@ -97,8 +98,7 @@ impl<'a> Resolver<'a> {
                 let inherited = this.depth(text.0.span) > 0;
                 Some((text.0.span, names, Library { from, inherited }))
             },
-        );
-        libraries
+        )
     }
 
     pub(super) fn file_entries(&mut self) -> Vec<File> {
@@ -224,7 +224,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn needs(&mut self, title: &str, span: Span) {
-        self.mistake(Diagnostic::error(MISSING, title).at(span, "not here"));
+        self.mistake(Diagnostic::error(MISSING, title).at(span, "missing here"));
     }
 
     /// Folders to make; one that a later file lists again replaces the earlier.
@@ -232,13 +232,13 @@ impl<'a> Resolver<'a> {
         let directories = self.gather(&self.merged.keys.dirs.0, "dirs", short, |this, item| {
             let (span, text, keys) = match item {
                 Item::Short(text) => (text.span, text, None),
-                Item::Long(keys) => match &keys.path {
-                    Some(text) => (keys.span, &text.0, Some(&keys.value)),
-                    None => {
+                Item::Long(keys) => {
+                    let Some(path) = &keys.path else {
                         this.needs("an entry of `dirs` needs `path`", keys.span);
                         return None;
-                    }
-                },
+                    };
+                    (keys.span, &path.0, Some(&keys.value))
+                }
             };
             let path = this.parse(text, values::image_path);
             let keys = keys.unwrap_or(const { &EMPTY });

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::kinds::WordOrList;
+use super::super::tables::WordOrList;
 use super::super::values::{self, Invalid};
 use super::super::{LayerRule, Layers, MISSING, Policy};
 use super::Resolver;
@@ -11,7 +11,7 @@ use crate::report::{Diagnostic, Spanned};
 /// At most ten layers; what no entry of a list takes goes into a last one.
 const MOST_LAYERS: usize = 9;
 
-impl<'a> Resolver<'a> {
+impl Resolver<'_> {
     pub(super) fn layers(&mut self) -> Layers {
         match &self.merged.keys.layers {
             None => Layers::default(),
@@ -21,7 +21,8 @@ impl<'a> Resolver<'a> {
                 for keys in &list.value {
                     let Some(name) = &keys.name else {
                         self.mistake(
-                            Diagnostic::error(MISSING, "an entry of `layers` needs `name`").at(keys.span, "not here"),
+                            Diagnostic::error(MISSING, "an entry of `layers` needs `name`")
+                                .at(keys.span, "missing here"),
                         );
                         continue;
                     };

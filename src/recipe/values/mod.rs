@@ -53,11 +53,26 @@ impl Invalid {
     }
 }
 
+impl Invalid {
+    /// As [`Invalid::or_similar`], of words that all begin alike.
+    fn or_similar_after(self, prefix: &str, word: &str, set: &[&str]) -> Self {
+        let rest = |word: &'_ str| word.strip_prefix(prefix).unwrap_or(word).to_owned();
+        let rests: Vec<String> = set.iter().map(|word| rest(word)).collect();
+        match super::words::similar(&rest(word), rests.iter().map(String::as_str)) {
+            Some(similar) => self.write(format!("{prefix}{similar}")),
+            None => self,
+        }
+    }
+}
+
 type Parsed<T> = Result<T, Invalid>;
 
 /// A user's text in a message: in backticks, without control characters, not longer than a line.
 fn tick(text: &str) -> impl fmt::Display {
     let shown = crate::path::show(text.as_bytes());
+    if shown.is_empty() {
+        return String::from("an empty string");
+    }
     match shown.char_indices().nth(80) {
         Some((cut, _)) => format!("`{}...`", &shown[..cut]),
         None => format!("`{shown}`"),

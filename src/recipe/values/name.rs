@@ -100,7 +100,7 @@ pub(in crate::recipe) fn package(text: &str) -> Parsed<String> {
     }
     let invalid =
         Invalid::new(format!("{} is not a package's name", tick(text)), "letters, digits, `+`, `-`, `.` and `_`");
-    let name = text.split(['=', ':', ' ', '<', '>', '~']).next().unwrap_or_default();
+    let name = text.split(['=', ':', '<', '>', '~']).next().unwrap_or_default();
     let invalid =
         if text.contains(['=', '<', '>']) { invalid.help("the version is the one that the root has") } else { invalid };
     Err(if name.bytes().all(valid) && !name.is_empty() { invalid.write(name) } else { invalid })

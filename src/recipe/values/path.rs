@@ -15,8 +15,8 @@ pub(in crate::recipe) enum BareWord {
     File,
 }
 
-/// Where something comes from; `base` is the folder of the file that says so.
-pub(in crate::recipe) fn origin(text: &str, base: &Path, bare: BareWord) -> Parsed<Origin> {
+/// Where something comes from; `folder` is that of the file that says so.
+pub(in crate::recipe) fn origin(text: &str, folder: &Path, bare: BareWord) -> Parsed<Origin> {
     if text.is_empty() {
         return Err(Invalid::new("a path is empty", "nothing is named here"));
     }
@@ -42,7 +42,7 @@ pub(in crate::recipe) fn origin(text: &str, base: &Path, bare: BareWord) -> Pars
     if bare == BareWord::Name && !text.contains('/') && text != "." && text != ".." {
         return Ok(Origin::Name(text.to_owned()));
     }
-    Ok(Origin::Beside { base: base.to_owned(), text: text.as_bytes().to_vec() })
+    Ok(Origin::Beside { base: folder.to_owned(), text: text.as_bytes().to_vec() })
 }
 
 /// A path in the image.

@@ -19,6 +19,20 @@ const ARCHITECTURES: [(&str, &[&str], &str, &str); 9] = [
     ("loong64", &["loongarch64"], "loongarch64", "loongarch64-linux-gnu"),
 ];
 
+/// Variants that images are made for.
+const VARIANTS: [(&str, &str); 10] = [
+    ("amd64", "v2"),
+    ("amd64", "v3"),
+    ("amd64", "v4"),
+    ("arm", "v5"),
+    ("arm", "v6"),
+    ("arm", "v7"),
+    ("arm", "v8"),
+    ("arm64", "v9"),
+    ("arm64", "v8.1"),
+    ("arm64", "v8.2"),
+];
+
 impl FromStr for Platform {
     type Err = Invalid;
 
@@ -46,12 +60,9 @@ impl FromStr for Platform {
             return Err(invalid().or_similar(text, set.iter().map(String::as_str)));
         };
         let variant = match (*architecture, variant.or(implied(written))) {
-            ("amd64", None | Some("v1")) | ("arm64", None | Some("v8")) => None,
             ("arm", None) => Some("v7"),
-            ("amd64", Some(variant @ ("v2" | "v3" | "v4"))) => Some(variant),
-            ("arm", Some(variant @ ("v5" | "v6" | "v7" | "v8"))) => Some(variant),
-            ("arm64", Some(variant)) if variant.starts_with("v8.") || variant.starts_with("v9") => Some(variant),
-            (_, None) => None,
+            (_, None) | ("amd64", Some("v1")) | ("arm64", Some("v8")) => None,
+            (name, Some(variant)) if VARIANTS.contains(&(name, variant)) => Some(variant),
             (name, Some(_)) => {
                 return Err(Invalid::new(
                     format!("{} has an unknown variant", tick(text)),

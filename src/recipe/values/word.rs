@@ -130,7 +130,7 @@ pub(in crate::recipe) fn signal(text: &str) -> Parsed<String> {
         return Ok(name);
     }
     Err(Invalid::new(format!("{} is not a signal", tick(text)), "a name as `SIGTERM`")
-        .or_similar(&name, SIGNALS.into_iter()))
+        .or_similar_after("SIG", &name, &SIGNALS))
 }
 
 /// Linux's capabilities.
@@ -186,7 +186,7 @@ pub(in crate::recipe) fn capability(text: &str) -> Parsed<String> {
         return Ok(name);
     }
     Err(Invalid::new(format!("{} is not a capability", tick(text)), "a name as `cap_net_bind_service`")
-        .or_similar(&name, CAPABILITIES.into_iter()))
+        .or_similar_after("cap_", &name, &CAPABILITIES))
 }
 
 /// `name|uid[:group|gid]`.

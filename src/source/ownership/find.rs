@@ -128,6 +128,9 @@ fn nodes<'a>(source: &dyn Source, paths: &'a [ImagePath]) -> Result<Vec<(&'a Ima
 
 /// For each wanted path, the packages that list it.
 fn listed(database: &Database, source: &dyn Source, wanted: &Wanted) -> Result<Vec<Vec<PackageId>>> {
+    if wanted.len() == 0 {
+        return Ok(Vec::new());
+    }
     let hits = |id: PackageId| -> Result<(PackageId, Vec<usize>)> {
         let package = database.package(id);
         let Some(text) = database.list(source, package)? else { return Ok((id, Vec::new())) };
@@ -230,7 +233,8 @@ impl Record {
         {
             record.has_sums = true;
             let text = read(source, &path, content)?;
-            let place = |(md5, path): (deb::Md5, &[u8])| Some((wanted.place(path, &package.name)?, md5));
+            let place =
+                |(digits, path): (&[u8], &[u8])| Some((wanted.place(path, &package.name)?, deb::md5_of_hex(digits)?));
             record.sums = deb::md5sums(&text).filter_map(place).collect();
         }
         let conffiles = package.stanza().get("Conffiles").unwrap_or_default();

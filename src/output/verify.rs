@@ -1,0 +1,278 @@
+//! Checking a layout or archive: that everything is what its digest says, and that all parts fit together.
+//!
+//! In: a path. Out: a [`Report`] of all that is wrong. Layers are read to their last byte, in parallel.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read};
+use std::path::Path;
+
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+use serde_json::Value;
+
+use super::layer_check::Tree;
+use super::{CORRUPT, UNREADABLE};
+use crate::oci::{BadStore, Digest, Encoding, Entries, Sha256, Store, StoredImage, StoredLayer};
+use crate::report::{Diagnostic, Error, Result, plain};
+
+/// What a check found.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// How many images there are.
+    pub images: u64,
+    /// How many files were hashed.
+    pub blobs: u64,
+    /// How many bytes of them.
+    pub bytes: u64,
+    /// How many entries their layers have.
+    pub entries: u64,
+    /// What is wrong: errors, and warnings for what is only unusual.
+    pub findings: Vec<Diagnostic>,
+}
+
+/// Checks a layout or archive: every blob against its name, size and digest, every layer against its `diff_id`, the
+/// documents against each other, and the tar archives for what programs would read in different ways.
+///
+/// # Errors
+/// When it can't be read as images at all. What is wrong with the images is in the report.
+pub fn verify(path: &Path) -> Result<Report> {
+    let store = open(path)?;
+    let images = store.images().map_err(|error| bad_store(path, &error))?;
+    let mut check = Check { store: &store, report: Report { images: images.len() as u64, ..Report::default() } };
+    check.blobs();
+    for image in &images {
+        check.image(image);
+    }
+    check.layers(&images);
+    if images.is_empty() {
+        check.wrong("it holds no image");
+    }
+    Ok(check.report)
+}
+
+/// Opens a layout or archive for a user.
+pub(super) fn open(path: &Path) -> Result<Store> {
+    Store::open(path).map_err(|error| bad_store(path, &error))
+}
+
+pub(super) fn bad_store(path: &Path, error: &BadStore) -> Error {
+    let code = if matches!(error, BadStore::Missing(_) | BadStore::Malformed(_)) { CORRUPT } else { UNREADABLE };
+    Diagnostic::error(code, format!("`{}` {error}", path.display())).into()
+}
+
+struct Check<'a> {
+    store: &'a Store,
+    report: Report,
+}
+
+impl Check<'_> {
+    fn wrong(&mut self, what: impl Into<String>) {
+        self.report.findings.push(Diagnostic::error(CORRUPT, what));
+    }
+
+    /// Every blob is what its name says, also those that no image names.
+    fn blobs(&mut self) {
+        if !self.store.is_layout() {
+            return;
+        }
+        match self.store.document("oci-layout").map(|bytes| crate::oci::read::<Value>(&bytes)) {
+            Ok(Ok(marker)) if marker.get("imageLayoutVersion").is_some_and(|version| version == "1.0.0") => {}
+            Ok(_) => self.wrong("`oci-layout` is of another version"),
+            Err(error) => self.wrong(format!("it {error}")),
+        }
+        let names = self.store.blob_names().unwrap_or_default();
+        let hashed: Vec<_> = names.par_iter().map(|name| (name, self.hash(&format!("blobs/sha256/{name}")))).collect();
+        for (name, hashed) in hashed {
+            match hashed {
+                Ok((digest, size)) => {
+                    self.report.blobs += 1;
+                    self.report.bytes += size;
+                    if digest.hex() != *name {
+                        self.wrong(format!("blob `{name}` has the digest {digest}"));
+                    }
+                }
+                Err(error) => self.wrong(format!("blob `{name}` {error}")),
+            }
+        }
+    }
+
+    fn hash(&self, file: &str) -> Result<(Digest, u64), BadStore> {
+        let mut hash = Sha256::default();
+        let size = io::copy(&mut self.store.file(file)?, &mut hash)?;
+        Ok((hash.finish(), size))
+    }
+
+    /// The documents of an image fit together.
+    fn image(&mut self, image: &StoredImage) {
+        let name = called(image);
+        if let Some(manifest) = &image.manifest {
+            let file = format!("blobs/sha256/{}", manifest.digest.hex());
+            self.size(&file, manifest.size, &format!("the manifest of {name}"));
+            let own_type = manifest.document.get("mediaType").and_then(Value::as_str);
+            if own_type.is_some_and(|own| own != manifest.media_type) {
+                self.wrong(format!("the manifest of {name} is listed as `{}`", manifest.media_type));
+            }
+            let config_size = manifest.document.get("config").and_then(|config| config.get("size")?.as_u64());
+            self.size(&image.config_file, config_size.unwrap_or(0), &format!("the configuration of {name}"));
+        } else {
+            self.docker_config(image, &name);
+        }
+        for key in ["architecture", "os"] {
+            if !image.config.get(key).is_some_and(Value::is_string) {
+                self.wrong(format!("the configuration of {name} has no `{key}`"));
+            }
+        }
+        let count = |value: Option<&Value>| value.and_then(Value::as_array).map_or(0, Vec::len);
+        let diff_ids = count(image.config.get("rootfs").and_then(|rootfs| rootfs.get("diff_ids")));
+        if diff_ids != image.layers.len() {
+            self.wrong(format!("{name} has {} layers and {diff_ids} diff_ids", image.layers.len()));
+        }
+        let history = image.config.get("history").and_then(Value::as_array);
+        let made = |step: &&Value| step.get("empty_layer").is_none_or(|empty| empty != true);
+        if let Some(steps) = history.map(|steps| steps.iter().filter(made).count()).filter(|&steps| steps != diff_ids) {
+            self.wrong(format!("{name} has {diff_ids} layers and a history of {steps}"));
+        }
+    }
+
+    /// In Docker's form, the configuration's file is called by its digest.
+    fn docker_config(&mut self, image: &StoredImage, name: &str) {
+        let stem = image.config_file.rsplit('/').next().unwrap_or_default().trim_end_matches(".json");
+        match self.hash(&image.config_file) {
+            Ok((digest, size)) => {
+                self.report.blobs += 1;
+                self.report.bytes += size;
+                if stem.len() == 64 && digest.hex() != stem {
+                    self.wrong(format!("the configuration of {name} has the digest {digest}, and is called `{stem}`"));
+                }
+            }
+            Err(error) => self.wrong(format!("the configuration of {name} {error}")),
+        }
+    }
+
+    fn size(&mut self, file: &str, size: u64, what: &str) {
+        match self.store.file(file) {
+            Ok(stored) if stored.size() == size => {}
+            Ok(stored) => self.wrong(format!("{what} has {} bytes, and is listed with {size}", stored.size())),
+            Err(error) => self.wrong(format!("{what} {error}")),
+        }
+    }
+
+    /// Reads each layer once, however many images have it.
+    fn layers(&mut self, images: &[StoredImage]) {
+        let mut layers: BTreeMap<&str, (&StoredLayer, BTreeSet<String>)> = BTreeMap::new();
+        for image in images {
+            for (number, layer) in image.layers.iter().enumerate() {
+                let (known, called) = layers.entry(&layer.file).or_insert_with(|| (layer, BTreeSet::new()));
+                called.insert(format!("layer {} of {}", number + 1, self::called(image)));
+                if (known.diff_id, known.size, &known.media_type) != (layer.diff_id, layer.size, &layer.media_type) {
+                    self.report
+                        .findings
+                        .push(Diagnostic::error(CORRUPT, format!("`{}` is two different layers", layer.file)));
+                }
+            }
+        }
+        let layers: Vec<_> = layers.into_values().collect();
+        let read: Vec<_> = layers.par_iter().map(|(layer, _)| read_layer(self.store, layer)).collect();
+        for ((layer, called), read) in layers.iter().zip(read) {
+            let called = called.iter().next().map(String::as_str).unwrap_or_default();
+            if layer.digest.is_none() {
+                self.report.blobs += 1;
+                self.report.bytes += layer.size;
+            }
+            self.report.entries += read.entries;
+            for (is_error, what) in read.findings {
+                let what = format!("{called} {what}");
+                let diagnostic =
+                    if is_error { Diagnostic::error(CORRUPT, what) } else { Diagnostic::warning(CORRUPT, what) };
+                self.report.findings.push(diagnostic);
+            }
+        }
+    }
+}
+
+/// What a person calls an image.
+fn called(image: &StoredImage) -> String {
+    match (image.names.first(), &image.manifest) {
+        (Some(name), _) => format!("`{}`", name.escape_debug()),
+        (None, Some(manifest)) => format!("`{}`", manifest.digest),
+        (None, None) => "an image without a name".to_owned(),
+    }
+}
+
+/// What reading a layer found. A finding completes "layer 1 of ..."; an error, or only unusual.
+#[derive(Default)]
+struct LayerReport {
+    entries: u64,
+    findings: Vec<(bool, String)>,
+}
+
+fn read_layer(store: &Store, layer: &StoredLayer) -> LayerReport {
+    let mut report = LayerReport::default();
+    match read_stream(store, layer, &mut report) {
+        Ok(found) => {
+            if let Some(diff_id) = layer.diff_id.filter(|diff_id| diff_id.digest() != found.diff_id) {
+                report.findings.push((true, format!("unpacks to {}, and its diff_id is {diff_id}", found.diff_id)));
+            }
+            if found.size != layer.size {
+                report.findings.push((true, format!("has {} bytes, and is listed with {}", found.size, layer.size)));
+            }
+        }
+        Err(BadStore::Io(error)) => {
+            let kind = match layer.encoding {
+                Encoding::None => "can't be read",
+                Encoding::Gzip => "is no sound gzip stream",
+                Encoding::Zstd => "is no sound zstd stream",
+            };
+            report.findings.push((true, format!("{kind}: {}", plain(&error))));
+        }
+        Err(error) => report.findings.push((true, error.to_string())),
+    }
+    report
+}
+
+struct Found {
+    diff_id: Digest,
+    size: u64,
+}
+
+/// Reads a layer to its end: the compressed stream is counted, the tar stream is hashed and its entries looked at.
+fn read_stream(store: &Store, layer: &StoredLayer, report: &mut LayerReport) -> Result<Found, BadStore> {
+    let file = store.file(&layer.file)?;
+    let size = file.size();
+    let mut hash = Sha256::default();
+    {
+        let mut stream = Tee { stream: layer.encoding.decoder(file)?, hash: &mut hash };
+        let mut tree = Tree::default();
+        let mut entries = Entries::new(&mut stream);
+        let ended = loop {
+            match entries.next_entry() {
+                Ok(Some(entry)) => tree.take(&entry),
+                Ok(None) => break entries.finish(),
+                Err(error) => break Err(error),
+            }
+        };
+        match ended {
+            Err(crate::oci::BadTar::Io(error)) => return Err(error.into()),
+            Err(error) => report.findings.push((true, format!("is an archive that {error}"))),
+            Ok(()) => {}
+        }
+        // The digest is of all bytes, also of those behind a broken record.
+        io::copy(&mut stream, &mut io::sink())?;
+        report.entries = tree.len();
+        report.findings.extend(tree.findings());
+    }
+    Ok(Found { diff_id: hash.finish(), size })
+}
+
+/// Hashes what is read through it.
+struct Tee<'a, R> {
+    stream: R,
+    hash: &'a mut Sha256,
+}
+
+impl<R: Read> Read for Tee<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.stream.read(buffer)?;
+        self.hash.update(&buffer[..count]);
+        Ok(count)
+    }
+}
