@@ -13,7 +13,7 @@ use crate::path::ImagePath;
 use crate::policy::{self, Kind, SYMBOL_VERSIONS};
 use crate::recipe::{self, Context, Input, Recipe};
 use crate::report::{Error, Level as Severity, Result, Texts};
-use crate::source::{Folder, Source};
+use crate::source::Folder;
 use crate::tree::Cause;
 
 /// What a recipe is to be written for.
@@ -111,10 +111,10 @@ impl Draft<'_> {
 
     /// The recipe with what its check had to say.
     fn finished(&self, recipe: &Recipe, assembled: &Assembled) -> Result<String> {
-        let mut text = self.keys();
-        text.push_str(
-            "# cmd    = [\"--help\"]        # arguments; the first of `binaries` is the program that is started\n",
-        );
+        let mut text =
+            "# The first of `binaries` is the program that the image starts; libraries come along.\n".to_owned();
+        text.push_str(&self.keys());
+        text.push_str("# cmd    = [\"--help\"]\n");
         text.push_str(&self.configuration(recipe)?);
         text.push_str(&by_itself(assembled));
         text.push_str(&on_request(assembled));
@@ -135,12 +135,8 @@ impl Draft<'_> {
             return Ok(String::new());
         }
         let list: Vec<String> = folders.iter().map(|folder| quoted(&format!("{folder}/"))).collect();
-        let them = if list.len() == 1 { "this folder is" } else { "these folders are" };
-        Ok(format!(
-            "\n# In {}, {them} there and may hold configuration:\n# files  = [{}]\n",
-            root.describe(),
-            list.join(", ")
-        ))
+        let these = if list.len() == 1 { "This folder is" } else { "These folders are" };
+        Ok(format!("\n# {these} in the root and may hold configuration:\n# files  = [{}]\n", list.join(", ")))
     }
 }
 

@@ -4,10 +4,12 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use mkimage::needs::{self, Level, Listing};
+use mkimage::report::{Diagnostic, Error, Texts};
 use serde_json::{Value, json};
 
 use super::console::Console;
 use super::format::{Format, columns, print_json};
+use super::recipes::USAGE;
 
 /// List the extras: what no ELF header asks for, what brings it along, what goes wrong without.
 #[derive(Debug, clap::Args)]
@@ -25,8 +27,7 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
     let chosen: Vec<&Listing> =
         all.iter().filter(|listing| args.name.as_ref().is_none_or(|name| bare(listing) == *name)).collect();
     if let (Some(name), true) = (&args.name, chosen.is_empty()) {
-        let error = super::recipes::usage(format!("there is no extra `{name}`"));
-        return console.fail(&error, &mkimage::report::Texts::default());
+        return console.fail(&unknown(name, &all.iter().map(bare).collect::<Vec<_>>()), &Texts::default());
     }
     if args.format == Format::Json {
         return print_json(console, json!({ "extras": chosen.into_iter().map(document).collect::<Vec<_>>() }));
@@ -37,6 +38,16 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
     }
     let row = |listing: &&Listing| vec![listing.name.clone(), word(listing.level).to_owned(), listing.about.clone()];
     console.print(&columns(&chosen.iter().map(row).collect::<Vec<_>>()))
+}
+
+fn unknown(name: &str, all: &[String]) -> Error {
+    let error = Diagnostic::error(USAGE, format!("there is no extra `{name}`"));
+    let score = |known: &&String| (strsim::jaro_winkler(name, known) * 1000.0) as u32;
+    let near = all.iter().max_by_key(score).filter(|known| score(known) > 800);
+    match near {
+        Some(near) => error.help(format!("an extra with a similar name exists: `{near}`")).into(),
+        None => error.help("`mkimage extras` lists them").into(),
+    }
 }
 
 /// Whether an extra comes by itself.

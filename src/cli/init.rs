@@ -61,7 +61,7 @@ fn write(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCode> 
     let request = Request {
         programs: args.programs.iter().map(program).collect(),
         title: args.output.as_ref().map_or_else(|| "recipe".to_owned(), |path| path.display().to_string()),
-        root: args.root.as_deref().map(|root| beside(root) + "/"),
+        root: args.root.as_deref().map(|root| beside(root).trim_start_matches("./").to_owned() + "/"),
         folder,
     };
     let text = draft::draft(&request, &options(), &console.building("init"), texts)?;

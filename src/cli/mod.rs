@@ -15,11 +15,13 @@ mod environment;
 mod extras;
 mod format;
 mod init;
+mod inspect;
 mod interrupt;
 mod recipes;
 mod schema;
 mod summary;
 mod tree;
+mod verify;
 mod why;
 
 use console::{Colour, Console, ProgressStyle};
@@ -70,6 +72,10 @@ enum Command {
     Extras(extras::Args),
     /// Write a first recipe for programs.
     Init(init::Args),
+    /// Look into a layout or archive.
+    Inspect(inspect::Args),
+    /// Check that a layout or archive is what its digests say.
+    Verify(verify::Args),
     /// Print the JSON Schema of recipes, for editors.
     Schema,
     /// Print a shell's completions.
@@ -103,6 +109,8 @@ fn run(command: Command, console: &Console) -> ExitCode {
         Command::Why(args) => why::run(&args, console),
         Command::Extras(args) => extras::run(&args, console),
         Command::Init(args) => init::run(&args, console),
+        Command::Inspect(args) => inspect::run(&args, console),
+        Command::Verify(args) => verify::run(&args, console),
         Command::Schema => schema::schema(console),
         Command::Completions { shell } => schema::completions(shell, console),
         Command::Man => schema::man(console),

@@ -82,9 +82,12 @@ fn largest(tree: &Tree) -> String {
     first.collect::<Vec<_>>().join(", ")
 }
 
-/// Bytes as `1.2 MB` (10^6), or `12 kB` below that.
+/// Bytes as `1.2 MB` (10^6), `12.3 kB` or `12 B`.
 pub(super) fn megabytes(bytes: u64) -> String {
     let tenths = |unit: u64| (bytes * 10 + unit / 2) / unit;
+    if bytes < 1_000 {
+        return format!("{bytes} B");
+    }
     if bytes < 100_000 {
         let kilo = tenths(1_000);
         return format!("{}.{} kB", kilo / 10, kilo % 10);

@@ -91,7 +91,8 @@ impl Words<'_> {
     fn row(&self, line: &Line) -> Row {
         let own = match &line.what {
             What::Image => size(&self.assembled.tree),
-            _ => line.own,
+            What::Asker(..) => line.total,
+            What::File { .. } => line.own,
         };
         let cells = [own, line.total].map(|bytes| if bytes == 0 { String::new() } else { megabytes(bytes) });
         let [own, total] = if line.repeated { [String::new(), String::new()] } else { cells };

@@ -103,7 +103,7 @@ impl Words<'_> {
         } else {
             facts.push(format!("{:04o} {}:{}", entry.mode, entry.uid, entry.gid));
         }
-        facts.extend(owner(explanation.standing));
+        facts.extend(explanation.standing.and_then(owner));
         facts.extend(explanation.layer.as_ref().map(|layer| format!("layer `{layer}`")));
         facts.join(", ")
     }
@@ -172,12 +172,12 @@ fn document(recipe: &Recipe, explanation: &Explanation<'_>, texts: &Texts) -> Va
         EntryKind::Symlink(target) => ("link", Some(show(target))),
     };
     let package = match explanation.standing {
-        Standing::Owned(package, _) | Standing::Changed(package) => json!({
+        Some(standing @ (Standing::Owned(package, _) | Standing::Changed(package))) => json!({
             "name": package.name,
             "version": package.version,
-            "changed": matches!(explanation.standing, Standing::Changed(_)),
+            "changed": matches!(standing, Standing::Changed(_)),
         }),
-        Standing::NotOfRoot | Standing::Unowned => Value::Null,
+        _ => Value::Null,
     };
     json!({
         "image": recipe.name.value,

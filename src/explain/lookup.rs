@@ -64,11 +64,12 @@ fn absent(tree: &Tree, text: &str) -> Diagnostic {
 /// Paths with the same or a similar name, the most alike first; of equally alike ones those in the most alike folder.
 fn near(tree: &Tree, text: &str) -> Vec<ImagePath> {
     let (folder, name) = text.trim_end_matches('/').rsplit_once('/').unwrap_or(("", text));
+    let name = &name.to_lowercase();
     if name.is_empty() {
         return Vec::new();
     }
     let alike = |path: &ImagePath| {
-        let other = show(path.name());
+        let other = show(path.name()).to_lowercase();
         // `libz.so` stands for `libz.so.1.2.13`, `ssl` for `libssl.so.3`.
         let part = name.len() >= 3 && other.contains(name);
         let score = strsim::jaro_winkler(name, &other).max(if part { ALIKE } else { 0.0 });

@@ -26,8 +26,8 @@ pub struct Explanation<'a> {
     pub reasons: Vec<Because>,
     /// Objects of the image that name it among their needs, in no chain of `reasons`.
     pub also_needed_by: Vec<ImagePath>,
-    /// Whose it is.
-    pub standing: Standing<'a>,
+    /// Whose it is; none where the root has no package database.
+    pub standing: Option<Standing<'a>>,
     /// The layer that it goes into; none for a folder that is in several.
     pub layer: Option<String>,
 }
@@ -66,7 +66,7 @@ pub fn explain<'a>(recipe: &Recipe, assembled: &'a Assembled, path: &ImagePath) 
         entry,
         leads_to,
         also_needed_by: also_needed_by.collect(),
-        standing: assembled.inventory.standing(path),
+        standing: assembled.inventory.has_database().then(|| assembled.inventory.standing(path)),
         layer: layer_of(recipe, assembled, path, entry)?,
         reasons,
     })
