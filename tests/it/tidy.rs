@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// Names that say nothing of what is inside.
 const EMPTY_NAMES: [&str; 8] = ["common", "helper", "helpers", "manager", "misc", "types", "util", "utils"];
 
-/// No file is longer.
+/// No file of the product is longer; one of tests, which is read case by case, may be twice that.
 const MOST_LINES: usize = 600;
 
 struct Text {
@@ -218,8 +218,9 @@ fn files_say_what_they_are_and_stay_readable() {
             wrong.push(format!("{} does not open with `//!`", file.name));
         }
         let lines = file.text.lines().count();
-        if lines > MOST_LINES {
-            wrong.push(format!("{} has {lines} lines, more than {MOST_LINES}", file.name));
+        let most = if file.name.starts_with("tests/") { 2 * MOST_LINES } else { MOST_LINES };
+        if lines > most {
+            wrong.push(format!("{} has {lines} lines, more than {most}", file.name));
         }
         for part in file.name.trim_end_matches(".rs").split('/').filter(|part| EMPTY_NAMES.contains(part)) {
             wrong.push(format!("{}: `{part}` says nothing of what is inside", file.name));
@@ -283,9 +284,12 @@ fn no_registry_and_no_machine_is_named() {
     ]
     .map(|parts| parts.join("."))
     .to_vec();
-    // The one place where the name that engines put before short names is written.
-    let excepted =
-        |name: &str, host: &str| host.starts_with("docker") && name.starts_with("src/oci/") || name == "Cargo.lock";
+    // The name that engines put before short names is written in one place, and tested; a package has it, too.
+    let excepted = |name: &str, host: &str| {
+        host.starts_with("docker")
+            && ["src/oci/", ".ci/", "tests/it/output.rs"].iter().any(|known| name.starts_with(known))
+            || name == "Cargo.lock"
+    };
     let home = ["", "home", ""].join("/");
     let machine = [package().display().to_string(), [".cargo", "registry"].join("/"), home.clone()];
     let allowed_homes: BTreeSet<&str> = ["nonroot", "app", "me", "user"].into();

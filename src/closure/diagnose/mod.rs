@@ -4,6 +4,7 @@ use super::{Bytes, Closure, Fatal, FatalReason, Found, Options, Resolution, Role
 use crate::elf::Machine;
 use crate::path::show;
 use crate::report::{Code, Diagnostic, Level, Span};
+use crate::select::NOT_ON_PATH;
 
 mod foreign;
 mod missing;
@@ -12,8 +13,6 @@ mod self_check;
 pub use foreign::foreign_note;
 pub use self_check::self_check;
 
-/// A program is not on the image's PATH.
-pub const NOT_ON_PATH: Code = Code("E0201");
 /// A library was not found.
 pub const LIBRARY_MISSING: Code = Code("E0203");
 /// A file is for another machine than the image.
