@@ -4,6 +4,7 @@ mod support;
 
 mod closure;
 mod closure_cache;
+mod closure_json;
 mod closure_later;
 mod closure_messages;
 mod closure_musl;
