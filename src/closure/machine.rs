@@ -72,7 +72,7 @@ impl Port {
         Self::for_machine(object.machine, object.flags)
     }
 
-    fn for_machine(machine: Machine, flags: u32) -> Option<Self> {
+    pub(super) fn for_machine(machine: Machine, flags: u32) -> Option<Self> {
         Some(match machine.name() {
             "x86_64" => Self {
                 triplet: "x86_64-linux-gnu",
