@@ -168,7 +168,7 @@ fn a_program_for_another_machine() {
     let options = Options { machine: Some(Machine::AARCH64), ..Options::default() };
     let text = messages(&root, &["/bin/api"], &options);
     assert!(text.starts_with("error[E0204]: `/bin/api` is for linux/amd64, the platform is linux/arm64\n"), "{text}");
-    assert!(text.contains("^^^^^^^^^^ ELF machine x86_64"), "{text}");
+    assert!(text.contains("^^^^^^^^^^ ELF machine x86-64"), "{text}");
 }
 
 #[test]
