@@ -16,6 +16,7 @@ mod elf;
 mod errors;
 mod explain;
 mod image;
+mod images;
 mod layer;
 mod layout;
 mod needs;

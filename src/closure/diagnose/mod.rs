@@ -9,11 +9,10 @@ mod foreign;
 mod missing;
 mod self_check;
 
+pub use crate::select::NOT_ON_PATH;
 pub use foreign::foreign_note;
 pub use self_check::self_check;
 
-/// A program is not on the image's PATH.
-pub const NOT_ON_PATH: Code = Code("E0201");
 /// A library was not found.
 pub const LIBRARY_MISSING: Code = Code("E0203");
 /// A file is for another machine than the image.
