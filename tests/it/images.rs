@@ -24,7 +24,10 @@ fn images_that_were_written_are_told() {
     let sandbox = sandbox();
     let build = sandbox.run(&["build", "-q", "server.toml", "-o", "server.oci", "-o", "server.tar"]);
     assert_eq!(build.code, 0, "{}", build.stderr);
-    prints(&without_digests(sandbox.run(&["inspect", "server.oci"])), 0, str![[r#"
+    prints(
+        &without_digests(sandbox.run(&["inspect", "server.oci"])),
+        0,
+        str![[r#"
 latest
   digest      sha256:HEX
   id          sha256:HEX
@@ -42,8 +45,12 @@ latest
      2      282 B  zstd  sha256:HEX  mkimage: extras
      3      445 B  zstd  sha256:HEX  mkimage: application
 
-"#]]);
-    prints(&without_digests(sandbox.run(&["inspect", "--files", "server.tar"])), 0, str![[r#"
+"#]],
+    );
+    prints(
+        &without_digests(sandbox.run(&["inspect", "--files", "server.tar"])),
+        0,
+        str![[r#"
 latest
   digest      sha256:HEX
   id          sha256:HEX
@@ -114,11 +121,16 @@ latest
   d0755  0:0                      /var/cache
   d0755  65532:65532              /var/cache/server
 
-"#]]);
-    prints(&sandbox.run(&["inspect", "root"]), 1, str![[r#"
+"#]],
+    );
+    prints(
+        &sandbox.run(&["inspect", "root"]),
+        1,
+        str![[r#"
 error[E0274]: `root` is no OCI layout and no archive of an image
 
-"#]]);
+"#]],
+    );
     let json: serde_json::Value =
         serde_json::from_str(&sandbox.run(&["inspect", "--format=json", "server.oci"]).stdout).unwrap();
     assert_eq!(json["version"], 1);
@@ -129,11 +141,15 @@ error[E0274]: `root` is no OCI layout and no archive of an image
 fn verify_tells_what_is_sound_and_fails_for_what_is_not() {
     let sandbox = sandbox();
     sandbox.run(&["build", "-q", "server.toml", "-o", "server.oci", "-o", "server.tar"]);
-    prints(&sandbox.run(&["verify", "server.oci", "server.tar"]), 0, str![[r#"
+    prints(
+        &sandbox.run(&["verify", "server.oci", "server.tar"]),
+        0,
+        str![[r#"
 server.oci: sound, 1 image, 5 blobs of 3.1 kB, 47 entries in layers
 server.tar: sound, 1 image, 5 blobs of 3.3 kB, 47 entries in layers
 
-"#]]);
+"#]],
+    );
     let looked: serde_json::Value =
         serde_json::from_str(&sandbox.run(&["inspect", "--format=json", "server.oci"]).stdout).unwrap();
     let digest = looked["images"][0]["layers"][0]["digest"].as_str().unwrap();
@@ -144,12 +160,16 @@ server.tar: sound, 1 image, 5 blobs of 3.3 kB, 47 entries in layers
     std::fs::write(&layer, bytes).unwrap();
     let mut run = without_digests(sandbox.run(&["verify", "server.oci"]));
     run.stderr = run.stderr.replace(hex, "LAYER");
-    prints(&run, 4, str![[r#"
+    prints(
+        &run,
+        4,
+        str![[r#"
 error[E0275]: blob `LAYER` has the digest sha256:HEX
 
 error[E0275]: layer 1 of `latest` is no sound zstd stream: data corruption detected
 
-"#]]);
+"#]],
+    );
     assert_eq!(sandbox.run(&["verify", "server.oci", "server.tar"]).code, 4);
     assert_eq!(sandbox.run(&["verify", "server.oci", "root"]).code, 1);
     let json: serde_json::Value =

@@ -14,6 +14,7 @@ mod closure_scripts;
 mod commands;
 mod elf;
 mod errors;
+mod examples;
 mod explain;
 mod image;
 mod images;
