@@ -3,13 +3,12 @@
 //! Each stage makes a plain value from those of earlier ones, in this order:
 //!
 //! ```text
-//! recipe -> source -> tree -> select -> closure -> needs -> rootfs -> inventory -> policy
-//!        -> layer -> image -> output
+//! recipe -> source -> tree -> select -> closure -> needs -> rootfs -> inventory -> policy -> layer -> image -> output
 //! ```
 //!
 //! - [`recipe`]: TOML text to a [`recipe::Recipe`], every value with its place in the text.
 //! - [`source`]: where files come from, read-only, and who owns them.
-//! - [`tree`]: the image's tree while it is made; settles two entries for one path. [`why`] follows its reasons.
+//! - [`tree`]: the image's tree while it is made; settles two entries for one path. It knows the reason of each path.
 //! - [`select`]: what the recipe names, as paths of the image.
 //! - [`closure`]: what the real loader would load for the programs among them.
 //! - [`needs`]: what no ELF header names.
@@ -37,7 +36,6 @@ pub mod deb;
 pub mod recipe;
 pub mod source;
 pub mod tree;
-pub mod why;
 pub mod select;
 pub mod closure;
 pub mod needs;

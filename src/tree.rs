@@ -12,6 +12,10 @@ use crate::path::ImagePath;
 use crate::report::Span;
 use crate::source::{Content, Node, NodeKind, Source};
 
+mod why;
+
+pub use why::{Beginning, Chain, Step};
+
 /// How much an entry counts when another wants the same path: the higher replaces the lower.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rank {

@@ -85,7 +85,7 @@ pub fn assemble(recipe: &Recipe, options: &Options, progress: &dyn Progress) -> 
     notes.extend(closing.remarks(&selection));
 
     progress.stage("looking up packages");
-    let inventory = Inventory::take(&database, &*root, &tree, Check::default())?;
+    let inventory = Inventory::take(recipe, &database, &*root, &tree, Check::default())?;
     for (path, entry) in inventory::records(&inventory, &*root, &tree)? {
         tree.place(path.clone(), entry).map_err(|error| Error::io("read", Path::new("/"), &error))?;
     }

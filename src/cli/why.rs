@@ -9,8 +9,7 @@ use mkimage::path::show;
 use mkimage::recipe::Recipe;
 use mkimage::report::{Result, Texts};
 use mkimage::source::ownership::State;
-use mkimage::tree::{Cause, EntryKind, Reason};
-use mkimage::why::Beginning;
+use mkimage::tree::{Beginning, Cause, EntryKind, Reason};
 use serde_json::{Value, json};
 
 use super::assembled::{assemble, in_any};

@@ -35,12 +35,16 @@ pub(super) fn misses(tree: &Tree<'_>, search: &Search) -> Vec<NearMiss> {
             found.extend(elsewhere(tree, &search.asker, &entry.name, &search.name));
         }
     }
+    // On a merged /usr a directory is searched under two names.
     let mut seen = Vec::new();
     found.retain(|miss| {
-        !seen.contains(&miss.path) && {
-            seen.push(miss.path.clone());
-            true
-        }
+        let place = match tree.look(&miss.path) {
+            Looked::Found(place) => place.real.as_bytes().to_vec(),
+            _ => miss.path.to_vec(),
+        };
+        let is_new = !seen.contains(&place);
+        seen.push(place);
+        is_new
     });
     found.truncate(MOST);
     found

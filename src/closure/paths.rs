@@ -28,7 +28,7 @@ pub enum PathReason {
     Alias(usize),
     /// A processor of this variant opens it: indices into [`Resolution::variants`] and its objects.
     Variant(usize, usize),
-    /// It is a script's interpreter: an index into [`Script::interpreters`].
+    /// It is a script's interpreter: an index into [`super::Script::interpreters`].
     ScriptInterpreter(usize),
     /// `env` of a script starts it.
     EnvProgram,

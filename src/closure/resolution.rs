@@ -45,7 +45,7 @@ pub struct Resolution {
     pub dlopen_notes: Vec<DlopenNote>,
     /// The least glibc that the file and all that it loads ask for.
     pub least_glibc: Option<(u32, u32)>,
-    /// What other processors load beyond this, with [`Isa::All`] or where `$PLATFORM` stands in a path.
+    /// What other processors load beyond this, with [`super::Isa::All`] or where `$PLATFORM` stands in a path.
     pub variants: Vec<Variant>,
     /// Why it does not start at all.
     pub fatal: Option<Fatal>,
@@ -194,7 +194,7 @@ pub struct Script {
     pub interpreters: Vec<ScriptInterpreter>,
     /// The program that `env` starts, when the last interpreter is `env`.
     pub env: Option<EnvProgram>,
-    /// The resolutions of the last interpreter and of the program: indices into [`Closure::resolutions`].
+    /// The resolutions of the last interpreter and of the program: indices into [`super::Closure::resolutions`].
     pub resolutions: Vec<usize>,
 }
 

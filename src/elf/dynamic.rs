@@ -183,7 +183,7 @@ fn read_strings<R: ReadAt + ?Sized>(
     let mut intact = true;
     let mut string = |offset: u64, longest| -> io::Result<Option<Arc<[u8]>>> {
         let string = match table.checked_add(offset) {
-            Some(offset) => window.string(offset, longest)?,
+            Some(offset) => window.string(offset, longest)?.map(Arc::from),
             None => None,
         };
         intact &= string.is_some();

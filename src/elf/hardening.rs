@@ -102,7 +102,7 @@ impl Object {
             FileType::Executable => Shape::Fixed,
             FileType::Dynamic if self.interp.is_none() && self.needed().next().is_none() => {
                 // Older linkers do not set the flag.
-                let started = pie_flag || (self.soname().is_none() && self.entry != 0);
+                let started = pie_flag || (self.soname().is_none() && self.entry != 0 && debug);
                 if started { Shape::StaticPie } else { Shape::Library }
             }
             FileType::Dynamic if pie_flag => Shape::Pie,

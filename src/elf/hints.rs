@@ -53,7 +53,8 @@ impl Object {
                 break;
             }
         }
-        let known = |name: &[u8]| self.needed().chain(self.soname()).any(|known| **known == *name);
+        let dependencies = || self.dynamic.iter().flat_map(|dynamic| &dynamic.dependencies).map(|it| &it.name);
+        let known = |name: &[u8]| dependencies().chain(self.soname()).any(|known| **known == *name);
         names.retain(|name| !known(name));
         Ok(names)
     }

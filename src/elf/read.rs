@@ -1,7 +1,6 @@
 //! Positioned reading, and a window over a file that keeps the last piece read.
 
 use std::io;
-use std::sync::Arc;
 
 use memchr::memchr;
 
@@ -82,26 +81,24 @@ impl<'a, R: ReadAt + ?Sized> Window<'a, R> {
 
     /// The bytes from `offset` to the next NUL, or to the end of the file where there is none. `None` when `offset`
     /// lies beyond the end, or the string is longer than `longest`.
-    pub(super) fn string(&mut self, offset: u64, longest: usize) -> io::Result<Option<Arc<[u8]>>> {
+    pub(super) fn string(&mut self, offset: u64, longest: usize) -> io::Result<Option<&[u8]>> {
         if offset >= self.reader.size() {
             return Ok(None);
         }
         let mut length = 64.min(longest);
-        loop {
-            // What is held already may do, whatever its length.
-            let held = self.held_from(offset);
-            let text = if memchr(0, held).is_some() { held } else { self.up_to(offset, length)? };
-            if let Some(end) = memchr(0, text) {
-                return Ok((end <= longest).then(|| Arc::from(&text[..end])));
-            }
-            if text.len() < length {
-                return Ok(Some(Arc::from(text)));
+        while memchr(0, self.held_from(offset)).is_none() {
+            let found = self.up_to(offset, length)?;
+            if found.len() < length || memchr(0, found).is_some() {
+                break;
             }
             if length > longest {
                 return Ok(None);
             }
             length = (length * 8).min(longest + 1);
         }
+        let text = self.held_from(offset);
+        let text = &text[..memchr(0, text).unwrap_or(text.len())];
+        Ok((text.len() <= longest).then_some(text))
     }
 
     pub(super) fn held(&self, offset: u64, count: usize) -> Option<&[u8]> {

@@ -123,7 +123,7 @@ impl Object {
         let mut found = Vec::new();
         for section in &sections {
             let offset = names.sh_offset.saturating_add(u64::try_from(section.sh_name).unwrap_or(u64::MAX));
-            found.extend(window.string(offset, 256)?);
+            found.extend(window.string(offset, 256)?.map(Arc::from));
         }
         Ok(found)
     }
@@ -205,29 +205,30 @@ impl Object {
         let size = self.symbol_size();
         let in_file = reader.size().saturating_sub(table.offset) / size;
         let count = table.count.min(in_file).min(MOST_SYMBOLS);
-        let mut symbols = Window::new(reader);
-        let mut names = Window::new(reader);
+        let mut window = Window::new(reader);
         let step = usize::try_from(size).unwrap_or(usize::MAX);
+        // Names are read in the order of the file: a large table would be read again and again otherwise.
+        let mut names: Vec<(u32, bool)> = Vec::new();
         // The first symbol is always empty.
         for index in 1..count {
             let at = table.offset.saturating_add(index * size);
-            if symbols.held(at, step).is_none() {
-                symbols.fill(at, TABLE_AT_ONCE)?;
+            if window.held(at, step).is_none() {
+                window.fill(at, TABLE_AT_ONCE)?;
             }
-            let Some(symbol) = symbols.held(at, step).and_then(|it| it.pread_with::<Sym>(0, self.context()).ok())
-            else {
-                return Ok(());
-            };
-            if symbol.st_name == 0 {
-                continue;
+            let Some(bytes) = window.held(at, step) else { break };
+            let Ok(symbol) = bytes.pread_with::<Sym>(0, self.context()) else { break };
+            let undefined = u32::try_from(symbol.st_shndx).ok() == Some(SHN_UNDEF);
+            names.extend(u32::try_from(symbol.st_name).ok().filter(|&name| name != 0).map(|name| (name, undefined)));
+        }
+        names.sort_unstable();
+        for (name, undefined) in names {
+            let at = table.names.saturating_add(name.into());
+            if window.held(at, 256).is_none() {
+                window.fill(at, NAMES_AT_ONCE)?;
             }
-            let at = table.names.saturating_add(u64::try_from(symbol.st_name).unwrap_or(u64::MAX));
-            if names.held(at, 256).is_none() {
-                names.fill(at.saturating_sub(NAMES_AT_ONCE as u64 / 4), NAMES_AT_ONCE)?;
-            }
-            let Some(name) = names.string(at, LONGEST_NAME)? else { continue };
-            if wanted(&name) {
-                take(Symbol { name, undefined: u32::try_from(symbol.st_shndx).ok() == Some(SHN_UNDEF) });
+            let Some(name) = window.string(at, LONGEST_NAME)? else { continue };
+            if wanted(name) {
+                take(Symbol { name: Arc::from(name), undefined });
             }
         }
         Ok(())

@@ -173,8 +173,8 @@ impl<R: ReadAt + ?Sized> Records<'_, R> {
     }
 
     fn name(&mut self, offset: u32) -> io::Result<Option<Arc<[u8]>>> {
-        let name = self.strings.string(self.table.saturating_add(offset.into()), LONGEST_NAME)?;
-        self.name_bytes += name.as_ref().map_or(0, |name| name.len());
+        let name = self.strings.string(self.table.saturating_add(offset.into()), LONGEST_NAME)?.map(Arc::from);
+        self.name_bytes += name.as_ref().map_or(0, |name: &Arc<[u8]>| name.len());
         Ok(name.filter(|_| self.name_bytes <= MOST_NAME_BYTES))
     }
 }

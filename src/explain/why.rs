@@ -9,8 +9,7 @@ use crate::path::ImagePath;
 use crate::recipe::Recipe;
 use crate::report::{Error, Result};
 use crate::source::resolve;
-use crate::tree::{Entry, EntryKind, Rank};
-use crate::why::Chain;
+use crate::tree::{Chain, Entry, EntryKind, Rank};
 
 use super::graph::{Asker, Graph, Reach};
 

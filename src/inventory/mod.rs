@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::path::ImagePath;
-use crate::report::Result;
+use crate::recipe::{File, FileSource, Origin, Recipe};
+use crate::report::{Result, Span};
 use crate::source::ownership::{Check, Database, Owners, Ownership, Package, PackageId, State};
 use crate::source::{Content, Node, NodeKind, Source};
-use crate::tree::{Entry, EntryKind, Tree};
+use crate::tree::{Cause, Entry, EntryKind, Tree};
 
 mod records;
 
@@ -36,14 +37,15 @@ pub enum Standing<'a> {
 }
 
 impl Inventory {
-    /// Looks up whose each file and link of the tree is that came from `source`, also those that stand elsewhere in the
+    /// Looks up whose each file and link of the tree is that the recipe's root, `source`, gave, also those that stand elsewhere in the
     /// image than in the root.
     ///
     /// # Errors
     /// When the package database, or a file that has to be compared, can't be read.
-    pub fn take(database: &Database, source: &dyn Source, tree: &Tree, check: Check) -> Result<Self> {
+    pub fn take(recipe: &Recipe, database: &Database, source: &dyn Source, tree: &Tree, check: Check) -> Result<Self> {
+        let beside = Beside::of(recipe);
         let mut origins = BTreeMap::new();
-        for (path, entry) in tree.iter() {
+        for (path, entry) in tree.iter().filter(|(_, entry)| !beside.brought(tree, entry)) {
             if let Some(origin) = origin(source, tree, path, entry) {
                 origins.insert(path.clone(), origin);
             }
@@ -96,6 +98,34 @@ impl Inventory {
     /// The package that a path counts for: of several, one that ships anyhow.
     fn of(&self, ownership: &Ownership) -> PackageId {
         choose(ownership, |id| self.shipped.contains_key(&id))
+    }
+}
+
+/// The entries of a recipe that copy from beside it. Where the root is this machine, such files are in the root as well;
+/// but the recipe did not take them from there.
+struct Beside(BTreeSet<Span>);
+
+impl Beside {
+    fn of(recipe: &Recipe) -> Self {
+        let is_beside = |origin: &Origin| matches!(origin, Origin::Beside { .. });
+        let binaries = recipe.binaries.iter().filter(|binary| is_beside(&binary.from.value)).map(|binary| binary.span);
+        let copied = |file: &&File| matches!(&file.source, FileSource::Copied(from) if is_beside(&from.value));
+        let files = recipe.files.iter().filter(copied).map(|file| file.span);
+        Self(binaries.chain(files).collect())
+    }
+
+    /// Whether an entry was brought by one of these, or by a link that was.
+    fn brought(&self, tree: &Tree, entry: &Entry) -> bool {
+        let before = |entry: &&Entry| match &entry.reasons.first()?.cause {
+            Cause::Link { from } => tree.get(from),
+            _ => None,
+        };
+        // As many links as a kernel follows: a circle of them ends, too.
+        std::iter::successors(Some(entry), before).take(41).any(|entry| {
+            let named = |cause: &Cause| matches!(cause, Cause::Key(_) | Cause::Folder(_));
+            let reason = entry.reasons.first().filter(|reason| named(&reason.cause));
+            reason.and_then(|reason| reason.span).is_some_and(|span| self.0.contains(&span))
+        })
     }
 }
 

@@ -8,6 +8,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 
 use super::Layer;
 use crate::oci::Digest;
@@ -130,7 +131,11 @@ fn make(folder: &Path, prefix: &[u8]) -> io::Result<PathBuf> {
 /// Locks a folder and checks that it is still there. `None` when it was removed meanwhile.
 fn lock(path: &Path) -> io::Result<Option<File>> {
     let Ok(folder) = File::open(path) else { return Ok(None) };
-    rustix::io::retry_on_intr(|| rustix::fs::flock(&folder, FlockOperation::LockExclusive))?;
+    match rustix::io::retry_on_intr(|| rustix::fs::flock(&folder, FlockOperation::LockExclusive)) {
+        // NFS locks only what is open for writing, which a folder can't be: there, nobody removes it either.
+        Ok(()) | Err(Errno::BADF | Errno::NOLCK | Errno::OPNOTSUPP) => {}
+        Err(error) => return Err(error.into()),
+    }
     let is_there = match (folder.metadata(), std::fs::symlink_metadata(path)) {
         (Ok(open), Ok(there)) => (open.dev(), open.ino()) == (there.dev(), there.ino()),
         _ => false,

@@ -57,6 +57,8 @@ fn read_origin(request: &Request<'_>, origin: &Spanned<Origin>) -> Result<Vec<Ce
         Origin::Beside { base, text } => {
             use std::os::unix::ffi::OsStrExt;
             let path = base.join(Path::new(std::ffi::OsStr::from_bytes(text)));
+            // A recipe named by a relative path has a relative folder, and trees are walked by absolute paths.
+            let path = std::path::absolute(&path).unwrap_or(path);
             (request.host, path.as_os_str().as_bytes().to_vec(), show(text))
         }
         Origin::Name(name) => {

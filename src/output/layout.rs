@@ -55,7 +55,7 @@ fn is_layout(folder: &Path) -> Result<bool> {
             let name = entry?.file_name();
             let name = name.to_string_lossy();
             has_marker |= name == "oci-layout";
-            has_others |= name != "blobs" && !name.starts_with(".mkimage.tmp.");
+            has_others |= name != "blobs" && !name.starts_with(".mkimage.");
         }
         Ok(has_marker || !has_others)
     };
@@ -155,12 +155,14 @@ fn append(path: &Path, staging: &Staging, image: &Image, tag: &str) -> Result<Wr
 
 /// Waits until nobody else writes into a layout.
 fn lock(path: &Path) -> Result<File> {
-    let open = || {
-        let folder = File::open(path)?;
-        rustix::io::retry_on_intr(|| rustix::fs::flock(&folder, FlockOperation::LockExclusive))?;
-        Ok(folder)
+    let wait = |file: File| {
+        rustix::io::retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::LockExclusive))?;
+        Ok(file)
     };
-    open().map_err(|error| Error::io("lock", path, &error))
+    let on_folder = File::open(path).and_then(wait);
+    // NFS locks only what is open for writing, which a folder can't be.
+    let on_file = || File::options().create(true).append(true).open(path.join(".mkimage.lock")).and_then(wait);
+    on_folder.or_else(|_: io::Error| on_file()).map_err(|error| Error::io("lock", path, &error))
 }
 
 /// A layout that is locked.

@@ -5,8 +5,7 @@ use super::{Finding, Hardening, Hit, Judge, Relro};
 use crate::inventory::Standing;
 use crate::path::ImagePath;
 use crate::source::resolve;
-use crate::tree::{Cause, Entry, EntryKind, Rank};
-use crate::why::Beginning;
+use crate::tree::{Beginning, Cause, Entry, EntryKind, Rank};
 
 const SHELLS: [&[u8]; 12] =
     [b"sh", b"bash", b"dash", b"ash", b"ksh", b"mksh", b"zsh", b"csh", b"tcsh", b"fish", b"busybox", b"toybox"];

@@ -4,7 +4,7 @@ use super::rules::{Kind, Rule};
 use crate::path::ImagePath;
 use crate::recipe::Verdict;
 use crate::report::{Diagnostic, Span};
-use crate::why::Chain;
+use crate::tree::Chain;
 
 /// Everything that an image breaks.
 #[derive(Debug, Clone, Default)]

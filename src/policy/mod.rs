@@ -8,8 +8,7 @@ use crate::inventory::Inventory;
 use crate::path::ImagePath;
 use crate::recipe::{Policy, Recipe, Verdict};
 use crate::report::{Result, Span};
-use crate::tree::{Cause, Entry, Tree};
-use crate::why::Beginning;
+use crate::tree::{Beginning, Cause, Entry, Tree};
 
 mod files;
 mod finding;

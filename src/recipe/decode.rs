@@ -6,6 +6,9 @@ use super::document::{Entries, Key, Kind, Value};
 use super::{TYPE, words};
 use crate::report::{Diagnostic, Span};
 
+/// Unknown keys of one table that are told of.
+const MOST_UNKNOWN: usize = 100;
+
 /// The mistakes of one text while it is decoded.
 pub(super) struct Reader<'t> {
     pub(super) text: &'t str,
@@ -116,9 +119,10 @@ pub(super) fn table<T: Keys>(entries: Entries, span: Span, reader: &mut Reader<'
     let mut table = Table { entries: entries.entries.into_iter().map(Some).collect(), reader };
     let filled = T::fill(&mut table);
     let Table { entries: left, reader } = table;
-    for (key, _) in left.into_iter().flatten() {
-        let mistake = words::unknown_key(&key, T::PLACE, &T::known(), header, &reader.top_keys, reader.at(key.span));
-        reader.mistake(mistake);
+    let known = T::known();
+    for (key, _) in left.into_iter().flatten().take(MOST_UNKNOWN) {
+        let written = reader.at(key.span);
+        reader.mistake(words::unknown_key(&key, T::PLACE, &known, header, &reader.top_keys, written));
     }
     filled
 }

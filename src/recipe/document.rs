@@ -78,7 +78,7 @@ pub(super) fn parse(name: &str, bytes: &[u8], texts: &mut Texts) -> Document {
     {
         return refused(mistake);
     }
-    let mut build = Build { whole, text, mistakes: Vec::new() };
+    let mut build = Build { whole, text, mistakes: Vec::new(), told: Vec::new() };
     for error in &errors {
         build.syntax(error.message(), error.span().unwrap_or_default(), tree.get_ref());
     }
@@ -115,6 +115,8 @@ struct Build<'t> {
     whole: Span,
     text: &'t str,
     mistakes: Vec<Diagnostic>,
+    /// The lines of these.
+    told: Vec<std::ops::Range<usize>>,
 }
 
 impl Build<'_> {
@@ -124,58 +126,59 @@ impl Build<'_> {
 
     /// One syntax error a line: what follows on the same line comes of the first.
     fn syntax(&mut self, message: &str, range: std::ops::Range<usize>, tree: &DeTable<'_>) {
-        if self.mistakes.len() == MOST_ERRORS {
+        let at = range.start;
+        if self.told.len() == MOST_ERRORS || self.told.iter().any(|line| (line.start..=line.end).contains(&at)) {
             return;
         }
+        self.told.push(self.line(at));
         let span = self.span(range);
-        let line = self.line(span.range().start);
-        if self
-            .mistakes
-            .iter()
-            .flat_map(|seen| &seen.labels)
-            .any(|label| (line.start..=line.end).contains(&label.span.range().start))
-        {
-            return;
-        }
-        let mistake = |title: &str, help: &str| Diagnostic::error(SYNTAX, title).at(span, "here").help(help);
-        let word = self.bare_word(span.range().start);
-        let (shown, place) = (&self.text[word.clone()], self.span(word.clone()));
-        let instead = |title: &str, fix: &str, write: String| {
-            Diagnostic::error(SYNTAX, title).at(place, "here").fix(fix, vec![(place, write)])
-        };
-        let quotes = "put quotes around it";
+        let not_closed = message.starts_with("invalid") && message.ends_with(['"', '\'']);
         self.mistakes.push(match message {
             "duplicate key" => self.twice(span, tree),
             "recursion limit" | "cannot recurse further; max recursion depth met" => too_deep(span),
-            "missing escaped value, expected `b`, `e`, `f`, `n`, `r`, `\\`, `\"`, `x`, `u`, `U`" => {
-                mistake("a backslash stands before no escape", "in single quotes, as 'C:\\x', a backslash is itself")
+            _ if message.starts_with("missing escaped value") => {
+                let mistake = Diagnostic::error(SYNTAX, "a backslash stands before no escape").at(span, "here");
+                mistake.help("in single quotes, as 'C:\\x', a backslash is itself")
             }
-            _ if message.starts_with("invalid") && message.ends_with(['"', '\''])
-                || message.contains("string, expected `") =>
-            {
+            _ if not_closed || message.contains("string, expected `") => {
                 Diagnostic::error(SYNTAX, "a string is not closed").at(span, "ends here without its quote")
             }
-            _ if !message.starts_with("unclosed") && self.is_value(&word) => match shown {
-                "True" | "TRUE" | "False" | "FALSE" => {
-                    instead("a boolean is in lower case", "write it so", shown.to_lowercase())
-                }
-                _ if shown.starts_with(['“', '”', '‘', '’', '„', '«']) => {
-                    let inner = shown.trim_matches(['“', '”', '‘', '’', '„', '«', '»']);
-                    instead("a string's quotes are \" or '", "write it so", format!("\"{inner}\""))
-                }
-                _ if message.starts_with("unexpected leading zero") => {
-                    instead("a number has a leading zero", quotes, format!("\"{shown}\""))
-                }
-                _ if shown.starts_with(|c: char| c.is_alphabetic() || "/.~".contains(c)) => {
-                    instead("a string needs quotes", quotes, format!("\"{shown}\""))
-                }
-                "" if message.starts_with("string values") => {
-                    Diagnostic::error(SYNTAX, "a value is missing").at(span, "here")
-                }
-                _ => self.plain(message, span),
-            },
-            _ => self.plain(message, span),
+            _ if message.starts_with("unclosed") => self.plain(message, span),
+            _ => self.value_without_quotes(message, at).unwrap_or_else(|| self.plain(message, span)),
         });
+    }
+
+    /// What a person wrote for a value and TOML does not take, with the quotes that it needs.
+    fn value_without_quotes(&self, message: &str, at: usize) -> Option<Diagnostic> {
+        const QUOTES: [char; 7] = ['“', '”', '‘', '’', '„', '«', '»'];
+        let word = self.bare_word(at);
+        let place = self.span(word.clone());
+        let shown = &self.text[word.clone()];
+        if !self.is_value(&word) {
+            return None;
+        }
+        let instead = |title: &str, fix: &str, write: String| {
+            Some(Diagnostic::error(SYNTAX, title).at(place, "here").fix(fix, vec![(place, write)]))
+        };
+        match shown {
+            "True" | "TRUE" | "False" | "FALSE" => {
+                instead("a boolean is in lower case", "write it so", shown.to_lowercase())
+            }
+            "" if message.starts_with("string values") => {
+                Some(Diagnostic::error(SYNTAX, "a value is missing").at(place, "here"))
+            }
+            _ if shown.starts_with(QUOTES) => {
+                let inner = shown.trim_matches(QUOTES);
+                instead("a string's quotes are \" or '", "write it so", format!("\"{inner}\""))
+            }
+            _ if message.starts_with("unexpected leading zero") => {
+                instead("a number has a leading zero", "put quotes around it", format!("\"{shown}\""))
+            }
+            _ if shown.starts_with(|c: char| c.is_alphabetic() || "/.~".contains(c)) => {
+                instead("a string needs quotes", "put quotes around it", format!("\"{shown}\""))
+            }
+            _ => None,
+        }
     }
 
     /// The parser's own words.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::Read;
+use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
 use super::decode::{Keys, Reader, table};
@@ -120,10 +121,9 @@ impl<'t> Files<'t> {
         let root = without_strays(document.root, &mut reader);
         let keys: RecipeKeys = table(root, document.span, &mut reader);
         let mut mistakes = reader.mistakes;
-        let lines: Vec<_> = mistakes[..syntax].iter().flat_map(|mistake| self.lines(mistake)).collect();
-        let told = mistakes.split_off(syntax).into_iter().filter(|mistake| self.is_told(mistake, text, &lines));
-        let told: Vec<_> = told.collect();
-        mistakes.extend(told);
+        let own = mistakes.split_off(syntax);
+        let broken_lines = Broken::new(&mistakes, self.texts.text(text));
+        mistakes.extend(own.into_iter().filter(|mistake| broken_lines.spare(mistake)));
         let broken = mistakes.iter().any(|mistake| mistake.level == Level::Error);
         self.mistakes.append(&mut mistakes);
         let bases = keys.extends.clone();
@@ -146,21 +146,6 @@ impl<'t> Files<'t> {
         self.read[index].complete = complete;
         self.read[index].bases = opened.into_iter().flatten().collect();
         readable.then_some(index)
-    }
-
-    /// The lines that a mistake is on.
-    fn lines(&self, mistake: &Diagnostic) -> Vec<usize> {
-        mistake.labels.iter().filter(|label| label.primary).map(|label| self.texts.line(label.span)).collect()
-    }
-
-    /// Whether a mistake is one of its own: not on a line with a mistake of syntax, nor below a broken header, which
-    /// leaves its lines to another table.
-    fn is_told(&self, mistake: &Diagnostic, text: TextId, broken: &[usize]) -> bool {
-        let is_header = |line: &usize| {
-            self.texts.text(text).lines().nth(line - 1).is_some_and(|text| text.trim_start().starts_with('['))
-        };
-        let header = broken.iter().copied().filter(is_header).min().unwrap_or(usize::MAX);
-        self.lines(mistake).iter().all(|line| !broken.contains(line) && *line < header)
     }
 
     fn open_base(&mut self, base: &str, span: Span, path: &Path, folder: &Path) -> Option<usize> {
@@ -225,6 +210,37 @@ impl<'t> Files<'t> {
             }
             chain.push(file);
         }
+    }
+}
+
+/// The lines of a text with mistakes of syntax.
+struct Broken {
+    lines: Vec<Range<usize>>,
+    /// The first broken header: it leaves the lines below to another table.
+    header: usize,
+}
+
+impl Broken {
+    fn new(mistakes: &[Diagnostic], text: &str) -> Self {
+        let places = mistakes.iter().flat_map(|mistake| &mistake.labels).filter(|label| label.primary);
+        let line = |at: usize| {
+            let start = text[..at].rfind('\n').map_or(0, |at| at + 1);
+            start..text[at..].find('\n').map_or(text.len(), |len| at + len)
+        };
+        let lines: Vec<_> = places.map(|label| line(label.span.range().start)).collect();
+        let headers = lines.iter().filter(|line| text[line.start..line.end].trim_start().starts_with('['));
+        let header = headers.map(|line| line.start).min().unwrap_or(usize::MAX);
+        Self { lines, header }
+    }
+
+    /// Whether a mistake is one of its own, and does not come of one of syntax.
+    fn spare(&self, mistake: &Diagnostic) -> bool {
+        mistake
+            .labels
+            .iter()
+            .filter(|label| label.primary)
+            .map(|label| label.span.range().start)
+            .all(|at| at < self.header && !self.lines.iter().any(|line| line.contains(&at)))
     }
 }
 

@@ -57,10 +57,9 @@ fn in_order(mistakes: Vec<Diagnostic>) -> Vec<Diagnostic> {
     once.extend(mistakes.into_iter().filter(|mistake| place(mistake).is_none_or(|place| seen.insert(place))));
     once.sort_by_key(|mistake| mistake.labels.first().map(|label| (label.span.text, label.span.start)));
     if once.len() > MOST_MISTAKES {
-        let more = once.len() - MOST_MISTAKES;
         once.sort_by_key(|mistake| mistake.level);
         once.truncate(MOST_MISTAKES);
-        once.push(Diagnostic::note_of(SYNTAX, format!("and {more} more")));
+        once.push(Diagnostic::note_of(SYNTAX, format!("only the first {MOST_MISTAKES} are shown")));
     }
     once
 }

@@ -15,7 +15,7 @@ const MOST_STEPS: usize = 32;
 
 /// The variables of one recipe.
 pub(super) struct Variables<'a> {
-    settings: &'a Mapping<Setting>,
+    settings: BTreeMap<&'a str, (&'a Spanned<String>, &'a Setting)>,
     context: &'a Context,
     texts: &'a Texts,
     platform: String,
@@ -40,7 +40,7 @@ impl<'a> Variables<'a> {
         let builtin = Some(("recipe", recipe.to_owned())).filter(|_| !recipe.is_empty()).into_iter().collect();
         let asked = settings.0.iter().map(|(name, _)| name.value.clone()).collect();
         Self {
-            settings,
+            settings: settings.0.iter().map(|(name, setting)| (name.value.as_str(), (name, setting))).collect(),
             context,
             texts,
             platform: String::new(),
@@ -148,8 +148,7 @@ impl<'a> Variables<'a> {
         if let Some((_, value)) = self.context.set.iter().rev().find(|(set, _)| set == name) {
             return Some(value.clone());
         }
-        let settings = self.settings;
-        let Some((defined, setting)) = settings.0.iter().find(|(defined, _)| defined.value == name) else {
+        let Some((defined, setting)) = self.settings.get(name).copied() else {
             self.undefined(name, place);
             return None;
         };
@@ -182,7 +181,7 @@ impl<'a> Variables<'a> {
 
     fn undefined(&mut self, name: &str, place: Span) {
         let mistake = Diagnostic::error(VARIABLE, format!("variable `{name}` is not set")).at(place, "not in [vars]");
-        let names = self.settings.0.iter().map(|(name, _)| name.value.as_str()).chain(BUILT_IN);
+        let names = self.settings.keys().copied().chain(BUILT_IN);
         self.mistakes.push(match words::similar(name, names) {
             Some(similar) => mistake.fix(format!("a variable with a similar name exists: `{similar}`"), Vec::new()),
             None => {

@@ -3,12 +3,15 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use annotate_snippets::{AnnotationKind, Group, Level as L, Patch, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Element, Group, Level as L, Origin, Patch, Renderer, Snippet};
 
 use super::{Diagnostic, Fix, Level, Span, Texts};
 
 /// A fix of a longer line is told in words: the line twice would fill the screen.
-const LONGEST_LINE: usize = 200;
+const LONGEST_FIXED: usize = 200;
+
+/// A longer line is not shown at all, only named: nobody wrote it by hand.
+const LONGEST_SHOWN: usize = 100_000;
 
 /// Diagnostics as text, an empty line between two. Colour is ANSI.
 pub fn render(diagnostics: &[Diagnostic], texts: &Texts, colour: bool) -> String {
@@ -39,7 +42,7 @@ fn suggestion<'a>(fix: &'a Fix, texts: &'a Texts) -> Group<'a> {
         return Group::with_title(L::HELP.secondary_title(fix.message.as_str()));
     };
     let text = texts.text(first.text);
-    if fix.edits.iter().any(|(span, _)| line_length(text, *span) > LONGEST_LINE) {
+    if fix.edits.iter().any(|(span, _)| line_length(text, *span) > LONGEST_FIXED) {
         let edits: Vec<_> = fix.edits.iter().map(|(_, edit)| format!("`{edit}`")).collect();
         return Group::with_title(L::HELP.secondary_title(format!("{}: {}", fix.message, edits.join(", "))));
     }
@@ -49,7 +52,7 @@ fn suggestion<'a>(fix: &'a Fix, texts: &'a Texts) -> Group<'a> {
 }
 
 /// A snippet for each text that the labels point into, that of the first label first.
-fn snippets<'a>(diagnostic: &'a Diagnostic, texts: &'a Texts) -> Vec<Snippet<'a, annotate_snippets::Annotation<'a>>> {
+fn snippets<'a>(diagnostic: &'a Diagnostic, texts: &'a Texts) -> Vec<Element<'a>> {
     let mut seen: Vec<Span> = Vec::new();
     for label in &diagnostic.labels {
         if !seen.iter().any(|span| span.text == label.span.text) {
@@ -58,12 +61,17 @@ fn snippets<'a>(diagnostic: &'a Diagnostic, texts: &'a Texts) -> Vec<Snippet<'a,
     }
     let snippet = |first: Span| {
         let text = texts.text(first.text);
-        let annotations = diagnostic.labels.iter().filter(|label| label.span.text == first.text).map(|label| {
+        let labels = diagnostic.labels.iter().filter(|label| label.span.text == first.text);
+        if labels.clone().any(|label| line_length(text, label.span) > LONGEST_SHOWN) {
+            let (line, column) = position(text, first);
+            return Element::Origin(Origin::path(path(texts, first)).line(line).char_column(column));
+        }
+        let annotations = labels.map(|label| {
             let kind = if label.primary { AnnotationKind::Primary } else { AnnotationKind::Context };
             let annotation = kind.span(within(text, label.span));
             if label.text.is_empty() { annotation } else { annotation.label(label.text.as_str()) }
         });
-        Snippet::source(text).path(path(texts, first)).annotations(annotations)
+        Snippet::source(text).path(path(texts, first)).annotations(annotations).into()
     };
     seen.into_iter().map(snippet).collect()
 }
@@ -91,6 +99,12 @@ fn line_length(text: &str, span: Span) -> usize {
     text[end..].find('\n').map_or(text.len(), |at| end + at) - start
 }
 
+/// The line and column, from 1, where a span begins.
+fn position(text: &str, span: Span) -> (usize, usize) {
+    let before = &text[..within(text, span).start];
+    (before.matches('\n').count() + 1, before.rsplit('\n').next().unwrap_or_default().chars().count() + 1)
+}
+
 /// Diagnostics as workflow commands, one line each, which GitHub shows beside the lines of a change.
 pub fn github(diagnostics: &[Diagnostic], texts: &Texts) -> String {
     diagnostics.iter().map(|diagnostic| command(diagnostic, texts) + "\n").collect()
@@ -104,10 +118,7 @@ fn command(diagnostic: &Diagnostic, texts: &Texts) -> String {
     };
     let place = diagnostic.labels.iter().find(|label| label.primary).or(diagnostic.labels.first());
     let place = place.filter(|label| texts.is_file(label.span.text)).map(|label| {
-        let text = texts.text(label.span.text);
-        let before = &text[..within(text, label.span).start];
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        let line = before.matches('\n').count() + 1;
+        let (line, column) = position(texts.text(label.span.text), label.span);
         format!("file={},line={line},col={column},", property(texts.name(label.span.text)))
     });
     let title = format!("{} [{}]", diagnostic.title, diagnostic.code);
@@ -165,7 +176,8 @@ mod tests {
 
     #[test]
     fn a_long_line_is_told_in_words() {
-        let (shown, ..) = shown(&format!("{}x", " ".repeat(100_000)), "x", "\"x\"");
+        let (shown, ..) = shown(&format!("{}x", " ".repeat(200_000)), "x", "\"x\"");
+        assert!(shown.contains("--> a\\u{1b}b.toml:1:200001\n"), "{shown}");
         assert!(shown.len() < 2000 && shown.ends_with("help: write: `\"x\"`\n"), "{shown}");
     }
 

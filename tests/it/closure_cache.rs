@@ -14,13 +14,17 @@ fn entry(name: &str, path: &str) -> Entry {
 
 fn text(root: &Root) -> String {
     let text = root.text("/bin/p", &Options::default());
-    text.lines().skip(1).map(|line| format!("{}\n", line.trim_start())).collect()
+    text.lines().skip(1).flat_map(|line| [line.trim_start(), "\n"]).collect()
+}
+
+fn word(number: usize) -> [u8; 4] {
+    u32::try_from(number).expect("a small number").to_le_bytes()
 }
 
 /// The old format, with or without the new one behind it.
 fn old_format(entries: &[Entry], new: &[u8]) -> Vec<u8> {
     let mut bytes = b"ld.so-1.7.0\0".to_vec();
-    bytes.extend((entries.len() as u32).to_le_bytes());
+    bytes.extend(word(entries.len()));
     let mut strings = Vec::new();
     let padding = (16 + 12 * entries.len()).next_multiple_of(8) - (16 + 12 * entries.len());
     if !new.is_empty() {
@@ -30,7 +34,7 @@ fn old_format(entries: &[Entry], new: &[u8]) -> Vec<u8> {
     for entry in entries {
         bytes.extend(entry.flags.to_le_bytes());
         for text in [&entry.name, &entry.path] {
-            bytes.extend((strings.len() as u32).to_le_bytes());
+            bytes.extend(word(strings.len()));
             strings.extend(text.iter());
             strings.push(0);
         }
@@ -59,7 +63,7 @@ fn the_cache_comes_before_the_system_directories() {
          libstale.so.1 => /lib/x86_64-linux-gnu/libstale.so.1 (system directory; needed by p)
          plugin.so => not found (needed by p)",
     );
-    let expected: String = expected.lines().map(|line| format!("{}\n", line.trim_start())).collect();
+    let expected: String = expected.lines().flat_map(|line| [line.trim_start(), "\n"]).collect();
     let new = cache::write(&entries, Endian::Little);
     let mut sorted = entries.clone();
     sorted.sort_by(|a, b| b.name.cmp(&a.name));

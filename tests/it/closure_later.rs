@@ -148,7 +148,7 @@ fn what_a_program_dlopens_is_mapped_in_its_context() {
          /opt/p/libplugin.so library libx.so.1 libz.so.1
          /usr/lib/x86_64-linux-gnu/libz.so.1 library",
     );
-    let dlopen = ["libplugin.so", "libgone.so", "libx.so.1"].map(|name| name.into()).to_vec();
+    let dlopen = ["libplugin.so", "libgone.so", "libx.so.1"].map(Into::into).to_vec();
     let wanted = [Wanted { dlopen, ..Wanted::program("/bin/p") }];
     expect(
         &root,
@@ -359,10 +359,10 @@ fn musl_takes_the_environment_first() {
 
 #[test]
 fn chains_and_lists_of_any_length_end() {
-    let names: String = (0..500).map(|index| format!(" libw{index:03}.so")).collect();
+    let names = (0..500).map(|index| format!("libw{index:03}.so")).collect::<Vec<_>>().join(" ");
     let wide = (0..500).map(|index| format!("/opt/w/libw{index:03}.so library\n"));
     let deep = (0..499).map(|index| format!("/opt/d/libd{index:03}.so library libd{:03}.so\n", index + 1));
-    let programs = format!("/bin/p program libd000.so rpath=/opt/d\n/bin/w program{names} rpath=/opt/w\n");
+    let programs = format!("/bin/p program libd000.so rpath=/opt/d\n/bin/w program {names} rpath=/opt/w\n");
     let last = "/opt/d/libd499.so library\n".to_owned();
     let tree: String = [programs, last].into_iter().chain(wide).chain(deep).collect();
     let wanted = [Wanted::program("/bin/p"), Wanted::program("/bin/w")];

@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use mkimage::inventory::{Inventory, Standing, records};
 use mkimage::path::ImagePath;
+use mkimage::recipe::{self, Context, Input, Recipe};
+use mkimage::report::Texts;
 use mkimage::source::ownership::{Check, Database, Owners, State};
 use mkimage::source::{Folder, NodeKind, Source};
 use mkimage::tree::{Cause, Entry, EntryKind, Rank, Reason, Tree};
@@ -287,9 +289,15 @@ fn tree(source: &dyn Source, paths: &[&str]) -> Tree {
     tree
 }
 
+fn recipe() -> Recipe {
+    let text = "name = \"app\"\n".into();
+    let input = Input::Text { name: "app.toml".to_owned(), text, folder: "/nowhere".into() };
+    recipe::load(&input, &Context::default(), &mut Texts::default()).unwrap().recipes.remove(0)
+}
+
 fn recorded(source: &dyn Source, tree: &Tree) -> Vec<(String, String)> {
     let database = Database::open(source).unwrap();
-    let inventory = Inventory::take(&database, source, tree, Check::Newer).unwrap();
+    let inventory = Inventory::take(&recipe(), &database, source, tree, Check::Newer).unwrap();
     let text = |entry: &Entry| String::from_utf8(entry.content().unwrap().read(1 << 20).unwrap()).unwrap();
     let entries = records(&inventory, source, tree).unwrap();
     entries.iter().map(|(path, entry)| (path.to_string(), text(entry))).collect()
@@ -356,7 +364,8 @@ fn a_copyright_file_goes_where_the_tree_has_the_link() {
     let tree = tree(&source, &["/usr/bin/tool", "/usr/share/doc/tool"]);
     let paths: Vec<String> = recorded(&source, &tree).into_iter().map(|(path, _)| path).collect();
     assert_eq!(paths[0], "/usr/share/doc/libx1/copyright");
-    let inventory = Inventory::take(&Database::open(&source).unwrap(), &source, &tree, Check::Newer).unwrap();
+    let database = Database::open(&source).unwrap();
+    let inventory = Inventory::take(&recipe(), &database, &source, &tree, Check::Newer).unwrap();
     assert!(
         matches!(inventory.standing(&path("/usr/share/doc/tool")), Standing::Owned(p, State::Installed) if p.name == "tool")
     );

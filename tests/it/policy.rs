@@ -81,7 +81,7 @@ impl Image {
 
     fn verdicts(&self) -> Verdicts {
         let database = Database::open(&self.root).unwrap();
-        let inventory = Inventory::take(&database, &self.root, &self.tree, Check::Every).unwrap();
+        let inventory = Inventory::take(&self.recipe, &database, &self.root, &self.tree, Check::Every).unwrap();
         let hardening = |path: &ImagePath| if path.name() == b"x" { self.linked } else { None };
         let facts = Facts {
             recipe: &self.recipe,
@@ -351,6 +351,18 @@ fn files_of_the_root_that_no_package_owns() {
     image.from_root(&["/usr/bin/x"], &Cause::Key("files"));
     let full = image.render(&image.verdicts().warnings(Detail::Full));
     assert!(full.contains("= note: the root has no package database"), "{full}");
+}
+
+#[test]
+fn a_file_beside_the_recipe_is_not_the_roots_though_the_root_holds_it() {
+    let root = Root::new("/srv/app/x mine\n/srv/lib/y mine");
+    let mut image = Image::on("files = [{ from = \"app/\", to = \"/app/\" }]\n", root.folder());
+    image.from_root(&["/srv/app/x"], &Cause::Folder("/srv/app".to_owned()));
+    image.from_root(&["/srv/lib/y"], &Cause::Link { from: at("/srv/app/x") });
+    assert_eq!(image.titles(), "");
+    let mut image = Image::on("files = [\"/srv/app/\"]\n", root.folder());
+    image.from_root(&["/srv/app/x"], &Cause::Folder("/srv/app".to_owned()));
+    assert_eq!(image.titles(), "warning E0310: 1 file that is no package's: `/srv/app/x`\n");
 }
 
 #[test]

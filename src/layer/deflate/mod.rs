@@ -88,7 +88,7 @@ mod tests {
             let count = (next() % 3000) as usize;
             match next() % 5 {
                 0 => out.extend((0..count).map(|_| next().to_le_bytes()[1])),
-                1 => out.extend(std::iter::repeat_n((next() >> 9) as u8, count)),
+                1 => out.extend(std::iter::repeat_n(next().to_le_bytes()[1], count)),
                 2 => out.extend((0..count).map(|_| b"etaoin shrdlu"[(next().trailing_zeros() % 13) as usize])),
                 3 => out.extend((0..count).map(|_| next().leading_zeros().to_le_bytes()[0])),
                 _ => {

@@ -195,15 +195,15 @@ impl<'a> Resolver<'a> {
         mut read: impl FnMut(&mut Self, &'a I) -> Option<(Span, Vec<String>, T)>,
     ) -> Vec<T> {
         let mut gathered: Vec<(Span, Vec<String>, T)> = Vec::new();
-        let before = self.variables.mistakes.len();
+        // An item with a mistake may be the one that a later `!item` means.
+        let mut sure = true;
         for item in items {
-            match short(item).filter(|text| text.value.starts_with('!')) {
-                // An item with a mistake may be the one that is meant.
-                Some(text) => {
-                    let sure = self.variables.mistakes[before..].iter().all(|mistake| mistake.code == REMOVAL);
-                    self.take_away(text, key, sure, &mut gathered);
-                }
-                None => gathered.extend(read(self, item)),
+            if let Some(text) = short(item).filter(|text| text.value.starts_with('!')) {
+                self.take_away(text, key, sure, &mut gathered);
+            } else {
+                let before = self.variables.mistakes.len();
+                gathered.extend(read(self, item));
+                sure &= self.variables.mistakes.len() == before;
             }
         }
         gathered.into_iter().map(|(_, _, value)| value).collect()

@@ -1,4 +1,4 @@
-//! Who owns a path of a root: in goes a [`Source`](super::Source) and paths, out come the installed packages and whose each path is.
+//! Who owns a path of a root: in goes a [source](super::Source) with paths, out come the packages and whose each is.
 //!
 //! Reads dpkg's database (`/var/lib/dpkg/status` with `info/`, or `status.d/` of a distroless image), all of it
 //! in parallel and none of it kept: a map of every file of a root would cost more than the question.

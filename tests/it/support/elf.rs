@@ -1,4 +1,5 @@
 //! A writer of small ELF files with exactly the headers and tags that a test asks for. They hold no code.
+#![expect(clippy::cast_possible_truncation, reason = "the files are small")]
 
 /// An ELF file to be written.
 #[derive(Clone)]

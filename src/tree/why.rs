@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
+use super::{Cause, Reason, Tree};
 use crate::path::{ImagePath, show};
 use crate::recipe::Recipe;
 use crate::report::Span;
-use crate::tree::{Cause, Reason, Tree};
 
 /// The chain of reasons of one path.
 #[derive(Debug, Clone, PartialEq, Eq)]
