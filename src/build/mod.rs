@@ -14,6 +14,7 @@ mod packages;
 mod platform;
 mod write;
 
+pub use crate::closure::diagnose::WRONG_MACHINE;
 pub use assemble::{Assembled, assemble, configuration};
 pub use write::{Built, Outputs, write};
 

@@ -10,6 +10,7 @@ mod foreign;
 mod missing;
 mod self_check;
 
+pub use crate::select::NOT_ON_PATH;
 pub use foreign::foreign_note;
 pub use self_check::self_check;
 
