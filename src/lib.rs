@@ -1,15 +1,54 @@
-//! mkimage.
+//! mkimage builds minimal OCI images from recipes: no daemon, no root, nothing executed, the same bytes every time.
+//!
+//! Each stage makes a plain value from those of earlier ones, in this order:
+//!
+//! ```text
+//! recipe -> source -> tree -> select -> closure -> needs -> rootfs -> inventory -> policy -> layer -> image -> output
+//! ```
+//!
+//! - [`recipe`]: TOML text to a [`recipe::Recipe`], every value with its place in the text.
+//! - [`source`]: where files come from, read-only, and who owns them.
+//! - [`tree`]: the image's tree while it is made; settles two entries for one path. It knows the reason of each path.
+//! - [`select`]: what the recipe names, as paths of the image.
+//! - [`closure`]: what the real loader would load for the programs among them.
+//! - [`needs`]: what no ELF header names.
+//! - [`rootfs`]: one tree from all of these, with what every image has.
+//! - [`inventory`]: whose its files are, and the records by which scanners know it.
+//! - [`policy`]: what of it is not allowed.
+//! - [`layer`]: the tree as compressed tar archives; the parallel step.
+//! - [`image`]: the configuration and the manifest.
+//! - [`output`]: a layout, an archive, a folder, an engine.
+//!
+//! [`mod@build`] puts them together and reads as this list; [`why`] and [`explain`] say why an image
+//! holds what it holds, [`draft`] writes first recipes. [`report`], [`path`], [`elf`], [`oci`] and [`deb`] are leaves that
+//! know of no stage. A stage names only what stands above it here; a test holds that.
+//!
+//! What holds everywhere: no stage reads the clock or the environment, prints, or executes anything. A file is opened
+//! once to be packed, and checked to be the one that was looked at. Only the layer and output stages write, under
+//! temporary names until what they write is whole.
 
 pub mod report;
 pub mod path;
+pub mod elf;
 pub mod oci;
+pub mod deb;
 
 pub mod recipe;
 pub mod source;
 pub mod tree;
+pub mod select;
+pub mod closure;
+pub mod needs;
+pub mod rootfs;
+pub mod inventory;
+pub mod policy;
 pub mod layer;
 pub mod image;
 pub mod output;
+
+pub mod build;
+pub mod explain;
+pub mod draft;
 
 /// The modification time of everything in a layer, 1980-01-01T00:00:00Z: the earliest that ZIP files can hold, and
 /// so the earliest that Python's `zipfile` takes.

@@ -5,11 +5,16 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::path::ImagePath;
 use crate::report::Span;
 use crate::source::{Content, Node, NodeKind, Source};
+
+mod why;
+
+pub use why::{Beginning, Chain, Step};
 
 /// How much an entry counts when another wants the same path: the higher replaces the lower.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,6 +78,8 @@ pub struct Reason {
     pub cause: Cause,
     /// The place in the recipe from which it follows, where there is one.
     pub span: Option<Span>,
+    /// Whether it would have put something else there, which an entry of a higher rank replaced.
+    pub outranked: bool,
 }
 
 /// What brings an entry into an image.
@@ -119,7 +126,7 @@ pub enum Cause {
 impl Reason {
     /// A reason with its place in the recipe.
     pub fn new(cause: Cause, span: Option<Span>) -> Self {
-        Self { cause, span }
+        Self { cause, span, outranked: false }
     }
 }
 
@@ -223,19 +230,20 @@ impl Tree {
             return Ok(Placed::New);
         };
         if there.rank > entry.rank {
-            there.note(entry.reasons);
+            let outranked = !there.same(&entry)?;
+            there.note(entry.reasons, outranked);
             return Ok(Placed::Outranked);
         }
         if there.same(&entry)? {
             entry.rank = entry.rank.max(there.rank);
             there.rank = entry.rank;
             there.layer = there.layer.take().or(entry.layer);
-            there.note(entry.reasons);
+            there.note(entry.reasons, false);
             return Ok(Placed::Merged);
         }
         if there.rank < entry.rank {
             let replaced = std::mem::replace(there, entry);
-            there.note(replaced.reasons);
+            there.note(replaced.reasons, true);
             return Ok(Placed::New);
         }
         Ok(Placed::Conflict(Box::new(there.clone())))
@@ -289,8 +297,9 @@ impl Tree {
 }
 
 impl Entry {
-    fn note(&mut self, reasons: Vec<Reason>) {
-        for reason in reasons {
+    fn note(&mut self, reasons: Vec<Reason>, outranked: bool) {
+        for mut reason in reasons {
+            reason.outranked |= outranked;
             if !self.reasons.contains(&reason) {
                 self.reasons.push(reason);
             }
@@ -315,15 +324,27 @@ impl Source for Tree {
 
     fn list(&self, path: &ImagePath) -> io::Result<Vec<(Vec<u8>, Node)>> {
         let mut names: Vec<(Vec<u8>, Node)> = Vec::new();
-        for (below, _) in self.below(path) {
-            let Some(rest) = below.below(path).filter(|rest| !rest.is_empty()) else { continue };
-            let name = rest.split(|&b| b == b'/').next().unwrap_or(rest);
-            if names.last().is_some_and(|(last, _)| last == name) {
+        let mut from = Bound::Excluded(path.clone());
+        while let Some((next, _)) = self.entries.range((from, Bound::Unbounded)).next() {
+            let Some(rest) = next.below(path) else {
+                // `/lib-x` sorts between `/lib` and `/lib/x`.
+                if next.as_bytes() > [path.as_bytes(), b"0"].concat().as_slice() {
+                    break;
+                }
+                from = Bound::Excluded(next.clone());
                 continue;
-            }
-            if let Some(node) = self.node(&path.join(name))? {
+            };
+            let name = rest.split(|&b| b == b'/').next().unwrap_or(rest);
+            let child = path.join(name);
+            if let Some(node) = self.node(&child)? {
                 names.push((name.to_vec(), node));
             }
+            // What the child holds is passed over: `0` follows `/` in ASCII.
+            from = if name.len() == rest.len() {
+                Bound::Excluded(child)
+            } else {
+                Bound::Included(path.join(&[name, b"0"].concat()))
+            };
         }
         names.sort_by(|a, b| a.0.cmp(&b.0));
         names.dedup_by(|a, b| a.0 == b.0);
@@ -383,5 +404,49 @@ impl Source for Overlay<'_> {
 
     fn describe(&self) -> String {
         self.base.describe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(paths: &[&str]) -> Tree {
+        let mut tree = Tree::default();
+        for path in paths {
+            let reason = Reason::new(Cause::Key("files"), None);
+            let entry = Entry::new(EntryKind::File(Content::bytes("x")), 0o644, Rank::Recipe, reason);
+            tree.place(ImagePath::new(path).unwrap(), entry).unwrap();
+        }
+        tree
+    }
+
+    #[test]
+    fn lists_children_once_though_names_sort_around_the_slash() {
+        let tree = tree(&["/lib-x/a", "/lib/a/b", "/lib/a/c", "/lib/a-b", "/lib/a.so", "/lib/b", "/lib0", "/z"]);
+        let names = |path: &str| -> Vec<String> {
+            let listed = tree.list(&ImagePath::new(path).unwrap()).unwrap();
+            listed.into_iter().map(|(name, _)| String::from_utf8(name).unwrap()).collect()
+        };
+        assert_eq!(names("/lib"), ["a", "a-b", "a.so", "b"]);
+        assert_eq!(names("/"), ["lib", "lib-x", "lib0", "z"]);
+        assert_eq!(names("/lib/a"), ["b", "c"]);
+        assert_eq!(names("/none"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_higher_rank_stays_and_equal_ranks_conflict() {
+        let path = ImagePath::new("/etc/x").unwrap();
+        let entry = |text: &str, rank| {
+            let reason = Reason::new(Cause::Key("files"), None);
+            Entry::new(EntryKind::File(Content::bytes(text)), 0o644, rank, reason)
+        };
+        let mut tree = Tree::default();
+        assert!(matches!(tree.place(path.clone(), entry("a", Rank::Need)).unwrap(), Placed::New));
+        assert!(matches!(tree.place(path.clone(), entry("b", Rank::Recipe)).unwrap(), Placed::New));
+        assert!(matches!(tree.place(path.clone(), entry("c", Rank::Folder)).unwrap(), Placed::Outranked));
+        assert!(matches!(tree.place(path.clone(), entry("b", Rank::Recipe)).unwrap(), Placed::Merged));
+        assert!(matches!(tree.place(path.clone(), entry("d", Rank::Recipe)).unwrap(), Placed::Conflict(_)));
+        assert_eq!(tree.get(&path).unwrap().content().unwrap().read(9).unwrap(), b"b");
     }
 }

@@ -1,5 +1,136 @@
-//! TOML text to [`Recipe`]s.
+//! Recipes: TOML text to [`Recipe`]s, merged with what they extend, variables filled in, every value with its place.
+//!
+//! All mistakes of a recipe, of the files that it extends and of the members of a workspace are reported in one run.
+//! Reads recipe files only: never the root, the environment (it asks [`Context::env`]) or what the recipe names.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use crate::report::{Code, Diagnostic};
 
 mod model;
+mod document;
+mod guess;
+mod decode;
+mod words;
+mod kinds;
+mod tables;
+mod keys;
+mod schema;
+mod values;
+mod vars;
+mod resolve;
+mod files;
+mod workspace;
+mod load;
+mod describe;
 
+pub use describe::describe;
+pub use load::{load, unknown_settings};
 pub use model::*;
+pub use schema::schema;
+pub use values::Invalid;
+
+/// A recipe cannot be read: not there, too large, not text.
+pub const UNREADABLE: Code = Code("E0100");
+/// The text is not TOML.
+pub const SYNTAX: Code = Code("E0101");
+/// A key that no table of this name has.
+pub const KEY: Code = Code("E0102");
+/// A value of another type than the key takes.
+pub const TYPE: Code = Code("E0103");
+/// A key of the recipe below another table's header.
+pub const SWALLOWED: Code = Code("E0104");
+/// A variable that is not set, or has no value here.
+pub const VARIABLE: Code = Code("E0105");
+/// A value that its key does not take.
+pub const VALUE: Code = Code("E0106");
+/// A key that has to be there, or keys that exclude one another.
+pub const MISSING: Code = Code("E0107");
+/// `extends` that leads nowhere, or in a circle.
+pub const EXTENDS: Code = Code("E0108");
+/// A workspace that cannot be.
+pub const WORKSPACE: Code = Code("E0109");
+/// A key or a value that a later version will know.
+pub const LATER: Code = Code("E0110");
+/// A user or group that the image does not have.
+pub const ACCOUNT: Code = Code("E0111");
+/// An item to take away (`!item`) that was not inherited.
+pub const REMOVAL: Code = Code("E0112");
+
+/// What to load.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// A recipe, a workspace, or a folder that holds one of them as `mkimage.toml`.
+    Path(PathBuf),
+    /// A recipe's text from elsewhere; its relative paths are taken from `folder`.
+    Text {
+        /// What a person calls it, as `-`.
+        name: String,
+        /// The text.
+        text: Vec<u8>,
+        /// The folder that relative paths are taken from.
+        folder: PathBuf,
+    },
+}
+
+/// How a recipe learns the value of an environment variable that its `[vars]` name.
+pub type Environment = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// What the caller lays over a recipe.
+pub struct Context {
+    /// Variables (`--set`), over those of `[vars]`.
+    pub set: Vec<(String, String)>,
+    /// The environment.
+    pub env: Environment,
+    /// The root to take (`--root`) in place of `root` or `[roots]`.
+    pub root: Option<PathBuf>,
+    /// The platform to build for, in place of `platforms`.
+    pub platform: Option<Platform>,
+    /// Tags in place of `tags`; none: those of the recipe.
+    pub tags: Vec<String>,
+    /// The compression in place of `compression`.
+    pub compression: Option<Compression>,
+    /// Whether a recipe looks for the workspace that it is a member of, in the folders above it.
+    pub workspace: bool,
+}
+
+impl Default for Context {
+    /// Nothing is laid over, the environment is empty, workspaces are looked for.
+    fn default() -> Self {
+        Self {
+            set: Vec::new(),
+            env: Box::new(|_| None),
+            root: None,
+            platform: None,
+            tags: Vec::new(),
+            compression: None,
+            workspace: true,
+        }
+    }
+}
+
+/// What an [`Input`] holds.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The recipes to build: one, or all members of a workspace that have a name.
+    pub recipes: Vec<Recipe>,
+    /// The workspace that they belong to.
+    pub workspace: Option<Workspace>,
+    /// The variables that the recipes have or ask for: those that `--set` may set. See [`unknown_settings`].
+    pub variables: BTreeSet<String>,
+    /// What should be said and is no error.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// A workspace: recipes that share defaults and, when it says so, layers.
+#[derive(Debug)]
+pub struct Workspace {
+    /// Its file.
+    pub file: PathBuf,
+    /// Whether files that several members have go into common layers (`shared-layers = true`).
+    pub shared_layers: bool,
+    /// Every member that has a name, in the order of their paths: what a plan over the workspace is made from. Only
+    /// loaded when the workspace itself was asked for or `shared_layers` is set.
+    pub members: Vec<Recipe>,
+}

@@ -183,6 +183,8 @@ pub struct File {
     pub layer: Option<Spanned<String>>,
     /// Whether it was inherited.
     pub inherited: bool,
+    /// How far above it was inherited from: 0 is the recipe itself. Of two entries for one path the lower wins.
+    pub depth: u16,
 }
 
 /// What an entry of `files` holds.
@@ -256,6 +258,8 @@ pub struct Symlink {
     pub target: Spanned<Vec<u8>>,
     /// Whether it was inherited.
     pub inherited: bool,
+    /// As [`File::depth`].
+    pub depth: u16,
 }
 
 /// An extra asked for or taken away.

@@ -9,7 +9,7 @@ use std::path::Path;
 
 mod render;
 
-pub use render::render;
+pub use render::{github, render};
 
 /// One of the texts that diagnostics point into: an index into [`Texts`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,6 +62,9 @@ impl<T> Deref for Spanned<T> {
     }
 }
 
+/// The name of a text that stands for the command line.
+pub const COMMAND_LINE: &str = "command line";
+
 /// The texts that were read (recipes, bases, workspace files), kept so that any later error can show its line.
 #[derive(Debug, Clone, Default)]
 pub struct Texts {
@@ -77,6 +80,11 @@ impl Texts {
         let id = u32::try_from(self.texts.len()).expect("fewer than 2^32 texts");
         self.texts.push((name.into(), text.into()));
         TextId(id)
+    }
+
+    /// Whether a text is a file's, and not one that was given in another way: standard input or the command line.
+    pub fn is_file(&self, id: TextId) -> bool {
+        !matches!(self.name(id), "-" | COMMAND_LINE)
     }
 
     /// The name of a text, as shown after `-->`.
@@ -147,7 +155,7 @@ pub struct Label {
 pub struct Fix {
     /// What the change is, as in "put quotes around it".
     pub message: String,
-    /// The replacements; all in one text.
+    /// The replacements; all in one text. None: the message says it all.
     pub edits: Vec<(Span, String)>,
 }
 

@@ -95,6 +95,14 @@ impl Content {
         }
     }
 
+    /// Its path in the folder that it was looked at in; `None` for bytes in memory.
+    pub fn place(&self) -> Option<&ImagePath> {
+        match self {
+            Self::Bytes(_) => None,
+            Self::File(file) => Some(&file.path),
+        }
+    }
+
     /// Opens it for reading.
     ///
     /// # Errors

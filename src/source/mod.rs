@@ -10,6 +10,7 @@ use crate::path::ImagePath;
 
 mod content;
 mod host;
+pub mod ownership;
 mod resolve;
 
 pub use content::{Content, ContentId, Reader, Stamp};

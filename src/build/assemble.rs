@@ -1,0 +1,209 @@
+//! Everything before packing: sources, selection, closure, rules, the whole tree, policy.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::closure::{Closure, Wanted};
+use crate::inventory::{self, Inventory, Standing};
+use crate::needs::Suggestion;
+use crate::path::ImagePath;
+use crate::policy::Verdicts;
+use crate::recipe::{Extra, Platform, Recipe, Root, Verdict};
+use crate::report::{Diagnostic, Error, Result, Spanned, plain};
+use crate::rootfs::{self, Standard};
+use crate::select::{self, Selection};
+use crate::source::ownership::{Check, Database};
+use crate::source::{Folder, Source, resolve};
+use crate::tree::Tree;
+
+use super::closing::Closing;
+use super::judge::{self, Facts};
+use super::packages::packages;
+use super::platform::{platform, static_programs};
+use super::{NO_CONFIGURATION, NO_ENTRYPOINT, NO_ROOT, Options, Progress};
+
+/// An image before it is packed: everything that is known of it.
+#[derive(Debug)]
+pub struct Assembled {
+    /// The tree as it will be packed.
+    pub tree: Tree,
+    /// What the recipe names.
+    pub selection: Selection,
+    /// What was asked of the loaders' rules.
+    pub wanted: Vec<Wanted>,
+    /// What the programs load; the first resolutions are those of `wanted`, in order.
+    pub closure: Closure,
+    /// The platform that it runs on.
+    pub platform: Platform,
+    /// Whose the files are that come from the root.
+    pub inventory: Inventory,
+    /// What the policy says of it; nothing is denied.
+    pub verdicts: Verdicts,
+    /// Variables that rules set in the image's configuration.
+    pub env: BTreeMap<String, String>,
+    /// Optional rules that the image gives cause for, when they were asked for.
+    pub suggestions: Vec<Suggestion>,
+    /// `Entrypoint`, its first word an absolute path.
+    pub entrypoint: Vec<String>,
+    /// The tree of the debug twin, where one is asked for: this one and a shell.
+    pub debug: Option<Tree>,
+    /// Warnings and notes, in the order of the stages.
+    pub notes: Vec<Diagnostic>,
+}
+
+/// Finds out everything about an image but its bytes.
+///
+/// # Errors
+/// Whatever stops the build; all of a stage's findings at once.
+pub fn assemble(recipe: &Recipe, options: &Options, progress: &dyn Progress) -> Result<Assembled> {
+    progress.stage("reading");
+    let host = open(Path::new("/"), None)?;
+    let root = match &recipe.root {
+        Root::Host => Arc::clone(&host),
+        Root::Folder(path, span) => open(path, *span)?,
+    };
+    let database = Database::open(&*root)?;
+    let packages = packages(recipe, &*root, &database)?;
+    let selection = select::select(recipe, &*root, &*host, &packages)?;
+
+    progress.stage("resolving");
+    let mut closing = Closing::new(recipe, &*root, &selection);
+    let mut finder = closing.run(&*host)?;
+    let env = closing.environment(&finder)?;
+    let suggestions = if options.suggestions { closing.suggestions(&mut finder)? } else { Vec::new() };
+    let programs = static_programs(&closing.tree, &closing.closure)?;
+    let platform = platform(recipe, &closing.wanted, &closing.closure, &programs)?;
+
+    progress.stage("assembling");
+    let mut tree = std::mem::take(&mut closing.tree);
+    let cache = closing.cache(&tree);
+    let standard = Standard { accounts: &selection.accounts, cache: cache.as_deref() };
+    rootfs::add_standard(&mut tree, &*root, &standard)?;
+    let mut notes = selection.notes.clone();
+    notes.append(&mut closing.notes);
+    notes.extend(closing.remarks(&selection));
+
+    progress.stage("looking up packages");
+    let inventory = Inventory::take(recipe, &database, &*root, &tree, Check::default())?;
+    for (path, entry) in inventory::records(&inventory, &*root, &tree)? {
+        tree.place(path.clone(), entry).map_err(|error| Error::io("read", Path::new("/"), &error))?;
+    }
+    notes.extend(rootfs::finish(&mut tree, recipe)?);
+    closing.self_check(&tree)?;
+    let entrypoint = entrypoint(recipe, &selection, &tree)?;
+    notes.extend(without_configuration(&entrypoint, &tree, &*root));
+    let debug = if options.debug_twin { Some(debug_twin(recipe, options, progress)?) } else { None };
+
+    let Closing { wanted, closure, .. } = closing;
+    let facts = Facts {
+        programs: &programs,
+        recipe,
+        inventory: &inventory,
+        root: &*root,
+        uid: selection.accounts.uid,
+        ci: options.ci,
+    };
+    let verdicts = judge::judge(&tree, &closure, &facts)?;
+    let denied = verdicts.errors();
+    if !denied.is_empty() {
+        return Err(Error(denied));
+    }
+    Ok(Assembled {
+        tree,
+        selection,
+        wanted,
+        closure,
+        platform,
+        inventory,
+        verdicts,
+        env,
+        suggestions,
+        entrypoint,
+        debug,
+        notes,
+    })
+}
+
+/// The same image with busybox, whatever the policy says of shells.
+fn debug_twin(recipe: &Recipe, options: &Options, progress: &dyn Progress) -> Result<Tree> {
+    let mut recipe = recipe.clone();
+    let name = Spanned::new("busybox".to_owned(), recipe.span);
+    recipe.extras.push(Extra { name, argument: None, removed: false });
+    recipe.policy.rules.insert("shell".to_owned(), Spanned::new(Verdict::Allow, recipe.span));
+    let options = Options { debug_twin: false, ..options.clone() };
+    Ok(assemble(&recipe, &options, progress)?.tree)
+}
+
+impl Assembled {
+    /// The name of the package that owns a path of the image.
+    pub fn package_of(&self, path: &ImagePath) -> Option<&str> {
+        match self.inventory.standing(path) {
+            Standing::Owned(package, _) => Some(&package.name),
+            _ => None,
+        }
+    }
+}
+
+fn open(path: &Path, span: Option<crate::report::Span>) -> Result<Arc<Folder>> {
+    Folder::open(path).map(Arc::new).map_err(|error| {
+        Error::from(
+            Diagnostic::error(NO_ROOT, format!("cannot open the root `{}`: {}", path.display(), plain(&error)))
+                .at_some(span, "asked for here")
+                .help("`root` names a folder that holds a whole system, as debootstrap or an unpacked image gives"),
+        )
+    })
+}
+
+/// What the image starts: the recipe's words, its first one found in the image, or else the first binary.
+fn entrypoint(recipe: &Recipe, selection: &Selection, tree: &Tree) -> Result<Vec<String>> {
+    let Some(words) = &recipe.config.entrypoint else {
+        return Ok(selection.programs.first().map(|program| program.path.to_string()).into_iter().collect());
+    };
+    let Some(first) = words.first() else { return Ok(Vec::new()) };
+    let starts = |path: &str| {
+        resolve(tree, path.as_bytes()).is_ok_and(|found| found.node.content().is_some() && found.node.mode & 0o111 != 0)
+    };
+    let named = selection.programs.iter().find(|program| program.path.name() == first.value.as_bytes());
+    let found = if first.value.starts_with('/') {
+        Some(first.value.clone()).filter(|path| starts(path))
+    } else if let Some(program) = named {
+        Some(program.path.to_string())
+    } else {
+        select::PATH.iter().map(|folder| format!("{folder}/{}", first.value)).find(|path| starts(path))
+    };
+    let Some(found) = found else {
+        let names: Vec<String> = selection.programs.iter().map(|program| program.path.to_string()).collect();
+        let mut error =
+            Diagnostic::error(NO_ENTRYPOINT, format!("entrypoint `{}` is no program of the image", first.value))
+                .at(first.span, "starts nothing");
+        if !names.is_empty() {
+            error = error.note(format!("the image has {}", names.join(", ")));
+        }
+        return Err(error.help("name it under `binaries`").into());
+    };
+    Ok(std::iter::once(found).chain(words[1..].iter().map(|word| word.value.clone())).collect())
+}
+
+/// The folder of the root's `/etc` that is called like a program, or like the service whose server it is.
+pub fn configuration(program: &str, root: &dyn Source) -> Option<ImagePath> {
+    let stem = program.split_once("-server").map_or(program, |(stem, _)| stem);
+    [program, stem].into_iter().find_map(|name| {
+        let folder = ImagePath::new(format!("/etc/{name}")).ok()?;
+        root.node(&folder).ok()??.is_directory().then_some(folder)
+    })
+}
+
+/// A service whose folder in the root's `/etc` has nothing in the image was probably not meant so.
+fn without_configuration(entrypoint: &[String], tree: &Tree, root: &dyn Source) -> Option<Diagnostic> {
+    let name = entrypoint.first()?.rsplit('/').next()?;
+    let folder = configuration(name, root)?;
+    if tree.below(&folder).next().is_some() {
+        return None;
+    }
+    Some(
+        Diagnostic::warning(NO_CONFIGURATION, format!("the root has `{folder}/`, the image has nothing of it"))
+            .note(format!("`{name}` may look for its configuration there"))
+            .help(format!("add `\"{folder}/\"` to `files`, or what of it the service needs")),
+    )
+}

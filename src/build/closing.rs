@@ -1,0 +1,380 @@
+//! The closure and the rules, in turns, until neither brings anything new.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+
+use crate::closure::diagnose;
+use crate::closure::{self, Closure, Kind, Libc, Privilege, Resolution, Role, Wanted, Warning};
+use crate::elf;
+use crate::needs::{self, Addition, Distribution, Finder, Suggestion, Want};
+use crate::path::{ImagePath, show};
+use crate::recipe::{self, Recipe};
+use crate::report::{Diagnostic, Error, IO, Level, Result, Span, plain};
+use crate::rootfs::{self, additions};
+use crate::select::{NOT_A_PROGRAM, Selection};
+use crate::source::{Content, Source, resolve};
+use crate::tree::{Overlay, Tree};
+
+use super::LEFT_OUT;
+
+/// More rounds than any chain of rules has; a table that goes on adding is a bug.
+const MOST_ROUNDS: usize = 16;
+
+/// A tree that is being closed.
+pub(super) struct Closing<'a> {
+    recipe: &'a Recipe,
+    root: &'a dyn Source,
+    options: closure::Options,
+    pub(super) tree: Tree,
+    pub(super) wanted: Vec<Wanted>,
+    pub(super) closure: Closure,
+    pub(super) notes: Vec<Diagnostic>,
+    /// What the loaders' rules have to say, and does not stop the image.
+    remarks: Vec<Diagnostic>,
+}
+
+impl<'a> Closing<'a> {
+    pub(super) fn new(recipe: &'a Recipe, root: &'a dyn Source, selection: &Selection) -> Self {
+        let wanted = wanted(selection);
+        let (options, tree) = (options(recipe), selection.tree.clone());
+        Self {
+            recipe,
+            root,
+            options,
+            tree,
+            wanted,
+            closure: Closure::default(),
+            notes: Vec::new(),
+            remarks: Vec::new(),
+        }
+    }
+
+    /// Closes over what the recipe names, then over what rules add, until nothing new comes.
+    pub(super) fn run(&mut self, host: &dyn Source) -> Result<Finder> {
+        let recipe = self.recipe;
+        let (extras, certificates) = (&recipe.extras, &recipe.certificates);
+        let mut finder = Finder::new(&needs::Request { extras, certificates, root: self.root, host })?;
+        self.close()?;
+        for _ in 0..MOST_ROUNDS {
+            let needs = self.look(|seen| finder.find(seen))?;
+            self.notes.extend(needs.notes);
+            if needs.additions.is_empty() {
+                return Ok(finder);
+            }
+            self.add(&needs.additions)?;
+        }
+        Err(Error::internal("the rules go on adding"))
+    }
+
+    /// Runs the loader's rules over everything that is wanted, and brings what they load. Everything that stops the
+    /// image, as missing libraries do, is said in one go.
+    fn close(&mut self) -> Result<()> {
+        let view = Overlay { tree: &self.tree, base: self.root };
+        self.closure = closure::close(&view, &self.wanted, &self.options);
+        let without_line = self.without_interpreter_line();
+        if !without_line.is_empty() {
+            return Err(Error(without_line));
+        }
+        let (problems, remarks): (Vec<_>, Vec<_>) = diagnose::diagnose(&self.closure, &self.wanted, &self.options)
+            .into_iter()
+            .partition(|said| said.level == Level::Error);
+        if !problems.is_empty() {
+            return Err(Error(problems));
+        }
+        self.remarks = remarks;
+        let spans: Vec<Option<Span>> = self.wanted.iter().map(|wanted| wanted.span).collect();
+        rootfs::add_closure(&mut self.tree, self.root, &self.closure, &spans)
+    }
+
+    /// Programs of the recipe that are neither ELF files nor scripts: a shell might run them, an engine does not.
+    fn without_interpreter_line(&self) -> Vec<Diagnostic> {
+        let programs = self.wanted.iter().zip(&self.closure.resolutions);
+        let bad = programs.filter(|(wanted, found)| {
+            wanted.role == Role::Program && found.warnings.contains(&Warning::NoInterpreterLine)
+        });
+        let error = |wanted: &Wanted| {
+            let path = show(&wanted.path);
+            Diagnostic::error(NOT_A_PROGRAM, format!("`{path}` is neither an ELF program nor a script"))
+                .at_some(wanted.span, "wanted as a program")
+                .note("a script begins with `#!` and its interpreter; the kernel starts nothing else")
+        };
+        bad.map(|(wanted, _)| error(wanted)).collect()
+    }
+
+    /// Warnings and notes of the loaders' rules.
+    pub(super) fn remarks(&self, selection: &Selection) -> Vec<Diagnostic> {
+        let mut remarks = self.remarks.clone();
+        let mut foreign: BTreeMap<Option<Span>, Vec<&Resolution>> = BTreeMap::new();
+        for (wanted, resolution) in self.wanted.iter().zip(&self.closure.resolutions) {
+            if matches!(resolution.kind, Kind::Foreign(_)) {
+                foreign.entry(wanted.span).or_default().push(resolution);
+            }
+        }
+        for (span, files) in foreign {
+            let folder = selection.copied.iter().find(|(_, copied)| Some(*copied) == span);
+            let from = folder.map_or(b"/".as_slice(), |(folder, _)| folder.as_bytes());
+            remarks.extend(diagnose::foreign_note(from, span, &files));
+        }
+        remarks
+    }
+
+    /// Closes over the ELF files of additions, leaves out those that can't load and may be missing, brings the rest.
+    fn add(&mut self, additions: &[Addition]) -> Result<()> {
+        let candidates = self.candidates(additions)?;
+        let left_out = self.try_out(candidates);
+        for addition in additions {
+            let leave_out = |path: &ImagePath| left_out.contains(path.as_bytes());
+            additions::add(&mut self.tree, self.root, &addition.want, &addition.reason, &leave_out)?;
+        }
+        self.close()
+    }
+
+    /// The ELF files of additions, each with whether programs fail without it.
+    fn candidates(&self, additions: &[Addition]) -> Result<Vec<(Candidate, bool)>> {
+        let view = Overlay { tree: &self.tree, base: self.root };
+        let mut candidates = Vec::new();
+        for addition in additions {
+            for (path, content) in additions::files_of(&view, &addition.want, &addition.reason)? {
+                if is_elf(&content).map_err(|error| unreadable(&path, &error))? {
+                    let mut wanted = Wanted::plugin(path.as_bytes(), self.host(None));
+                    wanted.span = addition.reason.span;
+                    candidates.push((Candidate::File(wanted), addition.required));
+                }
+            }
+            if let Want::Load { name, by } = &addition.want {
+                let candidate = match self.host(by.as_ref()) {
+                    Some(host) => Candidate::Dlopen { host, name: name.clone() },
+                    None => Candidate::File(Wanted { span: addition.reason.span, ..Wanted::library(name.clone()) }),
+                };
+                candidates.push((candidate, addition.required));
+            }
+        }
+        Ok(candidates)
+    }
+
+    /// Adds what can load, or must, to what is wanted. What can't load and may be absent is returned.
+    fn try_out(&mut self, candidates: Vec<(Candidate, bool)>) -> BTreeSet<Vec<u8>> {
+        let view = Overlay { tree: &self.tree, base: self.root };
+        let mut trial = self.wanted.clone();
+        let places: Vec<usize> = candidates.iter().map(|(candidate, _)| candidate.want(&mut trial)).collect();
+        let closure = closure::close(&view, &trial, &self.options);
+        let mut left_out = BTreeSet::new();
+        for ((candidate, required), place) in candidates.into_iter().zip(places) {
+            let why = candidate.cannot_load(&closure.resolutions[place]);
+            if let (false, Some(why)) = (required, why) {
+                let title = format!("`{}` was left out: {why}", show(candidate.name()));
+                self.notes.push(Diagnostic::note_of(LEFT_OUT, title).note("a rule would add it"));
+                left_out.insert(candidate.name().to_vec());
+            } else {
+                candidate.want(&mut self.wanted);
+            }
+        }
+        left_out
+    }
+
+    /// The program in whose context something is loaded: the first that loads `by`, or the first that has a loader.
+    fn host(&self, by: Option<&ImagePath>) -> Option<usize> {
+        let programs = || (0..self.wanted.len()).filter(|index| self.wanted[*index].role == Role::Program);
+        let loads = |index: &usize| {
+            by.is_some_and(|by| self.closure.resolutions[*index].objects.iter().any(|object| object.real == *by))
+        };
+        programs().find(loads).or_else(|| programs().find(|index| self.closure.resolutions[*index].loader.is_some()))
+    }
+
+    /// Variables that rules set in the image's configuration.
+    pub(super) fn environment(&self, finder: &Finder) -> Result<BTreeMap<String, String>> {
+        self.look(|seen| finder.environment(seen))
+    }
+
+    /// Optional rules that the image gives cause for.
+    pub(super) fn suggestions(&self, finder: &mut Finder) -> Result<Vec<Suggestion>> {
+        self.look(|seen| finder.suggestions(seen))
+    }
+
+    /// Shows the rules what the image holds.
+    fn look<T>(&self, ask: impl FnOnce(&needs::Seen<'_>) -> Result<T>) -> Result<T> {
+        let mut objects: BTreeMap<ImagePath, needs::Object> = BTreeMap::new();
+        let mut contents: BTreeMap<ImagePath, (Content, Arc<elf::Object>)> = BTreeMap::new();
+        for loaded in self.closure.resolutions.iter().flat_map(|resolution| &resolution.objects) {
+            let object = objects.entry(loaded.real.clone()).or_insert_with(|| needs::Object {
+                real: loaded.real.clone(),
+                names: Vec::new(),
+                soname: loaded.elf.soname().map(|name| name.to_vec()),
+            });
+            for name in &loaded.names {
+                if !object.names.iter().any(|known| **known == **name) {
+                    object.names.push(name.to_vec());
+                }
+            }
+            contents.entry(loaded.real.clone()).or_insert_with(|| (loaded.content.clone(), Arc::clone(&loaded.elf)));
+        }
+        let imports = |path: &ImagePath| -> io::Result<BTreeSet<Vec<u8>>> {
+            let Some((content, object)) = contents.get(path) else { return Ok(BTreeSet::new()) };
+            Ok(object.imports(&content.open()?)?.iter().map(|name| name.to_vec()).collect())
+        };
+        let distribution = Distribution::of(self.root)
+            .map_err(|error| Diagnostic::error(IO, format!("cannot read os-release of the root: {}", plain(&error))))?;
+        let objects: Vec<needs::Object> = objects.into_values().collect();
+        ask(&needs::Seen {
+            view: &Overlay { tree: &self.tree, base: self.root },
+            image: &self.tree,
+            objects: &objects,
+            programs: &self.programs(),
+            interpreters: &self.interpreters(),
+            imports: &imports,
+            libc: self.libc(),
+            family: distribution.map_or(needs::Family::Other, |distribution| distribution.family()),
+        })
+    }
+
+    fn programs(&self) -> Vec<ImagePath> {
+        let programs = self.wanted.iter().zip(&self.closure.resolutions);
+        programs
+            .filter(|(wanted, _)| wanted.role == Role::Program)
+            .filter_map(|(_, found)| found.real.clone())
+            .collect()
+    }
+
+    /// What scripts are run by: the programs that their resolutions lead to.
+    fn interpreters(&self) -> Vec<ImagePath> {
+        let scripts = self.closure.resolutions.iter().filter_map(|resolution| resolution.script.as_ref());
+        let run_by = scripts.flat_map(|script| &script.resolutions);
+        let all: BTreeSet<ImagePath> =
+            run_by.filter_map(|index| self.closure.resolutions.get(*index)?.real.clone()).collect();
+        all.into_iter().collect()
+    }
+
+    fn libc(&self) -> Option<needs::Libc> {
+        let mut loaders = self.closure.resolutions.iter().filter_map(|resolution| resolution.loader.as_ref());
+        Some(match loaders.next()?.libc {
+            Libc::Glibc(version) => needs::Libc::Glibc(version),
+            Libc::Musl => needs::Libc::Musl,
+        })
+    }
+
+    /// Resolves everything once more in the finished tree alone: an image that would load other files is refused.
+    pub(super) fn self_check(&self, tree: &Tree) -> Result<()> {
+        let again = closure::close(tree, &self.wanted, &self.options);
+        let errors = diagnose::self_check(&self.closure, &again);
+        if errors.is_empty() { Ok(()) } else { Err(Error(errors)) }
+    }
+
+    /// The cache of libraries that the image needs, where its loaders would not find them without.
+    pub(super) fn cache(&self, tree: &Tree) -> Option<Vec<u8>> {
+        closure::cache::for_image(&self.closure, self.root, tree)
+    }
+}
+
+/// Something that a rule would have loaded.
+enum Candidate {
+    /// A file, closed over by itself or as a plugin.
+    File(Wanted),
+    /// A name that a program looks up at run time.
+    Dlopen {
+        /// The program: an index into what is wanted.
+        host: usize,
+        /// The name.
+        name: Vec<u8>,
+    },
+}
+
+impl Candidate {
+    fn name(&self) -> &[u8] {
+        match self {
+            Self::File(wanted) => &wanted.path,
+            Self::Dlopen { name, .. } => name,
+        }
+    }
+
+    /// Adds it to what is wanted; where its resolution will be.
+    fn want(&self, wanted: &mut Vec<Wanted>) -> usize {
+        match self {
+            Self::File(file) => {
+                if let Some(known) = wanted.iter().position(|known| known.path == file.path) {
+                    return known;
+                }
+                wanted.push(file.clone());
+                wanted.len() - 1
+            }
+            Self::Dlopen { host, name } => {
+                if !wanted[*host].dlopen.contains(name) {
+                    wanted[*host].dlopen.push(name.clone());
+                }
+                *host
+            }
+        }
+    }
+
+    /// Why it can't be loaded, if so.
+    fn cannot_load(&self, resolution: &Resolution) -> Option<String> {
+        match self {
+            Self::File(_) => {
+                if let Some(fatal) = &resolution.fatal {
+                    return Some(format!("`{}`: {}", show(&fatal.path), fatal.reason));
+                }
+                resolution.missing.first().map(|missing| format!("`{}` is not in the root", show(&missing.name)))
+            }
+            Self::Dlopen { name, .. } => {
+                let missing = resolution.missing.iter().any(|missing| *missing.name == **name);
+                missing.then(|| "it is not in the root".to_owned())
+            }
+        }
+    }
+}
+
+fn is_elf(content: &Content) -> io::Result<bool> {
+    if content.size() < 52 {
+        return Ok(false);
+    }
+    let mut magic = [0; 4];
+    content.open()?.read_exact_at(&mut magic, 0)?;
+    Ok(&magic == b"\x7fELF")
+}
+
+fn unreadable(path: &ImagePath, error: &io::Error) -> Error {
+    Diagnostic::error(IO, format!("cannot read `{path}`: {}", plain(error))).into()
+}
+
+/// What the recipe wants closed over: its programs first, so that the others have a program to be loaded by.
+fn wanted(selection: &Selection) -> Vec<Wanted> {
+    let mut all = Vec::new();
+    for program in &selection.programs {
+        let mut wanted = Wanted::program(program.path.as_bytes());
+        wanted.dlopen = program.dlopen.iter().map(|name| name.value.as_bytes().to_vec()).collect();
+        wanted.span = Some(program.span);
+        let special = resolve(&selection.tree, program.path.as_bytes())
+            .ok()
+            .and_then(|found| selection.tree.get(&found.real))
+            .is_some_and(|entry| entry.mode & 0o6000 != 0 || !entry.xattrs.is_empty());
+        wanted.privilege = if special { Privilege::Secure } else { Privilege::Ordinary };
+        all.push(wanted);
+    }
+    for name in &selection.libraries {
+        all.push(Wanted { span: Some(name.span), ..Wanted::library(name.value.as_bytes()) });
+    }
+    let host = (!selection.programs.is_empty()).then_some(0);
+    for object in &selection.objects {
+        let path = object.path.as_bytes();
+        let wanted = if object.named && host.is_none() { Wanted::library(path) } else { Wanted::plugin(path, host) };
+        all.push(Wanted { span: Some(object.span), ..wanted });
+    }
+    all
+}
+
+fn options(recipe: &Recipe) -> closure::Options {
+    let env = |name: &str| recipe.config.env.get(name).map(|value| value.value.as_bytes().to_vec());
+    closure::Options {
+        isa: match &recipe.isa {
+            recipe::Isa::Baseline => closure::Isa::Baseline,
+            recipe::Isa::Level(level) => closure::Isa::Level(level.clone()),
+            recipe::Isa::All => closure::Isa::All,
+        },
+        library_path: env("LD_LIBRARY_PATH").unwrap_or_default(),
+        preload: env("LD_PRELOAD").unwrap_or_default(),
+        workdir: recipe.config.workdir.as_ref().map_or_else(|| b"/".to_vec(), |path| path.as_bytes().to_vec()),
+        path: env("PATH").unwrap_or_else(|| closure::DEFAULT_PATH.to_vec()),
+        ignore_missing: recipe.ignore_missing.iter().map(|name| name.value.as_bytes().to_vec()).collect(),
+        ..closure::Options::default()
+    }
+}

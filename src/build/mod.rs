@@ -1,0 +1,73 @@
+//! The stages put together: from a recipe to images in their places.
+//!
+//! [`assemble`] does everything that reads, and is `mkimage check`; [`write`] packs what it found and puts it in its
+//! places.
+
+use std::num::NonZeroUsize;
+
+use crate::report::Code;
+
+mod assemble;
+mod closing;
+mod judge;
+mod packages;
+mod platform;
+mod write;
+
+pub use crate::closure::diagnose::WRONG_MACHINE;
+pub use assemble::{Assembled, assemble, configuration};
+pub use write::{Built, Outputs, write};
+
+/// The root can't be opened.
+pub const NO_ROOT: Code = Code("E0215");
+/// An output lies in a folder that the recipe copies.
+pub const OUTPUT_IN_INPUT: Code = Code("E0276");
+/// The entrypoint is not in the image.
+pub const NO_ENTRYPOINT: Code = Code("E0216");
+/// A library of a rule's addition can't be loaded, and the addition stays out.
+pub const LEFT_OUT: Code = Code("E0254");
+/// The root holds configuration of the entrypoint that the image does not.
+pub const NO_CONFIGURATION: Code = Code("E0217");
+
+/// A package that is not installed in the root.
+pub const NO_PACKAGE: Code = Code("E0218");
+/// A name and tag that no registry takes.
+pub const BAD_NAME: Code = Code("E0277");
+
+/// What is asked of a build beside its recipe.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Threads that read, compress and hash.
+    pub threads: NonZeroUsize,
+    /// Seconds since 1970 of the image's `created` (SOURCE_DATE_EPOCH), or 0.
+    pub created: i64,
+    /// Whether this runs in CI, where a build from the machine's own files is worth a warning.
+    pub ci: bool,
+    /// Whether optional rules are looked for that the image gives cause for.
+    pub suggestions: bool,
+    /// Whether a twin with a shell is built, too (`TAG-debug`).
+    pub debug_twin: bool,
+    /// Whether outputs are flushed to the disk before they get their names.
+    pub durability: crate::layer::Durability,
+    /// Where staging folders of standard output and engines go.
+    pub temporary: std::path::PathBuf,
+}
+
+/// Told what a build is doing.
+pub trait Progress: Sync {
+    /// A stage begins.
+    fn stage(&self, name: &str);
+
+    /// A temporary folder was made: to be removed when the process is told to stop.
+    fn staged(&self, path: &std::path::Path) {
+        let _ = path;
+    }
+}
+
+/// Tells nobody.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn stage(&self, _name: &str) {}
+}

@@ -1,0 +1,100 @@
+//! The platform of an image, from the ELF machine of what it runs.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::closure::{Closure, Kind, Resolution, Wanted};
+use crate::elf::{Machine, Object};
+use crate::path::{ImagePath, show};
+use crate::recipe::{Platform, Recipe};
+use crate::report::{Diagnostic, Error, Result};
+use crate::tree::{Entry, Tree};
+
+use crate::closure::diagnose::WRONG_MACHINE;
+
+/// The headers of programs without a loader, which a closure passes over.
+pub(super) type Programs = BTreeMap<ImagePath, Object>;
+
+/// Reads the headers of programs without a loader.
+///
+/// # Errors
+/// When one can't be read.
+pub(super) fn static_programs(tree: &Tree, closure: &Closure) -> Result<Programs> {
+    let mut programs = Programs::new();
+    for resolution in &closure.resolutions {
+        let Some(real) = resolution.real.as_ref().filter(|_| resolution.objects.is_empty()) else { continue };
+        if !matches!(resolution.kind, Kind::Static | Kind::StaticPie) {
+            continue;
+        }
+        let Some(content) = tree.get(real).and_then(Entry::content) else { continue };
+        let reader = content.open().map_err(|error| Error::io("read", Path::new(&real.to_string()), &error))?;
+        if let Ok(object) = Object::parse(&reader) {
+            programs.insert(real.clone(), object);
+        }
+    }
+    Ok(programs)
+}
+
+/// The platform that the recipe names, or else that of the first program or library. Programs for another machine are
+/// errors.
+pub(super) fn platform(recipe: &Recipe, wanted: &[Wanted], closure: &Closure, programs: &Programs) -> Result<Platform> {
+    let machines: Vec<(usize, Machine)> = (0..wanted.len())
+        .filter(|index| !matches!(closure.resolutions[*index].kind, Kind::Foreign(_) | Kind::Data | Kind::Absent))
+        .filter_map(|index| Some((index, machine(&closure.resolutions, index, programs)?)))
+        .collect();
+    let platform = match (&recipe.platform, machines.first()) {
+        (Some(platform), _) => platform.value.clone(),
+        (None, Some((_, machine))) => of_machine(*machine),
+        (None, None) => of_host(),
+    };
+    let mut errors = Vec::new();
+    for (index, machine) in machines {
+        if machine.oci_architecture() == Some(platform.architecture.as_str()) {
+            continue;
+        }
+        let mut error = Diagnostic::error(
+            WRONG_MACHINE,
+            format!("`{}` is for {}, the platform is {platform}", show(&wanted[index].path), of_machine(machine)),
+        )
+        .at_some(wanted[index].span, format!("ELF machine {machine}"));
+        error = match &recipe.platform {
+            Some(named) => error.and_at(named.span, "this platform"),
+            None => error.note("the platform is that of the first program"),
+        };
+        errors.push(error);
+    }
+    if errors.is_empty() { Ok(platform) } else { Err(Error(errors)) }
+}
+
+/// The machine of a program, or of what runs a script.
+fn machine(resolutions: &[Resolution], index: usize, programs: &Programs) -> Option<Machine> {
+    let resolution = resolutions.get(index)?;
+    if let Some(object) = programs.get(resolution.real.as_ref()?) {
+        return Some(object.machine);
+    }
+    if let Some(object) = resolution.objects.first() {
+        return Some(object.elf.machine);
+    }
+    let interpreter = resolution.script.as_ref()?.resolutions.first()?;
+    Some(resolutions.get(*interpreter)?.objects.first()?.elf.machine)
+}
+
+fn of_machine(machine: Machine) -> Platform {
+    let architecture = machine.oci_architecture().unwrap_or(machine.name()).to_owned();
+    // Debian's armhf, and nearly all 32-bit Arm that runs containers today, is v7.
+    let variant = (architecture == "arm").then(|| "v7".to_owned());
+    Platform { os: "linux".to_owned(), architecture, variant }
+}
+
+/// For an image without a program: the machine that mkimage was compiled for.
+fn of_host() -> Platform {
+    let architecture = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" => "386",
+        "powerpc64" => "ppc64le",
+        "loongarch64" => "loong64",
+        other => other,
+    };
+    Platform { os: "linux".to_owned(), architecture: architecture.to_owned(), variant: None }
+}

@@ -1,0 +1,288 @@
+//! Packing what was assembled, and putting it in its places.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use crate::image::{self, Image};
+use crate::layer::{self, Layer, LayerPlan, Staging};
+use crate::oci::Reference;
+use crate::output::{self, Destination, Engine};
+use crate::path::ImagePath;
+use crate::recipe::{Compression, Config, Recipe};
+use crate::report::{Diagnostic, Error, Result, Spanned};
+use crate::tree::Tree;
+
+use super::{Assembled, BAD_NAME, OUTPUT_IN_INPUT, Options, Progress};
+
+/// Where an image goes.
+pub struct Outputs<'a> {
+    /// Places, in order.
+    pub destinations: Vec<Destination>,
+    /// An engine to load it into.
+    pub engine: Option<Engine>,
+    /// Where [`Destination::Stdout`] leads.
+    pub stdout: &'a mut dyn Write,
+}
+
+/// An image that was written.
+#[derive(Debug)]
+pub struct Built {
+    /// Its names.
+    pub names: Vec<Reference>,
+    /// The image as its first output has it; `None` when it only went into a folder of files.
+    pub image: Option<Image>,
+    /// What the outputs have to say.
+    pub notes: Vec<String>,
+}
+
+/// An output while it is made.
+struct Pending {
+    place: Place,
+    variant: Variant,
+    compression: Compression,
+    staging: Staging,
+    layers: Vec<Layer>,
+}
+
+#[derive(Clone)]
+enum Place {
+    Destination(Destination),
+    Engine(Engine),
+}
+
+/// Which of the images that one recipe gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Variant {
+    /// The image itself.
+    Plain,
+    /// Its twin with a shell.
+    Debug,
+}
+
+/// Packs an image once for each compression that its outputs want, and writes it to all of them. Nothing appears
+/// under an output's name before everything is packed.
+///
+/// # Errors
+/// When a file can't be read, or an output can't be written.
+pub fn write(
+    recipe: &Recipe,
+    assembled: &Assembled,
+    outputs: Outputs<'_>,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Vec<Built>> {
+    outside_inputs(assembled, &outputs.destinations)?;
+    let plans = Plans::of(recipe, assembled)?;
+    let (folders, places) = split(outputs.destinations);
+    let places: Vec<Place> =
+        places.into_iter().map(Place::Destination).chain(outputs.engine.map(Place::Engine)).collect();
+    let mut pending = Vec::new();
+    for place in &places {
+        for variant in plans.variants() {
+            let made = prepare(place, variant, recipe, options)?;
+            progress.staged(made.staging.path());
+            pending.push(made);
+        }
+    }
+    let mut rootfs = Vec::new();
+    for path in folders {
+        let to = Destination::Rootfs(path.clone());
+        let staging = output::prepare(&to, &options.temporary, options.durability)?;
+        progress.staged(staging.path());
+        rootfs.push((path, staging));
+    }
+
+    progress.stage("packing");
+    pack(&mut pending, &plans, options)?;
+
+    progress.stage("writing");
+    let mut built = Vec::new();
+    for variant in plans.variants() {
+        built.push(Built { names: names(recipe, variant)?, image: None, notes: Vec::new() });
+    }
+    for (path, staging) in rootfs {
+        built[0].notes.extend(output::write_rootfs(&path, &assembled.tree, staging)?.notes);
+    }
+    for pending in pending {
+        let image = describe(recipe, assembled, &pending, options)?;
+        let built = &mut built[pending.variant as usize];
+        let written = match &pending.place {
+            Place::Engine(engine) => output::load(engine, &image, &built.names)?,
+            Place::Destination(Destination::Stdout) => {
+                output::stream(outputs.stdout, &image, &built.names)?;
+                output::Written::default()
+            }
+            Place::Destination(to) => output::write(to, pending.staging, &image, &built.names)?,
+        };
+        built.notes.extend(written.notes);
+        built.image.get_or_insert(image);
+    }
+    Ok(built)
+}
+
+fn split(destinations: Vec<Destination>) -> (Vec<PathBuf>, Vec<Destination>) {
+    let (mut folders, mut places) = (Vec::new(), Vec::new());
+    for destination in destinations {
+        match destination {
+            Destination::Rootfs(path) => folders.push(path),
+            other => places.push(other),
+        }
+    }
+    (folders, places)
+}
+
+fn prepare(place: &Place, variant: Variant, recipe: &Recipe, options: &Options) -> Result<Pending> {
+    let place = match (place, variant) {
+        (Place::Destination(to), Variant::Debug) => Place::Destination(twin(to)?),
+        _ => place.clone(),
+    };
+    // Engines are given the archive that `docker save` writes, which each of them reads; it need not be small.
+    let (to, compression) = match &place {
+        Place::Destination(to) => (to, to.compression(recipe.compression.as_ref().map(|asked| asked.value))),
+        Place::Engine(_) => (&Destination::Stdout, Compression::None),
+    };
+    let staging = output::prepare(to, &options.temporary, options.durability)?;
+    Ok(Pending { place, variant, compression, staging, layers: Vec::new() })
+}
+
+/// Packs for the first output of each compression; the others take over its blobs.
+fn pack(pending: &mut [Pending], plans: &Plans, options: &Options) -> Result<()> {
+    let options = layer::Options { threads: options.threads };
+    let mut packed: Vec<(Compression, usize, Vec<Layer>)> = Vec::new();
+    for index in 0..pending.len() {
+        let this = &pending[index];
+        let known = packed.iter().find(|(compression, ..)| *compression == this.compression);
+        let all = match known {
+            Some((_, _, layers)) => layers.clone(),
+            None => {
+                let layers = layer::pack(&plans.tree, &plans.layers, this.compression, options, &this.staging)?;
+                packed.push((this.compression, index, layers.clone()));
+                layers
+            }
+        };
+        let count = if this.variant == Variant::Plain { plans.own } else { all.len() };
+        let own = packed.iter().any(|(_, owner, _)| *owner == index);
+        pending[index].layers = if own { all[..count].to_vec() } else { this.staging.adopt(&all[..count])? };
+    }
+    Ok(())
+}
+
+/// Where the debug twin goes: into the same layout, under its own tag; beside an archive, with `-debug` in its name.
+fn twin(to: &Destination) -> Result<Destination> {
+    let beside = |path: &Path| {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let ending = path.extension().map_or(String::new(), |ending| format!(".{}", ending.to_string_lossy()));
+        path.with_file_name(format!("{stem}-debug{ending}"))
+    };
+    Ok(match to {
+        Destination::Layout { path, tag } => {
+            Destination::Layout { path: path.clone(), tag: tag.as_ref().map(|tag| format!("{tag}-debug")) }
+        }
+        Destination::Archive { path, tag } => {
+            Destination::Archive { path: beside(path), tag: tag.as_ref().map(|tag| format!("{tag}-debug")) }
+        }
+        Destination::DockerArchive(path) => Destination::DockerArchive(beside(path)),
+        Destination::Rootfs(_) | Destination::Stdout => {
+            return Err(Error::internal("a debug twin has no place of its own"));
+        }
+    })
+}
+
+/// What is packed: the layers of the image and, behind them, that of its debug twin.
+struct Plans {
+    tree: Tree,
+    layers: Vec<LayerPlan>,
+    /// How many of the layers are the image's own.
+    own: usize,
+}
+
+impl Plans {
+    fn of(recipe: &Recipe, assembled: &Assembled) -> Result<Self> {
+        let package_of = |path: &ImagePath| assembled.package_of(path);
+        let mut layers = layer::plan(&assembled.tree, &recipe.layers, &package_of)?;
+        let own = layers.len();
+        let Some(twin) = &assembled.debug else { return Ok(Self { tree: assembled.tree.clone(), layers, own }) };
+        let mut paths: Vec<ImagePath> = Vec::new();
+        for (path, _) in twin.iter().filter(|(path, _)| assembled.tree.get(path).is_none()) {
+            paths.push(path.clone());
+            paths.extend(path.ancestors());
+        }
+        paths.sort();
+        paths.dedup();
+        layers.push(LayerPlan { name: "debug".to_owned(), paths });
+        Ok(Self { tree: twin.clone(), layers, own })
+    }
+
+    fn variants(&self) -> impl Iterator<Item = Variant> + use<> {
+        let twin = (self.layers.len() > self.own).then_some(Variant::Debug);
+        std::iter::once(Variant::Plain).chain(twin)
+    }
+}
+
+/// The documents of an image.
+fn describe(recipe: &Recipe, assembled: &Assembled, pending: &Pending, options: &Options) -> Result<Image> {
+    let accounts = &assembled.selection.accounts;
+    let title = recipe.name.value.rsplit('/').next().unwrap_or(&recipe.name.value);
+    let names = names(recipe, pending.variant)?;
+    let env = &assembled.env;
+    let bundle = env.get("SSL_CERT_FILE").and_then(|path| ImagePath::new(path).ok());
+    let facts = image::Facts {
+        platform: &assembled.platform,
+        user: &format!("{}:{}", accounts.uid, accounts.gid),
+        entrypoint: assembled.selection.programs.first().map(|program| &program.path),
+        created: options.created,
+        title,
+        version: names.first().map_or("latest", Reference::tag),
+        ca_bundle: bundle.as_ref(),
+        locale: env.get("LANG").map(String::as_str),
+    };
+    image::describe(pending.layers.clone(), &config(&recipe.config, assembled), &facts)
+}
+
+/// The names of an image: the recipe's with each of its tags.
+fn names(recipe: &Recipe, variant: Variant) -> Result<Vec<Reference>> {
+    let suffix = if variant == Variant::Debug { "-debug" } else { "" };
+    let name = |tag: &Spanned<String>| {
+        let full = format!("{}{suffix}", tag.value);
+        Reference::new(&recipe.name.value, &full).map_err(|error| {
+            Diagnostic::error(BAD_NAME, format!("`{}:{full}` {error}", recipe.name.value)).at(tag.span, "here").into()
+        })
+    };
+    recipe.tags.iter().map(name).collect()
+}
+
+/// The recipe's configuration, with the entrypoint found in the image.
+fn config(config: &Config, assembled: &Assembled) -> Config {
+    let mut config = config.clone();
+    if let Some(words) = &mut config.entrypoint
+        && let (Some(word), Some(found)) = (words.first_mut(), assembled.entrypoint.first())
+    {
+        word.value.clone_from(found);
+    }
+    config
+}
+
+/// An output inside a folder that the recipe copies would be copied by the next build.
+fn outside_inputs(assembled: &Assembled, destinations: &[Destination]) -> Result<()> {
+    for to in destinations {
+        let (Destination::Layout { path, .. }
+        | Destination::Archive { path, .. }
+        | Destination::DockerArchive(path)
+        | Destination::Rootfs(path)) = to
+        else {
+            continue;
+        };
+        let Ok(path) = std::path::absolute(path) else { continue };
+        let inside = assembled.selection.folders.iter().find(|(folder, _)| path.starts_with(folder));
+        if let Some((folder, span)) = inside.filter(|_| !path.extension().is_some_and(|ending| ending == "oci")) {
+            return Err(Diagnostic::error(
+                OUTPUT_IN_INPUT,
+                format!("output `{}` lies in `{}`, which the image copies", path.display(), folder.display()),
+            )
+            .at(*span, "copies the folder")
+            .help("write it elsewhere with `-o`")
+            .into());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! What the environment says: the only module that asks it.
+
+#![expect(clippy::disallowed_methods, reason = "the command line is where the environment is read")]
+
+use std::path::{Path, PathBuf};
+
+/// A variable's value, when it is set, not empty and UTF-8.
+pub(super) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Whether this runs in CI: `CI` is set and not `false`.
+pub(super) fn in_ci() -> bool {
+    variable("CI").is_some_and(|value| value != "false" && value != "0")
+}
+
+/// Whether this is a job of GitHub's, which takes annotations on standard output's sibling.
+pub(super) fn in_github_actions() -> bool {
+    variable("GITHUB_ACTIONS").as_deref() == Some("true")
+}
+
+/// Whether the locale is one of UTF-8, so that a terminal shows more than ASCII.
+pub(super) fn is_utf8() -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(variable).unwrap_or_default();
+    let locale = locale.to_ascii_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
+}
+
+/// SOURCE_DATE_EPOCH, seconds since 1970.
+///
+/// # Errors
+/// The text that is no number.
+pub(super) fn source_date_epoch() -> Result<i64, String> {
+    match variable("SOURCE_DATE_EPOCH") {
+        None => Ok(0),
+        Some(text) => text.parse().ok().filter(|seconds| (0..=253_402_300_799).contains(seconds)).ok_or(text),
+    }
+}
+
+/// The first program of a name on PATH.
+pub(super) fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| is_program(path))
+}
+
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+/// Where temporary folders go: TMPDIR, or /tmp.
+pub(super) fn temporary() -> PathBuf {
+    std::env::temp_dir()
+}

@@ -1,0 +1,118 @@
+//! The command line: flags become options of the library, and its values become text. The only place that knows the
+//! environment, the terminal and the clock's variable.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod assembled;
+mod build;
+mod check;
+mod closure;
+mod console;
+mod draw;
+mod environment;
+mod extras;
+mod format;
+mod init;
+mod inspect;
+mod interrupt;
+mod recipes;
+mod schema;
+mod summary;
+mod tree;
+mod verify;
+mod why;
+
+use console::{Colour, Console, ProgressStyle};
+
+/// Builds minimal container images from recipes.
+#[derive(Debug, Parser)]
+#[command(name = "mkimage", version, about, long_about = LONG_ABOUT, max_term_width = 100)]
+#[command(propagate_version = true, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const LONG_ABOUT: &str = "Builds minimal container images from recipes: no daemon, no root, nothing executed, the same \
+    bytes every time.\n\nThis mkimage is not the one of u-boot-tools, which makes boot images.";
+
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// Print errors only.
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Print more: -v every warning, -vv figures of the build.
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+    /// How progress is shown.
+    #[arg(long, value_enum, default_value_t, global = true, value_name = "HOW")]
+    progress: ProgressStyle,
+    /// When colour is used.
+    #[arg(long, value_enum, default_value_t, global = true, value_name = "WHEN")]
+    color: Colour,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build images from recipes.
+    Build(build::Args),
+    /// Do everything but write: recipe, closure, rules, policy.
+    Check(check::Args),
+    /// Show what the loader would load, for any program, library or script.
+    Closure(closure::ClosureArgs),
+    /// Show what each entry of a recipe brings, and why.
+    Tree(tree::Args),
+    /// Show why a path is in the image.
+    Why(why::Args),
+    /// List the extras.
+    Extras(extras::Args),
+    /// Write a first recipe for programs.
+    Init(init::Args),
+    /// Look into a layout or archive.
+    Inspect(inspect::Args),
+    /// Check that a layout or archive is what its digests say.
+    Verify(verify::Args),
+    /// Print the JSON Schema of recipes, for editors.
+    Schema,
+    /// Print a shell's completions.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    Man,
+}
+
+/// Runs the command that the arguments name.
+pub(crate) fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return console::usage(&error),
+    };
+    interrupt::watch();
+    let console = Console::new(cli.global.quiet, cli.global.verbose, cli.global.progress, cli.global.color);
+    std::panic::set_hook(Box::new(console::bug));
+    let run = || run(cli.command, &console);
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_or(ExitCode::from(console::BUG))
+}
+
+fn run(command: Command, console: &Console) -> ExitCode {
+    match command {
+        Command::Build(args) => build::run(&args, console),
+        Command::Check(args) => check::run(&args, console),
+        Command::Closure(args) => closure::run(&args, console),
+        Command::Tree(args) => tree::run(&args, console),
+        Command::Why(args) => why::run(&args, console),
+        Command::Extras(args) => extras::run(&args, console),
+        Command::Init(args) => init::run(&args, console),
+        Command::Inspect(args) => inspect::run(&args, console),
+        Command::Verify(args) => verify::run(&args, console),
+        Command::Schema => schema::schema(console),
+        Command::Completions { shell } => schema::completions(shell, console),
+        Command::Man => schema::man(console),
+    }
+}

@@ -1,0 +1,109 @@
+//! The recipes that a command names, and what the command line lays over them.
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use mkimage::recipe::{self, Compression, Context, Input, Loaded, Platform};
+use mkimage::report::{Code, Diagnostic, Error, Result, Texts};
+
+use super::environment;
+
+/// A value of the command line is wrong.
+pub(super) const USAGE: Code = Code("E0001");
+
+/// Recipes and what is laid over them.
+#[derive(Debug, clap::Args)]
+pub(super) struct RecipeArgs {
+    /// Recipes, or folders with a mkimage.toml; `-` reads standard input. Without any: ./mkimage.toml.
+    #[arg(value_name = "RECIPE")]
+    pub(super) recipes: Vec<PathBuf>,
+    /// Take files from this folder instead of the recipe's root.
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// Build for this platform, as linux/arm64.
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Option<String>,
+    /// Set a variable of [vars].
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<String>,
+    /// Do not look for the workspace that a recipe is a member of.
+    #[arg(long)]
+    no_workspace: bool,
+}
+
+impl RecipeArgs {
+    /// Loads the recipes. `tags` and `compression` replace theirs where given.
+    pub(super) fn load(
+        &self,
+        tags: &[String],
+        compression: Option<Compression>,
+        texts: &mut Texts,
+    ) -> Result<Vec<Loaded>> {
+        let context = Context {
+            set: self.variables()?,
+            env: Box::new(environment::variable),
+            root: self.root.clone(),
+            platform: self.platform.as_deref().map(platform).transpose()?,
+            tags: tags.to_vec(),
+            compression,
+            workspace: !self.no_workspace,
+        };
+        let mut loaded = Vec::new();
+        let mut errors = Vec::new();
+        for input in self.inputs()? {
+            match recipe::load(&input, &context, texts) {
+                Ok(one) => loaded.push(one),
+                Err(error) => errors.extend(error.0),
+            }
+        }
+        if errors.is_empty() {
+            errors = recipe::unknown_settings(&context, &loaded);
+        }
+        if errors.is_empty() { Ok(loaded) } else { Err(Error(errors)) }
+    }
+
+    fn inputs(&self) -> Result<Vec<Input>> {
+        if self.recipes.is_empty() {
+            return Ok(vec![Input::Path(PathBuf::from("mkimage.toml"))]);
+        }
+        self.recipes
+            .iter()
+            .map(|path| if path.as_os_str() == "-" { stdin() } else { Ok(Input::Path(path.clone())) })
+            .collect()
+    }
+
+    fn variables(&self) -> Result<Vec<(String, String)>> {
+        let pair = |text: &String| match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+            _ => Err(usage(format!("`--set {text}` is no NAME=VALUE"))),
+        };
+        self.set.iter().map(pair).collect()
+    }
+}
+
+fn stdin() -> Result<Input> {
+    // One byte more than a recipe may have, so that a longer one is seen to be longer.
+    const LIMIT: u64 = (1 << 20) + 1;
+    let mut text = Vec::new();
+    std::io::stdin()
+        .lock()
+        .take(LIMIT)
+        .read_to_end(&mut text)
+        .map_err(|error| Error::io("read", "standard input".as_ref(), &error))?;
+    let folder = std::env::current_dir().map_err(|error| Error::io("find", ".".as_ref(), &error))?;
+    Ok(Input::Text { name: "-".to_owned(), text, folder })
+}
+
+fn platform(text: &str) -> Result<Platform> {
+    text.parse().map_err(|_| usage(format!("`{text}` is no platform, as `linux/amd64`")))
+}
+
+/// An error of the command line.
+pub(super) fn usage(title: String) -> Error {
+    Diagnostic::error(USAGE, title).into()
+}
+
+/// Reads `zstd[:LEVEL]`, `gzip[:LEVEL]` or `none`.
+pub(super) fn compression(text: &str) -> Result<Compression, String> {
+    text.parse().map_err(|_| "expected zstd[:1-19], gzip[:1-12] or none".to_owned())
+}

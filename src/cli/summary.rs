@@ -1,0 +1,97 @@
+//! What a person is told after a build: layers, files, sizes, what is largest.
+
+use std::fmt::Write as _;
+
+use mkimage::build::{Assembled, Built};
+use mkimage::recipe::Recipe;
+use mkimage::report::Texts;
+use mkimage::tree::{EntryKind, Tree};
+
+use super::console::Console;
+
+/// How many of the largest files are named.
+const LARGEST: usize = 3;
+
+/// After a build.
+pub(super) fn say(console: &Console, built: &Built, assembled: &Assembled, places: &[String]) {
+    for note in &built.notes {
+        console.say(&format!("note: {note}"));
+    }
+    let names: Vec<String> = built.names.iter().map(ToString::to_string).collect();
+    let mut text = String::new();
+    let platform = &assembled.platform;
+    let _ = writeln!(text, "{} ({platform})", names.join(", "));
+    if let Some(image) = &built.image {
+        for layer in &image.layers {
+            let (size, unpacked) = (megabytes(layer.size), megabytes(layer.unpacked));
+            let _ = writeln!(text, "  {:<18} {:>6} files {unpacked:>10} {size:>10} packed", layer.name, layer.files);
+        }
+        let packed: u64 = image.layers.iter().map(|layer| layer.size).sum();
+        let _ = writeln!(
+            text,
+            "  {:<18} {:>6} files {:>10} {:>10} packed",
+            "total",
+            files(&assembled.tree),
+            megabytes(size(&assembled.tree)),
+            megabytes(packed)
+        );
+    }
+    let _ = writeln!(text, "  largest: {}", largest(&assembled.tree));
+    let _ =
+        write!(text, "  written to {}", if places.is_empty() { "the engine".to_owned() } else { places.join(", ") });
+    console.say(&text);
+}
+
+/// After a check.
+pub(super) fn checked(console: &Console, recipe: &Recipe, assembled: &Assembled, texts: &Texts) {
+    let tree = &assembled.tree;
+    let (count, size) = (files(tree), megabytes(size(tree)));
+    console.say(&format!("{}: {count} files, {size} for {}", recipe.name.value, assembled.platform));
+    for suggestion in &assembled.suggestions {
+        console.say(&format!("  {} ({}): {}", suggestion.extra, suggestion.trigger, suggestion.note));
+    }
+    if console.verbose > 0 {
+        for (path, entry) in tree.iter() {
+            let kind = match &entry.kind {
+                EntryKind::File(content) => format!("{:>10}", content.size()),
+                EntryKind::HardLink(target) => format!("same as {target}"),
+                EntryKind::Directory => format!("{:>10}", "folder"),
+                EntryKind::Symlink(target) => format!("-> {}", mkimage::path::show(target)),
+            };
+            let place = entry.span().map_or_else(String::new, |span| texts.place(span));
+            console.say(&format!("{:04o} {}:{} {kind} {path} {place}", entry.mode, entry.uid, entry.gid));
+        }
+    }
+}
+
+/// How many entries are no folders.
+pub(super) fn files(tree: &Tree) -> usize {
+    tree.iter().filter(|(_, entry)| !entry.is_directory()).count()
+}
+
+/// Bytes of all files.
+pub(super) fn size(tree: &Tree) -> u64 {
+    tree.iter().filter_map(|(_, entry)| entry.content()).map(mkimage::source::Content::size).sum()
+}
+
+fn largest(tree: &Tree) -> String {
+    let mut sizes: Vec<(u64, String)> =
+        tree.iter().filter_map(|(path, entry)| Some((entry.content()?.size(), path.to_string()))).collect();
+    sizes.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    let first = sizes.iter().take(LARGEST).map(|(size, path)| format!("{path} {}", megabytes(*size)));
+    first.collect::<Vec<_>>().join(", ")
+}
+
+/// Bytes as `1.2 MB` (10^6), `12.3 kB` or `12 B`.
+pub(super) fn megabytes(bytes: u64) -> String {
+    let tenths = |unit: u64| (bytes * 10 + unit / 2) / unit;
+    if bytes < 1_000 {
+        return format!("{bytes} B");
+    }
+    if bytes < 100_000 {
+        let kilo = tenths(1_000);
+        return format!("{}.{} kB", kilo / 10, kilo % 10);
+    }
+    let mega = tenths(1_000_000);
+    format!("{}.{} MB", mega / 10, mega % 10)
+}

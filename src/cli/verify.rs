@@ -1,0 +1,79 @@
+//! `mkimage verify`: whether an image that was written is what its digests say.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use mkimage::output::{self, Report};
+use mkimage::report::{Level, Texts};
+use serde_json::json;
+
+use super::console::Console;
+use super::format::{Format, print_json};
+use super::summary::megabytes;
+
+/// The exit code when something is not what its digest says.
+const DIFFERS: u8 = 4;
+
+/// Read all of an OCI layout or archive, and check that everything is what its digest says.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A layout, an archive, or what `docker save` writes.
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t, value_name = "FORM")]
+    format: Format,
+}
+
+pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
+    let (mut lines, mut documents, mut code) = (String::new(), Vec::new(), 0);
+    for path in &args.images {
+        let (report, findings) = match output::verify(path) {
+            Ok(report) => (Some(report.clone()), report.findings),
+            Err(error) => (None, error.0),
+        };
+        console.show(&findings, &Texts::default());
+        let errors = || findings.iter().filter(|finding| finding.level == Level::Error);
+        // What can't be read at all was not checked, which is not to differ.
+        let unchecked = errors().any(|error| error.code != output::CORRUPT);
+        let sound = errors().next().is_none();
+        code = match (unchecked, sound) {
+            (true, _) => 1,
+            (false, false) if code == 0 => DIFFERS,
+            (false, _) => code,
+        };
+        if let Some(report) = report.as_ref().filter(|_| sound) {
+            lines.push_str(&format!("{}: {}\n", path.display(), counted(report)));
+        }
+        documents.push(json!({
+            "path": path.display().to_string(),
+            "sound": sound,
+            "images": report.as_ref().map(|report| report.images),
+            "blobs": report.as_ref().map(|report| report.blobs),
+            "bytes": report.as_ref().map(|report| report.bytes),
+            "entries": report.as_ref().map(|report| report.entries),
+            "findings": findings.iter().map(finding).collect::<Vec<_>>(),
+        }));
+    }
+    let printed = match args.format {
+        Format::Text => console.print(&lines),
+        Format::Json => print_json(console, json!({ "checked": documents })),
+    };
+    if code == 0 { printed } else { ExitCode::from(code) }
+}
+
+fn counted(report: &Report) -> String {
+    let many = |count: u64, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
+    format!(
+        "sound, {}, {} of {}, {} in layers",
+        many(report.images, "image"),
+        many(report.blobs, "blob"),
+        megabytes(report.bytes),
+        if report.entries == 1 { "1 entry".to_owned() } else { format!("{} entries", report.entries) }
+    )
+}
+
+fn finding(finding: &mkimage::report::Diagnostic) -> serde_json::Value {
+    let level = if finding.level == Level::Error { "error" } else { "warning" };
+    json!({ "level": level, "code": finding.code.to_string(), "message": finding.title })
+}

@@ -1,0 +1,136 @@
+//! Which loader a file has: the interpreter that it names, or for a library the one that would load it.
+
+use std::sync::Arc;
+
+use super::machine::{self, Port};
+use super::mapping::{Opened, base_name};
+use super::start::{Engine, Reference};
+use super::tree::Looked;
+use super::{Bytes, FatalReason, Found, Libc, Loader};
+use crate::elf::Object;
+
+/// `ld-linux-*.so.2` of gcompat is a musl program that loads this first.
+const GCOMPAT: &[u8] = b"/lib/libgcompat.so.0";
+
+/// Programs that a root has for itself: they tell which of several loaders is its own.
+const OWN_PROGRAMS: [&[u8]; 2] = [b"/bin/sh", b"/usr/bin/env"];
+
+/// Where loaders stand, for a root without such programs.
+const LOADERS: [&[u8]; 11] = [
+    b"/lib64/ld-linux-x86-64.so.2",
+    b"/lib/ld-linux-aarch64.so.1",
+    b"/lib/ld-linux-armhf.so.3",
+    b"/lib/ld-linux-riscv64-lp64d.so.1",
+    b"/lib64/ld-linux-loongarch-lp64d.so.1",
+    b"/lib64/ld64.so.2",
+    b"/lib/ld64.so.1",
+    b"/lib/ld-linux.so.2",
+    b"/lib/ld-musl-x86_64.so.1",
+    b"/lib/ld-musl-aarch64.so.1",
+    b"/lib/ld-musl-armhf.so.1",
+];
+
+/// A loader that was found and can be used.
+pub(super) struct Chosen {
+    pub(super) loader: Loader,
+    pub(super) opened: Opened,
+    /// The program brings gcompat's loader, which preloads this.
+    pub(super) preload: &'static [u8],
+}
+
+impl Engine<'_> {
+    /// Which loader's rules hold, and its file.
+    pub(super) fn choose(&self, elf: &Arc<Object>, reference: Option<&Reference>) -> Result<Chosen, FatalReason> {
+        let Some(interp) = &elf.interp else { return self.choose_for_library(elf, reference) };
+        let name = base_name(interp);
+        if name.starts_with(b"linker") || memchr::memmem::find(name, b"uClibc").is_some() {
+            return Err(FatalReason::UnsupportedLoader(Arc::clone(interp)));
+        }
+        self.open_loader(interp, elf)?.ok_or_else(|| FatalReason::InterpreterMissing(Arc::clone(interp)))
+    }
+
+    /// A library names no loader: its libc's default one, or that of the program for which the image is.
+    fn choose_for_library(&self, elf: &Arc<Object>, reference: Option<&Reference>) -> Result<Chosen, FatalReason> {
+        let port = Port::of(elf).ok_or(FatalReason::NoLoader(elf.machine))?;
+        let musl = format!("/lib/ld-musl-{}.so.1", port.musl_arch);
+        let same =
+            reference.filter(|reference| reference.elf.machine == elf.machine && machine::matches(&reference.elf, elf));
+        let default: Bytes = match (libc_of(elf), same) {
+            (Some(Libc::Musl), _) => Arc::from(musl.as_bytes()),
+            (None, Some(reference)) => Arc::clone(&reference.loader),
+            (Some(Libc::Glibc(_)) | None, _) => Arc::from(port.glibc_loader.as_bytes()),
+        };
+        if let Some(chosen) = self.open_loader(&default, elf)? {
+            return Ok(chosen);
+        }
+        // The distribution may keep its loader elsewhere.
+        match same {
+            Some(reference) => self.open_loader(&reference.loader, elf)?,
+            None => None,
+        }
+        .ok_or(FatalReason::InterpreterMissing(default))
+    }
+
+    /// What stands in for a program where none is wanted, so that libraries can be asked for by name: the root's own
+    /// programs, or else the first loader that is there.
+    pub(super) fn own_reference(&self) -> Option<Reference> {
+        let programs = OWN_PROGRAMS.iter().filter_map(|path| {
+            let elf = self.elf_at(path)?;
+            Some((Arc::clone(elf.interp.as_ref()?), elf))
+        });
+        let loaders = LOADERS.iter().filter_map(|path| Some((Arc::from(*path), self.elf_at(path)?)));
+        programs.chain(loaders).find_map(|(loader, elf): (Bytes, _)| {
+            let chosen = self.open_loader(&loader, &elf).ok()??;
+            Some(Reference { loader, libc: chosen.loader.libc, elf })
+        })
+    }
+
+    fn elf_at(&self, path: &[u8]) -> Option<Arc<Object>> {
+        let Looked::Found(place) = self.tree.look(path) else { return None };
+        self.tree.facts(place.content.as_ref()?).elf.as_ref().ok().cloned()
+    }
+
+    /// Opens a loader. None when nothing is there.
+    pub(super) fn open_loader(&self, path: &Bytes, elf: &Object) -> Result<Option<Chosen>, FatalReason> {
+        let Looked::Found(place) = self.tree.look(path) else { return Ok(None) };
+        let unusable = || FatalReason::InterpreterUnusable(Arc::clone(path));
+        let content = place.content.clone().ok_or_else(unusable)?;
+        let facts = self.tree.facts(&content);
+        let loader = facts.elf.as_ref().map_err(|_| unusable())?;
+        if loader.machine != elf.machine {
+            return Err(unusable());
+        }
+        if let Some(inner) = loader.interp.as_ref().filter(|inner| is_musl_loader(inner)) {
+            let Some(mut chosen) = self.open_loader(inner, elf)? else {
+                return Err(FatalReason::InterpreterMissing(Arc::clone(inner)));
+            };
+            chosen.preload = GCOMPAT;
+            return Ok(Some(chosen));
+        }
+        let real_name = place.real.name();
+        let libc = if is_musl_loader(path) || is_musl_loader(real_name) { Libc::Musl } else { Libc::Glibc(None) };
+        let real = place.real.clone();
+        let opened = Opened { path: Arc::clone(path), real: real.clone(), content, facts, found: Found::Interpreter };
+        Ok(Some(Chosen {
+            loader: Loader { path: Arc::clone(path), real, libc, directories: Vec::new() },
+            opened,
+            preload: b"",
+        }))
+    }
+}
+
+/// The libc against which a library was linked; None where that can't be seen.
+pub(super) fn libc_of(elf: &Object) -> Option<Libc> {
+    elf.needed().find_map(|name| {
+        if **name == *b"libc.so" || name.starts_with(b"libc.musl-") {
+            return Some(Libc::Musl);
+        }
+        let glibc = **name == *b"libc.so.6" || name.starts_with(b"ld-linux");
+        glibc.then_some(Libc::Glibc(None))
+    })
+}
+
+/// Whether a path is that of a musl loader, by its name.
+pub(super) fn is_musl_loader(path: &[u8]) -> bool {
+    memchr::memmem::find(base_name(path), b"ld-musl").is_some()
+}

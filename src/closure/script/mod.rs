@@ -1,0 +1,171 @@
+//! Scripts: which programs the kernel starts for a file that begins with `#!`, and which `env` starts then.
+
+use std::sync::Arc;
+
+use super::mapping::base_name;
+use super::tree::{Looked, NoElf, Place, Tree};
+use super::{EnvProgram, FatalReason, Kind, Options, Resolution, Script, ScriptInterpreter, Warning};
+use crate::source::Content;
+
+mod env;
+mod line;
+
+use line::{Line, NoLine};
+
+/// How much of a file the kernel looks at (`BINPRM_BUF_SIZE`).
+const HEAD: usize = 256;
+/// How many interpreters of interpreters the kernel follows.
+const MOST_LEVELS: usize = 5;
+/// The shell that shells use for a file that the kernel does not start.
+const SHELL: &[u8] = b"/bin/sh";
+
+const EXECUTABLE: u32 = 0o111;
+
+/// Follows a script's interpreters. What they are is found out by resolving them in their turn.
+pub(super) fn read(
+    tree: &Tree<'_>,
+    options: &Options,
+    place: &Place,
+    resolution: &mut Resolution,
+) -> Result<(), FatalReason> {
+    let Some(content) = &place.content else { return Err(FatalReason::NotAProgram) };
+    let head = head(content)?;
+    resolution.script = Some(Script::default());
+    resolution.kind = Kind::Script;
+    if place.mode & EXECUTABLE == 0 {
+        resolution.warnings.push(Warning::NotExecutable);
+    }
+    let line = match line::parse(&head) {
+        Ok(line) => line,
+        Err(NoLine::NotThere) if looks_like_text(&head) => {
+            resolution.warnings.push(Warning::NoInterpreterLine);
+            Line { interpreter: SHELL.to_vec(), argument: None, is_cut: false }
+        }
+        Err(_) => {
+            (resolution.kind, resolution.script) = (Kind::Data, None);
+            return Err(FatalReason::NotAProgram);
+        }
+    };
+    resolution.interp = Some(Arc::from(line.interpreter.as_slice()));
+    follow(tree, line, resolution)?;
+    start_by_env(tree, options, resolution)
+}
+
+/// Adds the interpreter that a line names, and where that is a script, its interpreter, and so on.
+fn follow(tree: &Tree<'_>, first: Line, resolution: &mut Resolution) -> Result<(), FatalReason> {
+    let mut line = first;
+    for _ in 0..MOST_LEVELS {
+        if line.is_cut {
+            resolution.warnings.push(Warning::TruncatedLine);
+        }
+        let in_argument = line.argument.as_ref().is_some_and(|argument| argument.ends_with(b"\r"));
+        if line.interpreter.ends_with(b"\r") || in_argument {
+            resolution.warnings.push(Warning::CarriageReturn);
+        }
+        if line.interpreter.is_empty() {
+            // The kernel opens the working directory then.
+            return Err(FatalReason::NotExecutable);
+        }
+        let opened: super::Bytes = tree.absolute(&line.interpreter).into();
+        let looked = tree.look(&opened);
+        let script = resolution.script.get_or_insert_default();
+        script.interpreters.push(ScriptInterpreter {
+            path: line.interpreter.into(),
+            opened: Arc::clone(&opened),
+            argument: line.argument.map(Arc::from),
+            real: match &looked {
+                Looked::Found(place) => Some(place.real.clone()),
+                _ => None,
+            },
+        });
+        let place = match looked {
+            Looked::Found(place) => place,
+            Looked::Unreadable(_) => return Err(FatalReason::NotExecutable),
+            _ => return Err(FatalReason::InterpreterMissing(opened)),
+        };
+        let Some(content) = place.content.as_ref().filter(|_| place.mode & EXECUTABLE != 0) else {
+            return Err(FatalReason::NotExecutable);
+        };
+        match &tree.facts(content).elf {
+            Ok(_) => return Ok(()),
+            Err(NoElf::Unreadable(why)) => return Err(FatalReason::Unreadable(why.to_string())),
+            Err(_) => line = line::parse(&head(content)?).map_err(|_| FatalReason::NotAProgram)?,
+        }
+    }
+    Err(FatalReason::TooManyInterpreters)
+}
+
+/// When the last interpreter is `env`: what that starts.
+fn start_by_env(tree: &Tree<'_>, options: &Options, resolution: &mut Resolution) -> Result<(), FatalReason> {
+    let Some(script) = &mut resolution.script else { return Ok(()) };
+    let Some(last) = script.interpreters.last() else { return Ok(()) };
+    if base_name(&last.path) != b"env" {
+        return Ok(());
+    }
+    // What a path of nested scripts leaves for `env`: its argument, then the scripts, the innermost first.
+    let mut words: Vec<env::Word> = last.argument.iter().map(|argument| env::Word::Text(argument.to_vec())).collect();
+    words.push(env::Word::Script);
+    let is_busybox = last.real.as_ref().is_some_and(|real| real.name() == b"busybox");
+    let command = env::command(words, is_busybox).map_err(|word| FatalReason::EnvRefuses(word.into()))?;
+    let env::Word::Text(name) = command.program else { return Err(FatalReason::EnvLoop) };
+    let search = command.path.as_deref().unwrap_or(&options.path);
+    let path = find_program(tree, &name, search);
+    let name: super::Bytes = name.into();
+    let found = path.is_some();
+    script.env = Some(EnvProgram { name: Arc::clone(&name), path });
+    if found { Ok(()) } else { Err(FatalReason::EnvProgramMissing(name)) }
+}
+
+/// `execvp`: the first executable file of the name on PATH; a name with a slash is a path.
+pub(super) fn find_program(tree: &Tree<'_>, name: &[u8], path: &[u8]) -> Option<super::Bytes> {
+    let is_program = |candidate: &[u8]| match tree.look(candidate) {
+        Looked::Found(place) => place.content.is_some() && place.mode & EXECUTABLE != 0,
+        _ => false,
+    };
+    if name.is_empty() {
+        return None;
+    }
+    if name.contains(&b'/') {
+        return is_program(name).then(|| tree.absolute(name).into());
+    }
+    let candidates = path.split(|&byte| byte == b':').map(|directory| {
+        let slash: &[u8] = if directory.is_empty() || directory.ends_with(b"/") { b"" } else { b"/" };
+        tree.absolute(&[directory, slash, name].concat())
+    });
+    candidates.into_iter().find(|candidate| is_program(candidate)).map(Into::into)
+}
+
+fn head(content: &Content) -> Result<Vec<u8>, FatalReason> {
+    let read = || {
+        let reader = content.open()?;
+        let mut head = vec![0; HEAD];
+        let mut done = 0;
+        while done < HEAD {
+            match reader.read_at(&mut head[done..], done as u64)? {
+                0 => break,
+                more => done += more,
+            }
+        }
+        head.truncate(done);
+        Ok(head)
+    };
+    read().map_err(|error: std::io::Error| FatalReason::Unreadable(crate::report::plain(&error)))
+}
+
+/// As shells judge it: no NUL in the first line.
+fn looks_like_text(head: &[u8]) -> bool {
+    let line = head.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    !line.contains(&0)
+}
+
+impl Script {
+    /// The arguments with which the last interpreter is started for the script at `path`, apart from those that the
+    /// caller of the script adds.
+    pub fn arguments(&self, path: &[u8]) -> Vec<super::Bytes> {
+        let mut arguments = vec![super::Bytes::from(path)];
+        for interpreter in &self.interpreters {
+            arguments.splice(0..0, [Arc::clone(&interpreter.path)].into_iter().chain(interpreter.argument.clone()));
+        }
+        arguments
+    }
+}

@@ -1,0 +1,123 @@
+//! The records of packages inside an image, in the form of Debian's distroless images: `var/lib/dpkg/status.d/NAME`, its
+//! `.md5sums`, and the copyright file. Syft, Grype and Trivy read all three.
+
+use std::collections::BTreeMap;
+
+use md5::{Digest, Md5};
+
+use super::Inventory;
+use crate::deb;
+use crate::path::ImagePath;
+use crate::report::Result;
+use crate::source::ownership::{Package, unreadable};
+use crate::source::{Content, Source, resolve};
+use crate::tree::{Cause, Entry, EntryKind, Rank, Reason, Tree};
+
+/// Fields of dpkg's database that are not the package's own: its state on the machine that it is installed on.
+const STATE_FIELDS: [&[u8]; 5] = [b"Status", b"Conffiles", b"Config-Version", b"Triggers-Pending", b"Triggers-Awaited"];
+
+/// The most that a copyright file may be long.
+const LIMIT: u64 = 1 << 24;
+
+/// The records of the packages whose files ship: entries to place in the tree. None when the tree holds dpkg's own
+/// `status`, since scanners would count each package twice.
+///
+/// # Errors
+/// When a copyright file can't be read.
+pub fn records(inventory: &Inventory, source: &dyn Source, tree: &Tree) -> Result<Vec<(ImagePath, Entry)>> {
+    let folder = path("/var/lib/dpkg");
+    if tree.get(&folder.join(b"status")).is_some() {
+        return Ok(Vec::new());
+    }
+    let folder = folder.join(b"status.d");
+    let mut entries = BTreeMap::new();
+    for (name, package, paths) in named(inventory) {
+        let mut sums = sums(inventory, tree, paths);
+        if let Some((path, text)) = copyright(source, tree, package)? {
+            sums.insert(path.clone(), Md5::digest(&text).into());
+            entries.insert(path, generated(text, "copyright file"));
+        }
+        entries.insert(folder.join(name.as_bytes()), generated(control(package), "package record"));
+        entries.insert(folder.join(format!("{name}.md5sums").as_bytes()), generated(md5sums(&sums), "package record"));
+    }
+    Ok(entries.into_iter().collect())
+}
+
+fn path(text: &str) -> ImagePath {
+    ImagePath::new(text).expect("a constant path")
+}
+
+fn generated(bytes: Vec<u8>, what: &'static str) -> Entry {
+    Entry::new(
+        EntryKind::File(Content::bytes(bytes)),
+        0o644,
+        Rank::Generated,
+        Reason::new(Cause::Generated(what), None),
+    )
+}
+
+/// The packages with the names of their records: with the architecture where a package ships in two.
+fn named(inventory: &Inventory) -> impl Iterator<Item = (String, &Package, &[ImagePath])> {
+    let mut architectures: BTreeMap<&str, usize> = BTreeMap::new();
+    for (package, _) in inventory.packages() {
+        *architectures.entry(&package.name).or_default() += 1;
+    }
+    inventory.packages().map(move |(package, paths)| {
+        let name = match architectures.get(package.name.as_str()) {
+            Some(2..) => format!("{}:{}", package.name, package.architecture),
+            _ => package.name.clone(),
+        };
+        (name, package, paths)
+    })
+}
+
+/// The package's stanza as `dpkg-deb --field` would print it.
+fn control(package: &Package) -> Vec<u8> {
+    let own = |name: &[u8]| !STATE_FIELDS.iter().any(|state| name.eq_ignore_ascii_case(state));
+    let mut text = Vec::new();
+    for field in package.stanza().fields().filter(|field| own(field.name)) {
+        text.extend_from_slice(field.text);
+    }
+    if !text.ends_with(b"\n") {
+        text.push(b'\n');
+    }
+    text
+}
+
+/// The files of a package that ship, where they stand in the image, with the digests that the package records.
+fn sums(inventory: &Inventory, tree: &Tree, paths: &[ImagePath]) -> BTreeMap<ImagePath, deb::Md5> {
+    let is_file = |path: &ImagePath| !tree.get(path).is_some_and(|e| matches!(e.kind, EntryKind::Symlink(_)));
+    let md5 = |path: &ImagePath| inventory.ownership(path).and_then(|ownership| ownership.md5);
+    paths.iter().filter(|path| is_file(path)).filter_map(|path| Some((path.clone(), md5(path)?))).collect()
+}
+
+fn md5sums(sums: &BTreeMap<ImagePath, deb::Md5>) -> Vec<u8> {
+    let mut text = Vec::new();
+    // A name with a newline would be read as two lines.
+    for (path, md5) in sums.iter().filter(|(path, _)| !path.as_bytes().contains(&b'\n')) {
+        text.extend(md5.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()));
+        text.extend_from_slice(b"  ");
+        text.extend_from_slice(path.relative());
+        text.push(b'\n');
+    }
+    text
+}
+
+/// The copyright file of a package and where it goes; none when the tree has it already or the root lacks it, as
+/// container images without documentation do.
+///
+/// Where the package's folder of documentation is a link to another package's, a copy stands in its place: scanners
+/// that walk a layer do not follow links, and the licence would be lost on them.
+fn copyright(source: &dyn Source, tree: &Tree, package: &Package) -> Result<Option<(ImagePath, Vec<u8>)>> {
+    let own = path("/usr/share/doc").join(package.name.as_bytes()).join(b"copyright");
+    let Ok(found) = resolve(source, own.as_bytes()) else { return Ok(None) };
+    let Some(content) = found.node.content() else { return Ok(None) };
+    let free = |path: &ImagePath| path.ancestors().all(|above| tree.get(&above).is_none_or(Entry::is_directory));
+    // The recipe may have brought the link itself.
+    let Some(place) = [own, found.real.clone()].into_iter().find(|path| free(path)) else { return Ok(None) };
+    if tree.get(&place).is_some() {
+        return Ok(None);
+    }
+    let text = content.read(LIMIT).map_err(|error| unreadable(source, &found.real, &error))?;
+    Ok(Some((place, text)))
+}

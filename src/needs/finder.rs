@@ -1,0 +1,185 @@
+//! The rounds: each rule of the table is tried, and what it brings is returned once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::asked::{self, Ask, Asked};
+use super::certificates::{self, Company};
+use super::evidence::Evidence;
+use super::rules::{Argument, Builtin, Rule, TABLE};
+use super::trigger::{right_libc, trigger};
+use super::{Addition, Level, Needs, Request, Seen, Suggestion, Want, absent, bring, locale};
+use crate::path::ImagePath;
+use crate::report::{Diagnostic, Error, Result};
+use crate::tree::{Cause, Reason};
+
+/// Finds what an image needs, round by round.
+pub struct Finder {
+    asked: Asked,
+    company: Company,
+    evidence: Evidence,
+    /// What earlier rounds returned.
+    handed: BTreeSet<(&'static str, Key)>,
+    /// Rules that bring the same whatever else the image holds, with what stood after the colon: they are done.
+    settled: BTreeSet<(&'static str, Option<String>)>,
+    /// The rules of which a note told that they bring nothing.
+    noted: BTreeSet<&'static str>,
+}
+
+/// What tells two wants of a rule apart.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    Path(ImagePath),
+    Name(Vec<u8>),
+}
+
+/// Why a rule applies.
+pub(super) struct Why {
+    /// What the recipe asks for, or would have to.
+    pub(super) ask: Ask,
+    /// What set it off; empty when the recipe asks.
+    pub(super) trigger: String,
+    /// How much it matters.
+    pub(super) level: Level,
+}
+
+impl Finder {
+    /// Checks the request against the table.
+    ///
+    /// # Errors
+    /// Every extra that is not in the table or said wrongly, and every certificate file that can't be used.
+    pub fn new(request: &Request<'_>) -> Result<Self> {
+        let (asked, company) = match (asked::read(request), certificates::read(request)) {
+            (Ok(asked), Ok(company)) => (asked, company),
+            (Err(Error(mut faults)), Err(Error(more))) => {
+                faults.extend(more);
+                return Err(Error(faults));
+            }
+            (Err(faults), Ok(_)) | (Ok(_), Err(faults)) => return Err(faults),
+        };
+        let (evidence, handed, settled, noted) = Default::default();
+        Ok(Self { asked, company, evidence, handed, settled, noted })
+    }
+
+    /// What the image needs beyond what earlier calls returned. The caller adds it, closes over what it added, and
+    /// calls again until nothing more comes.
+    ///
+    /// # Errors
+    /// When the root lacks what the recipe asks for by name, or a file can't be read.
+    pub fn find(&mut self, seen: &Seen<'_>) -> Result<Needs> {
+        let mut needs = Needs::default();
+        let mut faults = Vec::new();
+        for rule in TABLE.iter() {
+            for why in self.why(rule, seen)? {
+                if let Err(Error(more)) = self.apply(rule, seen, &why, &mut needs) {
+                    faults.extend(more);
+                }
+            }
+        }
+        if faults.is_empty() { Ok(needs) } else { Err(Error(faults)) }
+    }
+
+    /// Variables for the image's configuration, which the recipe's replace: `SSL_CERT_FILE`, `LANG`. For the finished
+    /// image, whoever brought what they name.
+    ///
+    /// # Errors
+    /// When the image can't be read.
+    pub fn environment(&self, seen: &Seen<'_>) -> Result<BTreeMap<String, String>> {
+        let mut variables = BTreeMap::new();
+        for rule in TABLE.iter() {
+            match rule.builtin {
+                Some(Builtin::Certificates) => {
+                    let bundle = certificates::environment(rule, seen.image)?;
+                    variables.extend(bundle.map(|path| ("SSL_CERT_FILE".to_owned(), path)));
+                }
+                Some(Builtin::Locale) if locale::has_usual(seen.image)? => {
+                    variables.insert("LANG".to_owned(), locale::USUAL.to_owned());
+                }
+                _ => {}
+            }
+        }
+        Ok(variables)
+    }
+
+    /// The optional rules that the finished image gives cause for, and the recipe neither asks for nor takes away.
+    ///
+    /// # Errors
+    /// When a file can't be read.
+    pub fn suggestions(&mut self, seen: &Seen<'_>) -> Result<Vec<Suggestion>> {
+        let mut suggestions = Vec::new();
+        for rule in TABLE.iter() {
+            if self.asked.removes(rule) || !self.asked.of(rule).is_empty() {
+                continue;
+            }
+            let trigger = trigger(rule, seen, &mut self.evidence, Level::Optional)?;
+            if let Some(trigger) = trigger.filter(|trigger| trigger.level == Level::Optional) {
+                let (extra, note) = (rule.name.clone(), rule.note.clone());
+                suggestions.push(Suggestion { extra, trigger: trigger.text, note });
+            }
+        }
+        Ok(suggestions)
+    }
+
+    /// The recipe's entries for a rule, or what sets it off.
+    fn why(&mut self, rule: &Rule, seen: &Seen<'_>) -> Result<Vec<Why>> {
+        if self.asked.removes(rule) {
+            return Ok(Vec::new());
+        }
+        let asks = self.asked.of(rule);
+        if !asks.is_empty() {
+            let asked = |ask: &Ask| Why { ask: ask.clone(), trigger: String::new(), level: rule.level };
+            return Ok(asks.iter().map(asked).collect());
+        }
+        let trigger = trigger(rule, seen, &mut self.evidence, Level::Recommended)?;
+        let argument = (rule.argument == Argument::Name).then(|| locale::USUAL.to_owned());
+        let why = |ask| trigger.map(|trigger| Why { ask, trigger: trigger.text, level: trigger.level });
+        Ok(why(Ask { argument, span: None }).into_iter().collect())
+    }
+
+    fn apply(&mut self, rule: &'static Rule, seen: &Seen<'_>, why: &Why, needs: &mut Needs) -> Result<()> {
+        if !right_libc(rule, seen) {
+            let because = rule.only.as_ref().map_or("", |only| &only.because);
+            self.note(rule, Some(absent::adds_nothing(rule, because, why)), needs);
+            return Ok(());
+        }
+        let settled = (rule.name.as_str(), why.ask.argument.clone());
+        if self.settled.contains(&settled) {
+            return Ok(());
+        }
+        let cause = Cause::Rule { name: Arc::from(rule.name.as_str()), trigger: why.trigger.clone() };
+        let reason = Reason::new(cause, why.ask.span);
+        let found = bring::bring(rule, seen, why, &self.company, &mut self.evidence, &reason)?;
+        if found.wants.is_empty() {
+            let note = absent::nothing_found(rule, seen, why, &self.company, &found)?;
+            self.note(rule, note, needs);
+            return Ok(());
+        }
+        if rule.looks_at_the_root_alone() {
+            self.settled.insert(settled);
+        }
+        for want in found.wants {
+            if self.handed.insert((rule.name.as_str(), Key::of(&want))) {
+                needs.additions.push(Addition { want, reason: reason.clone(), required: why.level == Level::Required });
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells something about a rule, once.
+    fn note(&mut self, rule: &'static Rule, note: Option<Diagnostic>, needs: &mut Needs) {
+        if let Some(note) = note
+            && self.noted.insert(rule.name.as_str())
+        {
+            needs.notes.push(note);
+        }
+    }
+}
+
+impl Key {
+    fn of(want: &Want) -> Self {
+        match want {
+            Want::Copy(path) | Want::Folder { path, .. } | Want::Make(path, _) => Self::Path(path.clone()),
+            Want::Load { name, .. } => Self::Name(name.clone()),
+        }
+    }
+}

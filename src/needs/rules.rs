@@ -1,0 +1,323 @@
+//! The table of rules: `rules.toml` in, typed rules out.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+use super::template::{Pattern, Template};
+use super::{Family, Level};
+
+/// The rules, in the order in which they apply.
+pub(super) static TABLE: LazyLock<Vec<Rule>> = LazyLock::new(|| {
+    let table: Table = toml::from_str(include_str!("rules.toml")).expect("a test reads rules.toml");
+    table.rule
+});
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    rule: Vec<Rule>,
+}
+
+/// One rule, which is one extra.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Rule {
+    /// The extra's name.
+    pub(super) name: String,
+    /// Other words for it that people write.
+    #[serde(default)]
+    pub(super) also: Vec<String>,
+    /// How much it matters, unless the trigger says otherwise.
+    pub(super) level: Level,
+    /// What it brings, in one line.
+    pub(super) about: String,
+    /// What goes wrong without it.
+    pub(super) note: String,
+    /// What may stand after the extra's name and a colon.
+    #[serde(default)]
+    pub(super) argument: Argument,
+    /// The package to install when the root has nothing, by family.
+    #[serde(default)]
+    pub(super) packages: BTreeMap<Family, String>,
+    /// What it brings beyond [`Rule::add`].
+    pub(super) builtin: Option<Builtin>,
+    /// The only C library that it is for, and why the other does without.
+    pub(super) only: Option<Only>,
+    /// Objects that make it superfluous.
+    #[serde(default)]
+    pub(super) unless_soname: Vec<Pattern>,
+    /// Why it may bring nothing though the recipe asks; without it that is an error.
+    pub(super) nothing: Option<String>,
+    /// Conditions: any of them sets it off.
+    #[serde(default)]
+    pub(super) when: Vec<When>,
+    /// Folders whose names are compiled into an object.
+    #[serde(default)]
+    pub(super) directory: Vec<Directory>,
+    /// What it brings.
+    #[serde(default)]
+    pub(super) add: Vec<Add>,
+}
+
+/// What may stand after an extra's name and a colon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Argument {
+    /// Nothing.
+    #[default]
+    None,
+    /// `full`, or nothing.
+    Full,
+    /// A name, always.
+    Name,
+}
+
+/// What a rule does that is no list of paths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Builtin {
+    /// One CA bundle and the links that lead to it. The paths of `add` are the names by which programs know the bundle.
+    Certificates,
+    /// Locales by name.
+    Locale,
+    /// The modules that the image's nsswitch.conf names.
+    Nsswitch,
+    /// The first program of `add`, with links by the names of its applets.
+    Busybox,
+}
+
+/// The only C library that a rule is for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Only {
+    /// The library.
+    pub(super) libc: LibcName,
+    /// Why the other does without.
+    pub(super) because: String,
+}
+
+/// A C library by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum LibcName {
+    /// glibc.
+    Glibc,
+    /// musl.
+    Musl,
+}
+
+/// One condition: `subject` and whatever else it says must hold.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct When {
+    /// How much the rule matters then.
+    pub(super) level: Option<Level>,
+    /// An object is asked for by such a name, or has it as its soname.
+    #[serde(default)]
+    pub(super) soname: Vec<Pattern>,
+    /// An object imports one of these symbols.
+    #[serde(default)]
+    pub(super) imports: Vec<String>,
+    /// With `imports`: and one of these too.
+    #[serde(default)]
+    pub(super) and_imports: Vec<String>,
+    /// With `imports`: which objects count.
+    #[serde(default, rename = "in")]
+    pub(super) within: Within,
+    /// With `imports`: objects that do not count, by soname.
+    #[serde(default)]
+    pub(super) except: Vec<Pattern>,
+    /// A program has such a path.
+    #[serde(default)]
+    pub(super) program: Vec<Pattern>,
+    /// A script is run by such a program.
+    #[serde(default)]
+    pub(super) interpreter: Vec<Pattern>,
+    /// A program holds this text.
+    #[serde(default)]
+    pub(super) string: Vec<Around>,
+    /// The image has this file.
+    #[serde(default)]
+    pub(super) file: Vec<Template>,
+    /// The image's C library is glibc and older than this.
+    pub(super) glibc_before: Option<Version>,
+}
+
+/// Which objects count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Within {
+    /// All.
+    #[default]
+    Objects,
+    /// Programs, not the libraries that they load.
+    Programs,
+}
+
+/// A version of glibc, as `2.34`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Version(pub(super) u32, pub(super) u32);
+
+impl TryFrom<String> for Version {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let parts = text.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+        parts.map(|(major, minor)| Self(major, minor)).ok_or_else(|| format!("`{text}` is no version"))
+    }
+}
+
+/// A folder whose name is compiled into an object.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Directory {
+    /// The name in braces that stands for it.
+    pub(super) name: String,
+    /// The objects to look into.
+    pub(super) soname: Pattern,
+    /// Whether to look into programs too, which may hold the library.
+    #[serde(default)]
+    pub(super) programs: bool,
+    /// The text around it, `{}` in its place.
+    pub(super) string: Around,
+    /// Where it is usually, for a recipe that asks without an object to look into.
+    #[serde(default)]
+    pub(super) usual: BTreeMap<Family, String>,
+}
+
+/// The text around a folder's name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Around {
+    /// What stands before it; empty when a NUL does.
+    pub(super) before: String,
+    /// What stands after it; empty when a NUL does.
+    pub(super) after: String,
+}
+
+impl Around {
+    /// The part before the gap, as a person should see it.
+    pub(super) fn shown(&self) -> &str {
+        self.before.trim_end_matches([':', ' ', '"'])
+    }
+}
+
+impl TryFrom<String> for Around {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let (before, after) = text.split_once("{}").ok_or_else(|| format!("`{text}` has no {{}}"))?;
+        if before.is_empty() && after.is_empty() {
+            return Err("`{}` alone is everywhere".to_owned());
+        }
+        Ok(Self { before: before.to_owned(), after: after.to_owned() })
+    }
+}
+
+/// What a rule brings.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Add {
+    /// Only in roots of this family.
+    pub(super) family: Option<Family>,
+    /// Only when the recipe asks for `NAME:full`.
+    #[serde(default)]
+    pub(super) full: bool,
+    /// Only with a glibc older than this.
+    pub(super) glibc_before: Option<Version>,
+    /// Files and folders, those that are there.
+    #[serde(default)]
+    pub(super) copy: Vec<Template>,
+    /// Folders without some of what is below.
+    #[serde(default)]
+    pub(super) folder: Vec<Part>,
+    /// Libraries that are loaded at run time.
+    #[serde(default)]
+    pub(super) load: Vec<Template>,
+    /// The object that loads them, by soname.
+    pub(super) by: Option<Pattern>,
+}
+
+/// A folder without some of what is below.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Part {
+    /// The folder.
+    pub(super) path: Template,
+    /// Globs, relative to it.
+    pub(super) exclude: Vec<String>,
+}
+
+impl Rule {
+    /// Whether what it brings is the same whatever the image holds.
+    pub(super) fn looks_at_the_root_alone(&self) -> bool {
+        self.directory.is_empty()
+            && self.builtin != Some(Builtin::Nsswitch)
+            && self.add.iter().all(|add| add.by.is_none() && add.glibc_before.is_none())
+    }
+}
+
+impl When {
+    /// The condition in words, with its level where that is not the rule's.
+    pub(super) fn describe(&self, usual: Level) -> String {
+        let patterns = |patterns: &[Pattern]| patterns.iter().map(Pattern::text).collect::<Vec<_>>().join(", ");
+        let mut parts = Vec::new();
+        for (verb, list) in [
+            ("links", patterns(&self.soname)),
+            ("imports", self.imports.join(", ")),
+            ("and one of", self.and_imports.join(", ")),
+            ("the image has", patterns(&self.program)),
+            ("a script is run by", patterns(&self.interpreter)),
+            ("a program names", self.string.iter().map(Around::shown).collect::<Vec<_>>().join(", ")),
+            ("the image has", self.file.iter().map(Template::text).collect::<Vec<_>>().join(", ")),
+        ] {
+            if !list.is_empty() {
+                parts.push(format!("{verb} {list}"));
+            }
+        }
+        if let Some(Version(major, minor)) = self.glibc_before {
+            parts.push(format!("with glibc before {major}.{minor}"));
+        }
+        match self.level.filter(|level| *level != usual) {
+            Some(level) => format!("{} ({level})", parts.join(" ")),
+            None => parts.join(" "),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_table_is_sound() {
+        let mut names = BTreeSet::new();
+        for rule in TABLE.iter() {
+            assert!(names.insert(rule.name.as_str()), "two rules `{}`", rule.name);
+            assert!(rule.level == Level::Optional || !rule.when.is_empty(), "`{}` never applies", rule.name);
+            for when in &rule.when {
+                let subjects = [
+                    !when.soname.is_empty(),
+                    !when.imports.is_empty(),
+                    !when.program.is_empty(),
+                    !when.interpreter.is_empty(),
+                    !when.string.is_empty(),
+                    !when.file.is_empty(),
+                ];
+                assert_eq!(subjects.iter().filter(|&&has| has).count(), 1, "`{}` wants one subject", rule.name);
+            }
+            let known: BTreeSet<_> = rule.directory.iter().map(|directory| directory.name.as_str()).collect();
+            let templates = |add: &Add| [add.copy.clone(), add.load.clone()].concat();
+            for template in rule.add.iter().flat_map(templates) {
+                for folder in template.folders() {
+                    assert!(folder == "libdir" || known.contains(folder), "{}: {{{folder}}}", rule.name);
+                }
+            }
+        }
+    }
+}

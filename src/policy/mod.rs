@@ -1,0 +1,185 @@
+//! What an image may be: in goes the finished tree with what is known of its files, out comes every rule that it breaks.
+//!
+//! All findings at once; nothing is changed. Only the rule about secrets reads files, small ones that no package owns.
+
+use std::collections::BTreeMap;
+
+use crate::inventory::Inventory;
+use crate::path::ImagePath;
+use crate::recipe::{Policy, Recipe, Verdict};
+use crate::report::{Result, Span};
+use crate::tree::{Beginning, Cause, Entry, Tree};
+
+mod files;
+mod finding;
+mod image;
+mod limits;
+mod packages;
+mod rules;
+mod secrets;
+
+pub use finding::{Detail, Finding, Hit, Verdicts};
+pub use rules::{DLOPEN, FOREIGN_ELF, Kind, Rule, SYMBOL_VERSIONS, rules, verdict};
+
+use finding::some;
+
+/// What the rules look at beside the tree.
+#[derive(Clone, Copy)]
+pub struct Facts<'a> {
+    /// The recipe, which reasons point into.
+    pub recipe: &'a Recipe,
+    /// Whose the files are.
+    pub inventory: &'a Inventory,
+    /// How the object at a path of the tree was linked; `None` when it is no ELF object.
+    pub hardening: &'a dyn Fn(&ImagePath) -> Option<Hardening>,
+    /// The number of the user that the image runs as.
+    pub uid: u32,
+    /// The machine that builds, when it is the root.
+    pub host_root: Option<HostRoot<'a>>,
+}
+
+/// How an ELF object was linked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hardening {
+    /// Whether a program is position-independent; `None` for a library.
+    pub pie: Option<bool>,
+    /// How much of it is read-only after relocation.
+    pub relro: Relro,
+    /// Whether it asks for an executable stack.
+    pub exec_stack: bool,
+    /// Whether it is a Go program: these are linked to a fixed address and without RELRO by default.
+    pub go: bool,
+}
+
+/// How much of an ELF object is read-only after relocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relro {
+    /// Nothing.
+    None,
+    /// All but the table of functions that are bound when they are first called.
+    Partial,
+    /// All.
+    Full,
+    /// There is nothing to relocate, as in a static program at a fixed address.
+    NotApplicable,
+}
+
+/// The machine that builds, as the root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostRoot<'a> {
+    /// The distribution, as `Debian GNU/Linux 12 (bookworm)`.
+    pub distribution: &'a str,
+    /// Whether it is a machine of continuous integration: CI was set.
+    pub ci: bool,
+}
+
+/// Holds an image against the policy.
+///
+/// # Errors
+/// When a file can't be read, or a glob of the policy is none.
+pub fn judge(tree: &Tree, facts: &Facts<'_>, policy: &Policy) -> Result<Verdicts> {
+    let judge = Judge { tree, facts, policy, copied: copied(tree) };
+    let mut findings: Vec<Finding> = Vec::new();
+    findings.extend(judge.shell());
+    findings.extend(judge.setuid());
+    findings.extend(judge.root_user());
+    findings.extend(judge.world_writable());
+    findings.extend(judge.secrets()?);
+    findings.extend(judge.capabilities());
+    findings.extend(judge.hardening());
+    findings.extend(judge.unowned());
+    findings.extend(judge.host_root());
+    findings.extend(judge.max_size());
+    findings.extend(judge.max_files());
+    findings.extend(judge.deny_files()?);
+    findings.extend(judge.packages());
+    Ok(Verdicts { findings })
+}
+
+/// The rules, each a method that gives a finding when the image breaks it.
+struct Judge<'a> {
+    tree: &'a Tree,
+    facts: &'a Facts<'a>,
+    policy: &'a Policy,
+    /// How many files and links each copied folder of the recipe brought.
+    copied: BTreeMap<Span, usize>,
+}
+
+fn copied(tree: &Tree) -> BTreeMap<Span, usize> {
+    let mut copied = BTreeMap::new();
+    for (_, entry) in tree.iter().filter(|(_, entry)| !entry.is_directory()) {
+        let by_folder = entry.reasons.iter().filter(|reason| matches!(reason.cause, Cause::Folder(_)));
+        for span in by_folder.filter_map(|reason| reason.span) {
+            *copied.entry(span).or_default() += 1;
+        }
+    }
+    copied
+}
+
+impl Judge<'_> {
+    /// What the policy says of a rule, unless it is allowed.
+    fn asks(&self, rule: &Rule) -> Option<(Verdict, Option<Span>)> {
+        Some(verdict(self.policy, rule)).filter(|(verdict, _)| *verdict != Verdict::Allow)
+    }
+
+    /// The finding for the paths that break a rule about paths.
+    fn about_paths(
+        &self,
+        rule: &'static Rule,
+        breaks: impl Fn(&ImagePath, &Entry) -> Option<String>,
+    ) -> Option<Finding> {
+        self.asks(rule)?;
+        let broken = self.tree.iter().filter_map(|(path, entry)| Some((path.clone(), breaks(path, entry)?)));
+        self.found(rule, broken.collect())
+    }
+
+    /// The finding for paths with what is the matter with each.
+    fn found(&self, rule: &'static Rule, broken: Vec<(ImagePath, String)>) -> Option<Finding> {
+        let (verdict, set_at) = self.asks(rule)?;
+        let hits = self.hits(broken);
+        let first = hits.first()?;
+        let summary = match verdict {
+            Verdict::Deny => {
+                let what = if first.what.is_empty() { String::new() } else { format!(", {}", first.what) };
+                format!("policy forbids {}, and the image would have `{}`{what}", rule.forbids(), first.path)
+            }
+            _ => format!("{}: {}", rule.counted(hits.len()), some(hits.iter().map(|hit| &hit.path), 1)),
+        };
+        let asked_at = self.asked_at(&hits);
+        Some(Finding { rule, verdict, set_at, summary, asked_at, hits, notes: Vec::new(), helps: Vec::new() })
+    }
+
+    fn hits(&self, broken: Vec<(ImagePath, String)>) -> Vec<Hit> {
+        let hit = |(path, what): (ImagePath, String)| {
+            let chain = self.tree.chain(self.facts.recipe, &path);
+            Hit { path, what, chain }
+        };
+        broken.into_iter().map(hit).collect()
+    }
+
+    /// The places of the recipe that brought the paths, the first three, and what each did.
+    fn asked_at(&self, hits: &[Hit]) -> Vec<(Span, String)> {
+        let mut places: Vec<(Span, String)> = Vec::new();
+        for hit in hits {
+            let Some(span) = hit.chain.span.filter(|span| places.iter().all(|(known, _)| known != span)) else {
+                continue;
+            };
+            places.push((span, self.asked(hit, span)));
+            if places.len() == 3 {
+                break;
+            }
+        }
+        places
+    }
+
+    fn asked(&self, hit: &Hit, span: Span) -> String {
+        match (&hit.chain.beginning, hit.chain.steps.len()) {
+            (Beginning::Folder(_), _) => match self.copied.get(&span).copied().unwrap_or(1) {
+                0 | 1 => format!("copies {}", hit.path),
+                count => format!("copies {} and {} more", hit.path, count - 1),
+            },
+            (Beginning::Entry(_), 1) => "asked for here".to_owned(),
+            _ => format!("brings {}", hit.path),
+        }
+    }
+}

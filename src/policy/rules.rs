@@ -1,0 +1,147 @@
+//! The rules: what each is called, what it does when the recipe does not say, and what it is about.
+
+use crate::recipe::{Policy, Verdict};
+use crate::report::{Code, Span};
+
+/// A key of `[policy]`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The key.
+    pub name: &'static str,
+    /// What its value is.
+    pub kind: Kind,
+    /// What happens when an image breaks it and the recipe does not set it; for a limit, once it is set.
+    pub default: Verdict,
+    /// The code of its findings.
+    pub code: Code,
+    /// What it is about, in one line.
+    pub about: &'static str,
+    nouns: [&'static str; 2],
+}
+
+/// What the value of a key of `[policy]` is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `"allow"`, `"warn"` or `"deny"`.
+    Verdict,
+    /// A limit, which holds once it is set.
+    Limit,
+}
+
+/// All rules, in the order in which findings are told.
+pub fn rules() -> &'static [&'static Rule] {
+    &RULES
+}
+
+/// What a recipe's policy says of a rule, and where; the default when it says nothing.
+pub fn verdict(policy: &Policy, rule: &Rule) -> (Verdict, Option<Span>) {
+    policy.rules.get(rule.name).map_or((rule.default, None), |set| (set.value, Some(set.span)))
+}
+
+const fn rule(name: &'static str, default: Verdict, code: &'static str, about: &'static str) -> Rule {
+    Rule { name, kind: Kind::Verdict, default, code: Code(code), about, nouns: ["file", "files"] }
+}
+
+const fn limit(name: &'static str, code: &'static str, about: &'static str) -> Rule {
+    Rule { name, kind: Kind::Limit, default: Verdict::Deny, code: Code(code), about, nouns: ["file", "files"] }
+}
+
+impl Rule {
+    /// What one and what several of the things that break it are called.
+    const fn on(mut self, one: &'static str, several: &'static str) -> Self {
+        self.nouns = [one, several];
+        self
+    }
+
+    /// What it forbids, as `a shell`.
+    pub(super) fn forbids(&self) -> String {
+        let article = if self.nouns[0].starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+        format!("{article} {}", self.nouns[0])
+    }
+
+    /// `1 shell`, `2 shells`.
+    pub(super) fn counted(&self, count: usize) -> String {
+        format!("{count} {}", self.nouns[usize::from(count != 1)])
+    }
+}
+
+use Verdict::{Allow, Deny, Warn};
+
+pub(super) static SHELL: Rule = rule(
+    "shell",
+    Deny,
+    "E0301",
+    "a shell or a link to one: sh bash dash ash ksh mksh zsh csh tcsh fish busybox toybox",
+)
+.on("shell", "shells");
+pub(super) static SETUID: Rule = rule("setuid", Deny, "E0302", "a file with the setuid or setgid bit")
+    .on("setuid or setgid file", "setuid or setgid files");
+pub(super) static ROOT_USER: Rule = rule("root-user", Deny, "E0303", "the image runs as uid 0");
+pub(super) static WORLD_WRITABLE: Rule = rule(
+    "world-writable",
+    Deny,
+    "E0304",
+    "a file or folder that everyone may write; folders with the sticky bit may be",
+)
+.on("world-writable path", "world-writable paths");
+pub(super) static SECRETS: Rule = rule(
+    "secrets",
+    Deny,
+    "E0305",
+    "a private key, a password file, a `.git` folder; files of packages are not looked at",
+)
+.on("secret", "paths that look like secrets");
+pub(super) static CAPABILITIES: Rule = rule("capabilities", Deny, "E0306", "a file with capabilities")
+    .on("file with capabilities", "files with capabilities");
+pub(super) static NO_PIE: Rule =
+    rule("no-pie", Warn, "E0307", "a program that is not position-independent; Go programs are exempt")
+        .on("program without PIE", "programs without PIE");
+pub(super) static PARTIAL_RELRO: Rule =
+    rule("partial-relro", Warn, "E0308", "a program or library without full RELRO; Go programs are exempt")
+        .on("file without full RELRO", "files without full RELRO");
+pub(super) static EXEC_STACK: Rule =
+    rule("exec-stack", Warn, "E0309", "a program or library that asks for an executable stack")
+        .on("file with an executable stack", "files with an executable stack");
+pub(super) static UNOWNED: Rule =
+    rule("unowned", Warn, "E0310", "a file of the root that no package owns, or not as its package installed it")
+        .on("file that is no package's", "files that are no package's");
+pub(super) static HOST_ROOT: Rule =
+    rule("host-root", Warn, "E0311", "the root is the machine that builds; told by default only when CI is set");
+pub(super) static MAX_SIZE: Rule = limit("max-size", "E0312", "the most bytes of the image, unpacked");
+pub(super) static MAX_FILES: Rule = limit("max-files", "E0313", "the most files and links of the image");
+pub(super) static DENY_FILES: Rule = limit("deny-files", "E0314", "globs of paths that must not be in the image");
+pub(super) static DENY_PACKAGES: Rule =
+    limit("deny-packages", "E0315", "packages of which no file may be in the image");
+pub(super) static ALLOW_PACKAGES: Rule =
+    limit("allow-packages", "E0316", "the only packages whose files may be in the image");
+/// The closure finds what breaks this one.
+pub static SYMBOL_VERSIONS: Rule =
+    rule("symbol-versions", Deny, "E0317", "a program whose libraries lack a symbol version that it needs");
+/// The closure finds what breaks this one.
+pub static FOREIGN_ELF: Rule =
+    rule("foreign-elf", Warn, "E0318", "an ELF file for another machine or another libc inside a copied folder");
+/// The closure finds what breaks this one.
+pub static DLOPEN: Rule =
+    rule("dlopen", Allow, "E0319", "a library that a program seems to load by name and the recipe does not explain");
+
+static RULES: [&Rule; 19] = [
+    &SHELL,
+    &SETUID,
+    &ROOT_USER,
+    &WORLD_WRITABLE,
+    &SECRETS,
+    &CAPABILITIES,
+    &NO_PIE,
+    &PARTIAL_RELRO,
+    &EXEC_STACK,
+    &UNOWNED,
+    &HOST_ROOT,
+    &MAX_SIZE,
+    &MAX_FILES,
+    &DENY_FILES,
+    &DENY_PACKAGES,
+    &ALLOW_PACKAGES,
+    &SYMBOL_VERSIONS,
+    &FOREIGN_ELF,
+    &DLOPEN,
+];

@@ -1,0 +1,253 @@
+//! What the user named to recipes: files merged with what they extend and with a workspace's defaults, then resolved.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::decode::Keys;
+use super::files::{self, FILE_NAME, Files};
+use super::keys::{RecipeKeys, WorkspaceKeys};
+use super::resolve::{Merged, Overrides, resolve};
+use super::{Context, Input, Loaded, Recipe, SYNTAX, VALUE, VARIABLE, WORKSPACE, Workspace, values, words, workspace};
+use crate::report::{COMMAND_LINE, Diagnostic, Error, Level, Result, Span, Spanned, Texts};
+
+/// Mistakes that are shown of one run.
+const MOST_MISTAKES: usize = 50;
+
+/// Loads a recipe, or all members of a workspace. The texts that were read are kept in `texts`, also on failure, so
+/// that errors can show their lines.
+///
+/// # Errors
+/// Every mistake of every file that was read.
+pub fn load(input: &Input, context: &Context, texts: &mut Texts) -> Result<Loaded> {
+    let (overrides, mistakes) = overrides(context, texts);
+    let mut files = Files::new(texts);
+    files.mistakes = mistakes;
+    let mut session = Session { files, context, overrides, variables: BTreeSet::new() };
+    let loaded = session.load(input);
+    let Session { files: Files { mistakes, .. }, variables, .. } = session;
+    let said = in_order(mistakes);
+    match loaded {
+        Some((recipes, workspace)) if said.iter().all(|mistake| mistake.level != Level::Error) => {
+            Ok(Loaded { recipes, workspace, variables, warnings: said })
+        }
+        _ if said.is_empty() => Err(Error::internal("a recipe was not loaded, for no reason")),
+        _ => Err(Error(said)),
+    }
+}
+
+/// The settings of a [`Context`] that none of the loaded recipes knows.
+pub fn unknown_settings(context: &Context, loaded: &[Loaded]) -> Vec<Diagnostic> {
+    let known: BTreeSet<&str> = loaded.iter().flat_map(|loaded| &loaded.variables).map(String::as_str).collect();
+    let unknown = context.set.iter().filter(|(name, _)| !known.contains(name.as_str()));
+    let tell = |name: &str| {
+        let mistake = Diagnostic::error(VARIABLE, format!("variable `{name}` is set, and no recipe has it"));
+        match words::similar(name, known.iter().copied()) {
+            Some(similar) => mistake.help(format!("a variable with a similar name exists: `{similar}`")),
+            None => mistake,
+        }
+    };
+    unknown.map(|(name, _)| tell(name)).collect()
+}
+
+/// The mistakes in the order of their places, each once: members of a workspace share files.
+fn in_order(mistakes: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let mut once: Vec<Diagnostic> = Vec::new();
+    let place = |mistake: &Diagnostic| mistake.labels.first().map(|label| (label.span, mistake.title.clone()));
+    let mut seen = BTreeSet::new();
+    once.extend(mistakes.into_iter().filter(|mistake| place(mistake).is_none_or(|place| seen.insert(place))));
+    once.sort_by_key(|mistake| mistake.labels.first().map(|label| (label.span.text, label.span.start)));
+    if once.len() > MOST_MISTAKES {
+        once.sort_by_key(|mistake| mistake.level);
+        once.truncate(MOST_MISTAKES);
+        once.push(Diagnostic::note_of(SYNTAX, format!("only the first {MOST_MISTAKES} are shown")));
+    }
+    once
+}
+
+/// What the command line lays over recipes, each with its place in a text of its own.
+fn overrides(context: &Context, texts: &mut Texts) -> (Overrides, Vec<Diagnostic>) {
+    let mut place = |option: &str, value: &str| {
+        let text = texts.add(COMMAND_LINE, format!("{option} {value}"));
+        let offset = |at: usize| u32::try_from(at).unwrap_or(0);
+        Span { text, start: offset(option.len() + 1), end: offset(option.len() + 1 + value.len()) }
+    };
+    let mut mistakes = Vec::new();
+    let mut tags = Vec::new();
+    for tag in &context.tags {
+        let span = place("--tag", tag);
+        match values::tag(tag) {
+            Ok(tag) => tags.push(Spanned::new(tag, span)),
+            Err(invalid) => mistakes.push(Diagnostic::error(VALUE, invalid.title).at(span, invalid.label)),
+        }
+    }
+    let platform = context.platform.clone();
+    let platform = platform.map(|value| Spanned::new(value.clone(), place("--platform", &value.to_string())));
+    let compression = context.compression;
+    let compression = compression.map(|value| Spanned::new(value, place("--compression", &value.to_string())));
+    for (name, value) in &context.set {
+        if let Err(invalid) = values::variable(name) {
+            let span = place("--set", &format!("{name}={value}"));
+            mistakes.push(Diagnostic::error(VALUE, invalid.title).at(span, invalid.label));
+        }
+    }
+    (Overrides { platform, tags, compression }, mistakes)
+}
+
+struct Session<'t, 'c> {
+    files: Files<'t>,
+    context: &'c Context,
+    overrides: Overrides,
+    variables: BTreeSet<String>,
+}
+
+impl Session<'_, '_> {
+    fn load(&mut self, input: &Input) -> Option<(Vec<Recipe>, Option<Workspace>)> {
+        let file = self.files.open_input(input)?;
+        if self.files.read[file].keys.workspace.0.is_some() {
+            let (workspace, members) = self.workspace(file)?;
+            if !self.context.workspace {
+                let title = format!("`{}` is a workspace, and none is wanted", self.files.read[file].name);
+                self.files.mistakes.push(Diagnostic::error(WORKSPACE, title).help("name one of its recipes"));
+            }
+            let recipes = self.members(file, &members);
+            return Some((recipes.clone(), Some(Workspace { members: recipes, ..workspace })));
+        }
+        let above = match input {
+            Input::Path(_) if self.context.workspace => self.workspace_of(file),
+            _ => None,
+        };
+        let by_stem = matches!(input, Input::Path(_));
+        let recipe = self.recipe(file, above.as_ref().map(|(file, ..)| *file), by_stem);
+        let workspace = above.map(|(file, workspace, members)| {
+            let members = if workspace.shared_layers { self.members(file, &members) } else { Vec::new() };
+            Workspace { members, ..workspace }
+        });
+        Some((vec![recipe?], workspace))
+    }
+
+    /// A workspace's file to what it says of itself, and its members' files.
+    fn workspace(&mut self, file: usize) -> Option<(Workspace, Vec<PathBuf>)> {
+        let RecipeFileView { keys, path, folder } = self.view(file)?;
+        let mut mistakes = Vec::new();
+        if let Some(defaults) = &keys.defaults.0 {
+            let extends =
+                defaults.extends.as_ref().and_then(|list| list.0.first()).map(|text| ("extends", text.0.span));
+            let nested = defaults.workspace.0.as_ref().map(|table| ("workspace", table.span));
+            mistakes.extend(extends.into_iter().chain(nested).map(|(name, span)| workspace::no_default(name, span)));
+        }
+        let members = workspace::members(keys, path, folder);
+        let shared_layers = keys.shared_layers.as_ref().is_some_and(|flag| flag.0.value);
+        let workspace = Workspace { file: path.to_owned(), shared_layers, members: Vec::new() };
+        self.files.mistakes.append(&mut mistakes);
+        match members {
+            Ok(members) => Some((workspace, members)),
+            Err(Error(mut mistakes)) => {
+                self.files.mistakes.append(&mut mistakes);
+                None
+            }
+        }
+    }
+
+    fn view(&self, file: usize) -> Option<RecipeFileView<'_>> {
+        let file = &self.files.read[file];
+        let keys = file.keys.workspace.0.as_ref()?;
+        Some(RecipeFileView { keys, path: &file.path, folder: &file.folder })
+    }
+
+    /// The workspace above a recipe that has it as a member: its file, what it says, all members' files.
+    fn workspace_of(&mut self, file: usize) -> Option<(usize, Workspace, Vec<PathBuf>)> {
+        let recipe = std::fs::canonicalize(&self.files.read[file].path).ok()?;
+        for path in workspace::candidates(&self.files.read[file].path) {
+            let bytes = files::read(&path).unwrap_or_default();
+            if !workspace::may_be_workspace(&bytes) {
+                continue;
+            }
+            let file = self.files.open(&path, None)?;
+            if self.files.read[file].keys.workspace.0.is_none() {
+                continue;
+            }
+            let (workspace, members) = self.workspace(file)?;
+            let is_member = members.iter().any(|member| std::fs::canonicalize(member).is_ok_and(|real| real == recipe));
+            return is_member.then_some((file, workspace, members));
+        }
+        None
+    }
+
+    /// All members that have a name; one without is a base that others extend.
+    fn members(&mut self, workspace: usize, members: &[PathBuf]) -> Vec<Recipe> {
+        let before = self.files.mistakes.len();
+        let opened: Vec<_> = members.iter().filter_map(|path| self.files.open(path, None)).collect();
+        let mut recipes = Vec::new();
+        for file in opened {
+            if let Some(table) = &self.files.read[file].keys.workspace.0 {
+                let mistake = Diagnostic::error(WORKSPACE, "a workspace cannot be a member of another");
+                self.files.mistakes.push(mistake.at(table.span, "this one is"));
+            } else if self.merged_name(workspace, file) {
+                recipes.extend(self.recipe(file, Some(workspace), false));
+            }
+        }
+        if recipes.is_empty() && self.files.mistakes.len() == before {
+            let span = self.files.read[workspace].span;
+            let mistake = Diagnostic::error(WORKSPACE, "no member of the workspace has a `name`");
+            let help = "name = \"registry.example/acme/${recipe}\" under [workspace.defaults] gives each one";
+            self.files.mistakes.push(mistake.at(span, "nothing to build").help(help));
+        }
+        recipes
+    }
+
+    fn merged_name(&self, workspace: usize, file: usize) -> bool {
+        let defaults = self.files.read[workspace].keys.workspace.0.as_ref().and_then(|table| table.defaults.0.as_ref());
+        let own = self.files.chain(file).iter().any(|file| self.files.read[*file].keys.name.is_some());
+        own || defaults.is_some_and(|defaults| defaults.name.is_some()) || self.files.read[file].broken
+    }
+
+    fn recipe(&mut self, file: usize, workspace: Option<usize>, by_stem: bool) -> Option<Recipe> {
+        if !self.files.read[file].complete {
+            return None;
+        }
+        let merged = self.merge(file, workspace, by_stem);
+        let mut resolved = resolve(&merged, &self.overrides, self.context, self.files.texts);
+        self.files.mistakes.append(&mut resolved.mistakes);
+        self.variables.append(&mut resolved.variables);
+        resolved.recipe
+    }
+
+    fn merge(&self, file: usize, workspace: Option<usize>, by_stem: bool) -> Merged {
+        let chain = self.files.chain(file);
+        let mut keys = RecipeKeys::default();
+        if let Some(defaults) = workspace.and_then(|file| self.files.read[file].keys.workspace.0.as_ref()) {
+            keys.lay_over(defaults.defaults.0.as_ref().map(|defaults| defaults.value.clone()).unwrap_or_default());
+        }
+        for part in &chain {
+            keys.lay_over(self.files.read[*part].keys.clone());
+        }
+        let all: Vec<_> = workspace.into_iter().chain(chain).map(|file| &self.files.read[file]).collect();
+        let own = &self.files.read[file];
+        let generic = own.path.file_name().is_some_and(|name| name == FILE_NAME);
+        let stem = stem(&own.path, generic);
+        Merged {
+            keys,
+            origin: own.name.clone(),
+            folder: own.folder.clone(),
+            span: own.span,
+            files: all.iter().map(|file| (file.text, file.folder.clone())).collect(),
+            default_name: Some(stem.clone()).filter(|_| by_stem && !generic),
+            stem: if by_stem || workspace.is_some() { stem } else { String::new() },
+            broken: all.iter().any(|file| file.broken),
+        }
+    }
+}
+
+/// `${recipe}`: the file's name without .toml, or its folder's where every file has the same.
+fn stem(path: &Path, generic: bool) -> String {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let name = if generic { path.parent().and_then(Path::file_name) } else { path.file_stem() };
+    name.and_then(|name| name.to_str()).unwrap_or_default().to_owned()
+}
+
+/// A workspace's file.
+struct RecipeFileView<'a> {
+    keys: &'a Spanned<WorkspaceKeys>,
+    path: &'a Path,
+    folder: &'a Path,
+}

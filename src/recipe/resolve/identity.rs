@@ -1,0 +1,128 @@
+//! What is built: the image's name and tags, for which platform, from which root.
+
+use std::collections::BTreeSet;
+
+use super::super::values;
+use super::super::vars::BUILT_IN;
+use super::super::{Context, LATER, MISSING, Platform, Root};
+use super::{Overrides, Resolver, VALUE};
+use crate::report::{Diagnostic, Span, Spanned};
+
+impl Resolver<'_> {
+    pub(super) fn checked_variable_names(&mut self) {
+        for (name, _) in &self.merged.keys.vars.0 {
+            if let Err(invalid) = values::variable(&name.value) {
+                self.mistake(Diagnostic::error(VALUE, invalid.title).at(name.span, invalid.label));
+            } else if BUILT_IN.contains(&name.value.as_str()) {
+                let mistake = Diagnostic::error(VALUE, format!("variable `{}` is built in", name.value));
+                self.mistake(mistake.at(name.span, "it always has its own value: take another name"));
+            }
+        }
+    }
+
+    pub(super) fn name(&mut self) -> Option<Spanned<String>> {
+        if let Some(text) = &self.merged.keys.name {
+            return self.parse(&text.0, values::image_name);
+        }
+        let mistake = Diagnostic::error(MISSING, format!("`{}` has no `name`", self.merged.origin));
+        let mistake = mistake.at(self.merged.span, "the image needs one");
+        let Some(stem) = &self.merged.default_name else {
+            let example = format!(
+                "add a line: name = \"{}\"",
+                if self.merged.stem.is_empty() { "web" } else { &self.merged.stem }
+            );
+            self.missing(mistake.help(example));
+            return None;
+        };
+        match values::image_name(stem) {
+            Ok(name) => Some(Spanned::new(name, self.merged.span)),
+            Err(invalid) => {
+                self.missing(mistake.note(format!("the file's own is not one: {}", invalid.title)));
+                None
+            }
+        }
+    }
+
+    pub(super) fn tags(&mut self, overrides: &Overrides) -> Vec<Spanned<String>> {
+        let tags = if overrides.tags.is_empty() {
+            self.list(self.merged.keys.tags.as_ref(), values::tag)
+        } else {
+            overrides.tags.clone()
+        };
+        let mut seen = BTreeSet::new();
+        let tags: Vec<_> = tags.into_iter().filter(|tag| seen.insert(tag.value.clone())).collect();
+        if tags.is_empty() { vec![Spanned::new(String::from("latest"), self.merged.span)] } else { tags }
+    }
+
+    pub(super) fn platform(&mut self) -> Option<Spanned<Platform>> {
+        let platforms = self.list(self.merged.keys.platforms.as_ref(), str::parse);
+        if let [_, second, ..] = platforms.as_slice() {
+            let mistake = Diagnostic::error(LATER, "more than one platform is not in this version");
+            let mistake = mistake.at(second.span, "a second one");
+            self.mistake(mistake.help("build one at a time with --platform"));
+        }
+        platforms.into_iter().next()
+    }
+
+    pub(super) fn root(&mut self, context: &Context, platform: Option<&Spanned<Platform>>) -> Root {
+        if let Some(path) = &context.root {
+            return if path.as_os_str() == "/" { Root::Host } else { Root::Folder(path.clone(), None) };
+        }
+        let keys = &self.merged.keys;
+        let rank = |span: Span| self.files.get(&span.text).map_or(0, |(rank, _)| *rank);
+        let by_platform = keys.roots.0.iter().rev().max_by_key(|(key, _)| rank(key.span));
+        match (&keys.root, by_platform) {
+            (Some(root), Some((key, _))) if rank(root.0.span) == rank(key.span) => {
+                let mistake = Diagnostic::error(MISSING, "`root` and [roots] exclude one another");
+                self.mistake(mistake.at(root.0.span, "one root for all platforms").and_at(key.span, "one for each"));
+                Root::Host
+            }
+            (None, None) => Root::Host,
+            (Some(root), Some((key, _))) if rank(root.0.span) > rank(key.span) => self.root_of(&root.0),
+            (Some(root), None) => self.root_of(&root.0),
+            (_, Some((key, _))) => self.root_by_platform(key.span, platform),
+        }
+    }
+
+    fn root_by_platform(&mut self, at: Span, platform: Option<&Spanned<Platform>>) -> Root {
+        let wanted = platform.map_or_else(values::host, |platform| platform.value.clone());
+        let (mut found, before) = (None, self.variables.mistakes.len());
+        for (key, text) in &self.merged.keys.roots.0 {
+            if self.parse(key, str::parse::<Platform>).is_some_and(|key| key.value == wanted) {
+                found = Some(&text.0);
+            }
+        }
+        if found.is_none() && self.variables.mistakes.len() > before {
+            return Root::Host;
+        }
+        let Some(text) = found else {
+            let mistake = Diagnostic::error(MISSING, format!("[roots] has none for {wanted}"));
+            let mistake = mistake.at(at, "only others are listed");
+            self.missing(match platform {
+                Some(platform) => mistake.and_at(platform.span, "this platform"),
+                None => mistake.note("the recipe names no platform, so that of this machine is taken"),
+            });
+            return Root::Host;
+        };
+        self.root_of(text)
+    }
+
+    fn root_of(&mut self, text: &Spanned<String>) -> Root {
+        const LATER_KINDS: [&str; 5] = ["oci:", "oci-archive:", "docker-archive:", "docker://", "docker-daemon:"];
+        let Some(expanded) = self.variables.expand(text) else { return Root::Host };
+        if LATER_KINDS.iter().any(|kind| expanded.value.starts_with(kind)) {
+            let mistake = Diagnostic::error(LATER, "an image as root is not in this version");
+            self.mistake(
+                mistake.at(text.span, "not in this version of mkimage").help("unpack it, and name the folder"),
+            );
+            return Root::Host;
+        }
+        let folder = self.folder(text.span);
+        let valid = self.parse(text, |text| values::origin(text, folder, values::BareWord::File));
+        match valid {
+            Some(_) if expanded.value.bytes().all(|b| b == b'/') => Root::Host,
+            Some(_) => Root::Folder(folder.join(&expanded.value), Some(text.span)),
+            None => Root::Host,
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! How files are spread over layers, and what the image may hold.
+
+use std::collections::BTreeMap;
+
+use super::super::tables::WordOrList;
+use super::super::values::{self, Invalid};
+use super::super::{LayerRule, Layers, MISSING, Policy};
+use super::Resolver;
+use crate::report::{Diagnostic, Spanned};
+
+/// At most ten layers; what no entry of a list takes goes into a last one.
+const MOST_LAYERS: usize = 9;
+
+impl Resolver<'_> {
+    pub(super) fn layers(&mut self) -> Layers {
+        match &self.merged.keys.layers {
+            None => Layers::default(),
+            Some(WordOrList::Word(text)) => self.parse(text, word).map(|layers| layers.value).unwrap_or_default(),
+            Some(WordOrList::List(list)) => {
+                let mut rules: Vec<LayerRule> = Vec::new();
+                for keys in &list.value {
+                    let Some(name) = &keys.name else {
+                        self.mistake(
+                            Diagnostic::error(MISSING, "an entry of `layers` needs `name`")
+                                .at(keys.span, "missing here"),
+                        );
+                        continue;
+                    };
+                    let name = self.parse(&name.0, values::layer_name);
+                    let packages = self.list(keys.packages.as_ref(), values::package);
+                    let paths = self.list(keys.paths.as_ref(), values::path_glob);
+                    let Some(name) = name else { continue };
+                    if let Some(twin) = rules.iter().find(|rule| rule.name.value == name.value) {
+                        let mistake = Diagnostic::error(super::VALUE, format!("layer `{}` is there twice", name.value));
+                        self.mistake(mistake.at(name.span, "again here").and_at(twin.name.span, "first here"));
+                    }
+                    rules.push(LayerRule { name, packages, paths });
+                }
+                if let Some(rule) = rules.get(MOST_LAYERS) {
+                    let mistake = Diagnostic::error(super::VALUE, "an image has at most 10 layers");
+                    let rest = format!("the list has {}, and the rest goes into one more", rules.len());
+                    self.mistake(mistake.at(rule.name.span, rest));
+                }
+                Layers::List(rules)
+            }
+        }
+    }
+
+    pub(super) fn policy(&mut self) -> Policy {
+        let Some(keys) = &self.merged.keys.policy.0 else { return Policy::default() };
+        let mut rules = BTreeMap::new();
+        for (name, text) in keys.rules() {
+            rules.extend(self.parse(&text.0, values::verdict).map(|verdict| (name.to_owned(), verdict)));
+        }
+        let allowed = keys.allow_packages.as_ref().map(|list| list.0.span);
+        let max_files = keys.max_files.as_ref().and_then(|number| {
+            let span = number.0.span;
+            match values::number(number.0.value, 1, i64::MAX, "a count of files") {
+                Ok(count) => Some(Spanned::new(count, span)),
+                Err(invalid) => {
+                    self.mistake(Diagnostic::error(super::VALUE, invalid.title).at(span, "a positive number"));
+                    None
+                }
+            }
+        });
+        Policy {
+            rules,
+            max_size: self.scalar(keys.max_size.as_ref(), values::size),
+            max_files,
+            deny_files: self.list(keys.deny_files.as_ref(), values::path_glob),
+            deny_packages: self.list(keys.deny_packages.as_ref(), values::package),
+            allow_packages: allowed
+                .map(|span| Spanned::new(self.list(keys.allow_packages.as_ref(), values::package), span)),
+        }
+    }
+}
+
+fn word(text: &str) -> Result<Layers, Invalid> {
+    match text {
+        "auto" => Ok(Layers::Auto),
+        "single" => Ok(Layers::Single),
+        "package" => Ok(Layers::Package),
+        _ => Err(values::no_layers(text)),
+    }
+}

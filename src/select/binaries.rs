@@ -1,0 +1,195 @@
+//! `binaries` and `libraries`: programs and what they load by name.
+
+use crate::path::{ImagePath, show};
+use crate::recipe::{Binary, Destination, Origin};
+use crate::report::{Diagnostic, Span, Spanned};
+use crate::source::{Node, NodeKind, Source, resolve};
+use crate::tree::{Cause, Rank};
+
+use super::files::absolute;
+use super::{BAD_GLOB, Manner, NO_MATCH, NOT_A_PROGRAM, NOT_ON_PATH, Object, Program, Selector, UNKNOWN_CAPABILITY};
+use super::{WRONG_KIND, capability, glob, plain_mode};
+
+/// Where a bare program name is looked for, in order: the PATH that images get.
+pub const PATH: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+impl Selector<'_> {
+    pub(super) fn binaries(&mut self) {
+        for binary in &self.recipe.binaries {
+            if let Some(path) = self.binary(binary) {
+                let dlopen = binary.dlopen.clone();
+                self.out.programs.push(Program { path, span: binary.span, dlopen });
+            }
+        }
+    }
+
+    /// Places a program; its path in the image.
+    fn binary(&mut self, binary: &Binary) -> Option<ImagePath> {
+        let mut manner = Manner::new(Rank::Binary, Cause::Key("binaries"), binary.span);
+        manner.mode = binary.mode.as_ref().map(|mode| mode.value);
+        manner.owner = self.owner(binary.owner.as_ref());
+        manner.layer = binary.layer.as_ref().map(|layer| layer.value.as_str().into());
+        let (source, path): (&dyn Source, Vec<u8>) = match &binary.from.value {
+            Origin::Name(name) => (self.root, self.on_path(name, binary.from.span)?.as_bytes().to_vec()),
+            Origin::Root(path) => (self.root, path.clone()),
+            Origin::Beside { base, text } => (self.beside, absolute(base, text)),
+        };
+        let beside = matches!(binary.from.value, Origin::Beside { .. });
+        let found = match resolve(source, &path) {
+            Ok(found) => found,
+            Err(error) => {
+                let error = self.lost(&path, &error, binary.from.span);
+                self.errors.push(error);
+                return None;
+            }
+        };
+        let NodeKind::File(content) = &found.node.kind else {
+            self.not_a_program(&path, &found.node, binary.from.span);
+            return None;
+        };
+        let place = match &binary.to {
+            Some(to) => Some(self.under(to, ImagePath::new(&path).ok()?.name())),
+            None if beside => {
+                let to = Destination { path: ImagePath::new("/usr/bin").ok()?, folder: true };
+                Some(self.under(
+                    &to,
+                    ImagePath::new(&*path).map_or(found.real.name().to_vec(), |p| p.name().to_vec()).as_slice(),
+                ))
+            }
+            None => None,
+        };
+        // A program may have been built or installed under any umask; in the image everyone can read and run it.
+        let node = Node { mode: plain_mode(found.node.mode), ..found.node.clone() };
+        if node.mode & 0o111 == 0 && manner.mode.is_none() {
+            self.not_executable(&path, binary.from.span);
+            return None;
+        }
+        let path = if let Some(place) = place {
+            self.place_file(place.clone(), &node, content, &manner);
+            place
+        } else {
+            for link in &found.links {
+                let via = Manner { owner: (0, 0), ..manner.clone() };
+                self.place_link(link.path.clone(), &link.target, &via);
+            }
+            self.place_file(found.real.clone(), &node, content, &manner);
+            ImagePath::new(&path).unwrap_or_else(|_| found.real.clone())
+        };
+        self.capabilities(binary, &path);
+        Some(path)
+    }
+
+    fn capabilities(&mut self, binary: &Binary, path: &ImagePath) {
+        if binary.caps.is_empty() {
+            return;
+        }
+        match capability::encode(binary.caps.iter().map(|cap| cap.value.as_str())) {
+            Ok(value) => {
+                let real = resolve(&self.out.tree, path.as_bytes()).map(|found| found.real);
+                if let Some(entry) = real.ok().and_then(|real| self.out.tree.get_mut(&real)) {
+                    entry.xattrs.push((capability::XATTR.to_owned(), value));
+                }
+            }
+            Err(name) => {
+                let span = binary.caps.iter().find(|cap| cap.value == name).map_or(binary.span, |cap| cap.span);
+                self.errors.push(
+                    Diagnostic::error(UNKNOWN_CAPABILITY, format!("capability `{name}` is not known"))
+                        .at(span, "no capability of Linux")
+                        .help("capabilities(7) lists them, as `cap_net_bind_service`"),
+                );
+            }
+        }
+    }
+
+    /// Finds a program by name, as a shell in the image would.
+    fn on_path(&mut self, name: &str, span: Span) -> Option<ImagePath> {
+        let view = self.view();
+        for folder in PATH {
+            let path = format!("{folder}/{name}");
+            let Ok(found) = resolve(&view, path.as_bytes()) else { continue };
+            if found.node.content().is_some() && found.node.mode & 0o111 != 0 {
+                return ImagePath::new(path).ok();
+            }
+        }
+        let mut error = Diagnostic::error(NOT_ON_PATH, format!("program `{name}` is not on PATH inside the root"))
+            .at(span, format!("looked in {} folders of {}", PATH.len(), self.root.describe()))
+            .note(format!("searched {}", PATH.join(", ")));
+        if let Some(near) = self.similar_program(name) {
+            error = error.help(format!("a program with a similar name exists: `{near}`"));
+        } else if self.root.describe() == "/" {
+            error = error.help("install the package that holds it, or write its whole path");
+        } else {
+            error = error.help("`root` may be another folder than you mean, or write the program's whole path");
+        }
+        if resolve(self.beside, &absolute(&self.recipe.folder, name.as_bytes())).is_ok() {
+            error = error.help(format!("a file of that name is beside the recipe: `./{name}`"));
+        }
+        self.errors.push(error);
+        None
+    }
+
+    fn similar_program(&self, name: &str) -> Option<String> {
+        let mut names = Vec::new();
+        for folder in PATH {
+            let Ok(found) = resolve(self.root, folder.as_bytes()) else { continue };
+            let listed = self.root.list(&found.real).ok()?;
+            names.extend(listed.into_iter().filter_map(|(name, _)| String::from_utf8(name).ok()));
+        }
+        super::accounts::nearest(name, names.iter().map(String::as_str)).map(str::to_owned)
+    }
+
+    fn not_a_program(&mut self, path: &[u8], node: &Node, span: Span) {
+        let error = Diagnostic::error(WRONG_KIND, format!("`{}` is a {}, not a program", show(path), node.noun()))
+            .at(span, "wanted as a program");
+        self.errors.push(if node.is_directory() { error.help("folders are copied under `files`") } else { error });
+    }
+
+    fn not_executable(&mut self, path: &[u8], span: Span) {
+        self.errors.push(
+            Diagnostic::error(NOT_A_PROGRAM, format!("`{}` is not executable", show(path)))
+                .at(span, "wanted as a program")
+                .help("`chmod +x` it, or say `mode = \"0755\"`; what is no program belongs under `files`"),
+        );
+    }
+
+    pub(super) fn libraries(&mut self) {
+        for library in &self.recipe.libraries {
+            let span = library.from.span;
+            let mut manner = Manner::new(Rank::Need, Cause::Key("libraries"), span);
+            manner.libs = true;
+            match &library.from.value {
+                Origin::Name(name) => self.out.libraries.push(Spanned::new(name.clone(), span)),
+                Origin::Root(path) if glob::is_glob(path) => self.library_glob(path, &manner),
+                Origin::Root(path) => {
+                    if let Some(path) = self.bring(path, &manner)
+                        && !self.out.objects.iter().any(|object| object.path == path)
+                    {
+                        self.out.objects.push(Object { path, span, named: true });
+                    }
+                }
+                Origin::Beside { text, .. } => self.errors.push(
+                    Diagnostic::error(super::NOT_THERE, format!("`{}` is not in the root", show(text)))
+                        .at(span, "`libraries` come from the root")
+                        .help("a library beside the recipe is copied under `files`, with `to`"),
+                ),
+            }
+        }
+    }
+
+    fn library_glob(&mut self, pattern: &[u8], manner: &Manner) {
+        match glob::expand(self.root, pattern) {
+            Ok(found) if found.is_empty() => self.errors.push(
+                Diagnostic::error(NO_MATCH, format!("`{}` matches nothing", show(pattern)))
+                    .at(manner.span, "no file of the root"),
+            ),
+            Ok(found) => {
+                for (path, _) in found {
+                    self.bring(path.as_bytes(), manner);
+                }
+            }
+            Err(error) => self.errors.push(
+                Diagnostic::error(BAD_GLOB, format!("`{}` is no glob: {error}", show(pattern))).at(manner.span, "here"),
+            ),
+        }
+    }
+}

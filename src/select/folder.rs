@@ -1,0 +1,240 @@
+//! Copying a folder: what it holds, what its links lead to, what is left out.
+
+use crate::path::{ImagePath, show};
+use crate::report::{Diagnostic, plain};
+use crate::source::{Node, NodeKind, Source, Unresolved, resolve};
+use crate::tree::{Cause, EntryKind};
+
+use super::files::follow_text;
+use super::glob::Excludes;
+use super::{BAD_LINK, IO, LEFT_OUT, Manner, Selector, WRONG_KIND};
+
+/// How deep folders may nest through followed links before it is held for a circle.
+const DEEPEST: usize = 128;
+
+/// A folder to copy.
+pub(super) struct Copy<'c> {
+    pub(super) source: &'c dyn Source,
+    /// The folder, without a link in its path.
+    pub(super) from: ImagePath,
+    /// Its place in the image.
+    pub(super) to: ImagePath,
+    pub(super) excludes: Option<&'c Excludes>,
+    /// Whether links are replaced by what they lead to.
+    pub(super) follow: bool,
+    pub(super) manner: &'c Manner,
+}
+
+/// Left out of folders beside the recipe unless they are named: repositories, build trees and caches.
+const CLUTTER: [&str; 3] = [".git", "target", "node_modules/.cache"];
+
+impl Selector<'_> {
+    /// Copies a folder of the root to another place or its own.
+    pub(super) fn copy_folder(
+        &mut self,
+        source: &dyn Source,
+        from: &ImagePath,
+        to: &ImagePath,
+        excludes: Option<&Excludes>,
+        manner: &Manner,
+    ) {
+        self.copy(&Copy { source, from: from.clone(), to: to.clone(), excludes, follow: false, manner });
+    }
+
+    pub(super) fn copy(&mut self, copy: &Copy<'_>) {
+        self.place_folder(copy.to.clone(), copy.manner);
+        self.copy_level(copy, &copy.from, &copy.to, 0);
+    }
+
+    fn copy_level(&mut self, copy: &Copy<'_>, from: &ImagePath, to: &ImagePath, depth: usize) {
+        if depth > DEEPEST {
+            self.errors.push(
+                Diagnostic::error(BAD_LINK, format!("`{from}` nests too deeply, or its links go in a circle"))
+                    .at(copy.manner.span, "copies it"),
+            );
+            return;
+        }
+        let names = match copy.source.list(from) {
+            Ok(names) => names,
+            Err(error) => {
+                self.errors.push(
+                    Diagnostic::error(IO, format!("cannot list `{from}`: {}", plain(&error)))
+                        .at(copy.manner.span, "copies it"),
+                );
+                return;
+            }
+        };
+        for (name, node) in names {
+            let (from, to) = (from.join(&name), to.join(&name));
+            if self.left_out(copy, &from, &node) {
+                continue;
+            }
+            match &node.kind {
+                NodeKind::File(content) => self.place_file(to, &node, content, copy.manner),
+                NodeKind::Directory => {
+                    self.place_folder(to.clone(), copy.manner);
+                    self.copy_level(copy, &from, &to, depth + 1);
+                }
+                NodeKind::Symlink(_) if copy.follow => self.followed(copy, &from, &to, depth),
+                NodeKind::Symlink(target) => self.kept_link(copy, &from, &to, target),
+                NodeKind::Special(what) => self.errors.push(
+                    Diagnostic::error(WRONG_KIND, format!("`{from}` is a {what}"))
+                        .at(copy.manner.span, "copies the folder that holds it")
+                        .help(format!("leave it out: `exclude = [\"{}\"]`", show(copy.below(&from)))),
+                ),
+            }
+        }
+    }
+
+    /// Whether an entry stays out: by `exclude`, or as clutter beside a recipe.
+    fn left_out(&mut self, copy: &Copy<'_>, from: &ImagePath, node: &Node) -> bool {
+        let below = copy.below(from);
+        if copy.excludes.is_some_and(|excludes| excludes.leave_out(below)) {
+            return true;
+        }
+        let clutter = copy.manner.beside
+            && node.is_directory()
+            && (CLUTTER.iter().any(|known| ends_in(below, known.as_bytes())) || is_layout(copy.source, from));
+        if clutter {
+            self.out.notes.push(
+                Diagnostic::note_of(LEFT_OUT, format!("`{from}` was left out"))
+                    .at(copy.manner.span, "copies the folder that holds it")
+                    .help("repositories, build trees and images are not copied with a folder; name it to copy it"),
+            );
+        }
+        clutter
+    }
+
+    /// A link that stays a link: what it leads to has to be where its text looks for it.
+    fn kept_link(&mut self, copy: &Copy<'_>, from: &ImagePath, to: &ImagePath, target: &[u8]) {
+        let absolute = target.first() == Some(&b'/');
+        if absolute && copy.manner.beside {
+            self.errors.push(
+                Diagnostic::error(
+                    BAD_LINK,
+                    format!("`{from}` is a link to `{}`, an absolute path of this machine", show(target)),
+                )
+                .at(copy.manner.span, "copies the folder that holds it")
+                .help("copy what it leads to with `links = \"follow\"`, or leave it out with `exclude`"),
+            );
+            return;
+        }
+        let parent = from.parent().unwrap_or_else(ImagePath::root);
+        let looked = if absolute { target.to_vec() } else { [parent.as_bytes(), b"/", target].concat() };
+        match resolve(copy.source, &looked) {
+            Ok(found) => {
+                if let Some(below) = found.real.below(&copy.from) {
+                    if copy.excludes_any(below) {
+                        return self.link_to_excluded(copy, from, target);
+                    }
+                    return self.place_link(to.clone(), target, copy.manner);
+                }
+                self.place_link(to.clone(), target, copy.manner);
+                self.link_target(copy, from, to, target, &found.node, &found.real);
+            }
+            Err(Unresolved::Missing { .. } | Unresolved::NotDirectory { .. }) => {
+                // Whether a link may dangle is settled when the tree is whole: another entry may fill the place.
+                self.place_link(to.clone(), target, copy.manner);
+            }
+            Err(error) => {
+                let error = self.lost(from.as_bytes(), &error, copy.manner.span);
+                self.errors.push(error);
+            }
+        }
+    }
+
+    /// Brings what a link out of the folder leads to, to where the link's text looks for it in the image.
+    fn link_target(
+        &mut self,
+        copy: &Copy<'_>,
+        from: &ImagePath,
+        to: &ImagePath,
+        target: &[u8],
+        node: &Node,
+        real: &ImagePath,
+    ) {
+        let mut manner = copy.manner.clone();
+        manner.cause = Cause::Link { from: to.clone() };
+        let in_place = copy.from == copy.to || target.first() == Some(&b'/');
+        if in_place && !copy.manner.beside {
+            let folder = from.parent().unwrap_or_else(ImagePath::root);
+            let path = if target.first() == Some(&b'/') {
+                target.to_vec()
+            } else {
+                [folder.as_bytes(), b"/", target].concat()
+            };
+            if !self
+                .out
+                .tree
+                .get(real)
+                .is_some_and(|there| there.is_directory() == node.is_directory() && there.rank == manner.rank)
+            {
+                self.bring(&path, &manner);
+            }
+            return;
+        }
+        let place = follow_text(&to.parent().unwrap_or_else(ImagePath::root), target);
+        let place = self.land(&place);
+        if self.out.tree.get(&place).is_some_and(|there| !matches!(there.kind, EntryKind::Symlink(_))) {
+            return;
+        }
+        match &node.kind {
+            NodeKind::File(content) => self.place_file(place, node, content, &manner),
+            NodeKind::Directory => self.copy_folder(copy.source, real, &place, None, &manner),
+            NodeKind::Symlink(_) | NodeKind::Special(_) => {}
+        }
+    }
+
+    fn link_to_excluded(&mut self, copy: &Copy<'_>, from: &ImagePath, target: &[u8]) {
+        self.out.notes.push(
+            Diagnostic::note_of(LEFT_OUT, format!("`{from}` was left out: `{}` is excluded", show(target)))
+                .at(copy.manner.span, "copies the folder that holds it"),
+        );
+    }
+
+    /// A link that is replaced by what it leads to.
+    fn followed(&mut self, copy: &Copy<'_>, from: &ImagePath, to: &ImagePath, depth: usize) {
+        match resolve(copy.source, from.as_bytes()) {
+            Ok(found) => match &found.node.kind {
+                NodeKind::File(content) => self.place_file(to.clone(), &found.node, content, copy.manner),
+                NodeKind::Directory if from.is_within(&found.real) => self.errors.push(
+                    Diagnostic::error(BAD_LINK, format!("`{from}` is a link to a folder that holds it"))
+                        .at(copy.manner.span, "`links = \"follow\"` would never end"),
+                ),
+                NodeKind::Directory => {
+                    self.place_folder(to.clone(), copy.manner);
+                    let below = Copy { from: found.real.clone(), to: to.clone(), excludes: None, ..*copy };
+                    self.copy_level(&below, &found.real, to, depth + 1);
+                }
+                NodeKind::Symlink(_) | NodeKind::Special(_) => {}
+            },
+            Err(error) => {
+                let error = self.lost(from.as_bytes(), &error, copy.manner.span);
+                self.errors.push(error);
+            }
+        }
+    }
+}
+
+impl Copy<'_> {
+    fn below<'p>(&self, path: &'p ImagePath) -> &'p [u8] {
+        path.below(&self.from).unwrap_or_else(|| path.relative())
+    }
+
+    /// Whether a path below the folder, or a folder above it, is excluded.
+    fn excludes_any(&self, below: &[u8]) -> bool {
+        let Some(excludes) = self.excludes else { return false };
+        let ends = below.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+        ends.chain([below.len()]).any(|end| end > 0 && excludes.leave_out(&below[..end]))
+    }
+}
+
+fn ends_in(below: &[u8], name: &[u8]) -> bool {
+    below.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with(b"/"))
+}
+
+/// Whether a folder is an image that something built: it has the file that marks an OCI layout.
+fn is_layout(source: &dyn Source, folder: &ImagePath) -> bool {
+    folder.name().ends_with(b".oci")
+        && source.node(&folder.join(b"oci-layout")).is_ok_and(|node| node.is_some_and(|node| node.content().is_some()))
+}

@@ -1,0 +1,162 @@
+//! Globs: of paths in a tree, and of what a copied folder leaves out.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use globset::{Candidate, GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
+
+use crate::path::ImagePath;
+use crate::source::{NodeKind, Source, resolve};
+
+/// Whether a path's text is a glob.
+pub(super) fn is_glob(text: &[u8]) -> bool {
+    text.iter().any(|byte| b"*?[{".contains(byte))
+}
+
+/// Splits a glob into the folder before its first wildcard and the components from there on.
+pub(super) fn split(pattern: &[u8]) -> (Vec<u8>, Vec<Vec<u8>>) {
+    let parts: Vec<&[u8]> = pattern.split(|&b| b == b'/').filter(|part| !part.is_empty()).collect();
+    let first = parts.iter().position(|part| is_glob(part)).unwrap_or(parts.len());
+    let mut prefix = vec![b'/'];
+    prefix.extend_from_slice(&parts[..first].join(&b'/'));
+    (prefix, parts[first..].iter().map(|part| part.to_vec()).collect())
+}
+
+/// The paths in a tree that an absolute glob names, sorted, each with its part below the folder before the first
+/// wildcard. Links are listed, not followed, in the last component; `**` does not follow links at all.
+pub(super) fn expand(source: &dyn Source, pattern: &[u8]) -> Result<Vec<(ImagePath, Vec<u8>)>, ExpandError> {
+    let (prefix, parts) = split(pattern);
+    let Ok(start) = resolve(source, &prefix) else { return Ok(Vec::new()) };
+    let mut matchers = Vec::new();
+    for part in &parts {
+        matchers.push(if part == b"**" { Step::Any } else { Step::Name(matcher(&String::from_utf8_lossy(part))?) });
+    }
+    let mut found = BTreeSet::new();
+    descend(source, &start.real, &mut Vec::new(), &matchers, &mut found)?;
+    Ok(found.into_iter().collect())
+}
+
+enum Step {
+    Any,
+    Name(GlobMatcher),
+}
+
+/// Why a glob could not be expanded.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ExpandError {
+    /// It is no glob.
+    #[error("{0}")]
+    Syntax(#[from] globset::Error),
+    /// A folder could not be read.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+fn descend(
+    source: &dyn Source,
+    folder: &ImagePath,
+    below: &mut Vec<u8>,
+    steps: &[Step],
+    found: &mut BTreeSet<(ImagePath, Vec<u8>)>,
+) -> io::Result<()> {
+    let Some((step, rest)) = steps.split_first() else { return Ok(()) };
+    if matches!(step, Step::Any) {
+        descend(source, folder, below, rest, found)?;
+    }
+    for (name, node) in source.list(folder)? {
+        let path = folder.join(&name);
+        let length = below.len();
+        if length > 0 {
+            below.push(b'/');
+        }
+        below.extend_from_slice(&name);
+        match step {
+            Step::Any => {
+                if node.is_directory() {
+                    descend(source, &path, below, steps, found)?;
+                } else if rest.is_empty() {
+                    found.insert((path, below.clone()));
+                }
+            }
+            Step::Name(matcher) if matcher.is_match_candidate(&Candidate::from_bytes(&name)) => {
+                let into = match node.kind {
+                    _ if rest.is_empty() => None,
+                    NodeKind::Directory => Some(path.clone()),
+                    NodeKind::Symlink(_) => resolve(source, path.as_bytes()).ok().map(|found| found.real),
+                    _ => None,
+                };
+                if rest.is_empty() {
+                    found.insert((path, below.clone()));
+                } else if let Some(into) = into {
+                    descend(source, &into, below, rest, found)?;
+                }
+            }
+            Step::Name(_) => {}
+        }
+        below.truncate(length);
+    }
+    Ok(())
+}
+
+fn matcher(pattern: &str) -> Result<GlobMatcher, globset::Error> {
+    Ok(GlobBuilder::new(pattern).literal_separator(true).backslash_escape(true).build()?.compile_matcher())
+}
+
+/// What a copied folder leaves out: globs relative to the folder.
+#[derive(Debug)]
+pub struct Excludes(GlobSet);
+
+impl Excludes {
+    /// `X/**` and `X/` leave out `X` itself, too.
+    ///
+    /// # Errors
+    /// The first text that is no glob.
+    pub fn new<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Self, globset::Error> {
+        let mut set = GlobSetBuilder::new();
+        let mut add = |pattern: &str| -> Result<(), globset::Error> {
+            set.add(GlobBuilder::new(pattern).literal_separator(true).backslash_escape(true).build()?);
+            Ok(())
+        };
+        for pattern in patterns {
+            let pattern = pattern.strip_prefix("./").unwrap_or(pattern);
+            let pattern = pattern.strip_prefix('/').unwrap_or(pattern);
+            let whole = pattern.strip_suffix("/**").or_else(|| pattern.strip_suffix('/'));
+            add(whole.filter(|whole| !whole.is_empty()).unwrap_or(pattern))?;
+        }
+        Ok(Self(set.build()?))
+    }
+
+    /// Whether a path relative to the folder is left out. What is below a folder that is left out is never asked.
+    pub fn leave_out(&self, below: &[u8]) -> bool {
+        !self.0.is_empty() && self.0.is_match_candidate(&Candidate::from_bytes(below))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn excludes_name_folders_whole() {
+        let excludes = Excludes::new(["**/__pycache__/**", "test/", "*.md", "a/**/b"]).unwrap();
+        for (path, expected) in [
+            ("x/__pycache__", true),
+            ("__pycache__", true),
+            ("test", true),
+            ("x/test", false),
+            ("README.md", true),
+            ("x/README.md", false),
+            ("a/b", true),
+            ("a/x/y/b", true),
+        ] {
+            assert_eq!(excludes.leave_out(path.as_bytes()), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_glob_splits_before_its_first_wildcard() {
+        let (prefix, parts) = split(b"/usr/lib/*/x/*.so");
+        assert_eq!(prefix, b"/usr/lib");
+        assert_eq!(parts, [b"*".to_vec(), b"x".to_vec(), b"*.so".to_vec()]);
+    }
+}

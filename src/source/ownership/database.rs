@@ -1,0 +1,275 @@
+//! dpkg's database of a root: the packages, where the list of each stands, and the diversions.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use super::spelling::Spelling;
+use crate::deb;
+use crate::path::ImagePath;
+use crate::report::{Error, Result};
+use crate::source::{Content, Node, Source, resolve};
+
+/// The most that a file of the database may be long.
+const LIMIT: u64 = 1 << 26;
+
+/// The packages that are installed in a root, as dpkg's database knows them.
+pub struct Database {
+    pub(super) packages: Vec<Package>,
+    pub(super) diversions: Vec<Diversion>,
+    pub(super) spelling: Spelling,
+    /// `/var/lib/dpkg`, with the links on the way followed; `None` when the root has no database.
+    folder: Option<ImagePath>,
+    /// What dpkg itself is built for.
+    native: String,
+}
+
+/// A package, by its place in [`Database::packages`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PackageId(usize);
+
+/// An installed package.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Package {
+    /// Its name, without architecture.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its architecture, as `amd64` or `all`.
+    pub architecture: String,
+    /// The source package that it was built from.
+    pub source_package: SourcePackage,
+    pub(super) multi_arch_same: bool,
+    pub(super) lists: Lists,
+    stanza: Box<[u8]>,
+}
+
+/// A source package: what security advisories name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourcePackage {
+    /// Its name: that of the package when the package does not say otherwise.
+    pub name: String,
+    /// Its version: that of the package when the package does not say otherwise.
+    pub version: String,
+}
+
+/// Where the lists of a package are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Lists {
+    /// In `info/`: `.list` and `.md5sums`.
+    Info,
+    /// In `status.d/`, below this name: `.md5sums` only.
+    StatusD(Vec<u8>),
+}
+
+/// The text of a list of files.
+pub(super) struct List {
+    pub(super) text: Vec<u8>,
+    /// Whether it is one of MD5 sums.
+    sums: bool,
+}
+
+impl List {
+    /// The paths, as the package has them, without leading `/`.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &[u8]> {
+        let (plain, sums): (&[u8], &[u8]) = if self.sums { (b"", &self.text) } else { (&self.text, b"") };
+        deb::list(plain).map(|path| &path[1..]).chain(deb::md5sums(sums).map(|(_, path)| path))
+    }
+}
+
+/// A diversion, its paths as the root's links have them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Diversion {
+    pub(super) from: Vec<u8>,
+    pub(super) to: Vec<u8>,
+    pub(super) by: Option<String>,
+}
+
+impl std::fmt::Debug for Package {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} {}", self.name, self.version, self.architecture)
+    }
+}
+
+impl Package {
+    /// Its stanza in the database, as it stands there.
+    pub fn stanza(&self) -> deb::Stanza<'_> {
+        deb::Stanza(&self.stanza)
+    }
+
+    /// The package that a stanza describes; `None` when it is not installed or lacks name, version or architecture.
+    fn of(fields: deb::Stanza<'_>, lists: Lists) -> Option<Self> {
+        let installed = |status: &str| !matches!(status.rsplit(' ').next(), Some("not-installed" | "config-files"));
+        let name = fields.word("Package").filter(|name| deb::is_package_name(name))?.to_owned();
+        let version = fields.word("Version").filter(|version| !version.is_empty())?.to_owned();
+        // What a hand-made `status.d` may lack.
+        let architecture = fields.word("Architecture").unwrap_or("all");
+        if !deb::is_architecture(architecture) || !fields.word("Status").is_none_or(installed) {
+            return None;
+        }
+        let source_package = SourcePackage::of(fields.word("Source"), &name, &version);
+        let multi_arch_same = fields.word("Multi-Arch") == Some("same");
+        let (architecture, stanza) = (architecture.to_owned(), fields.0.into());
+        Some(Self { name, version, architecture, source_package, multi_arch_same, lists, stanza })
+    }
+}
+
+impl SourcePackage {
+    /// From a `Source` field: `name` or `name (version)`.
+    fn of(field: Option<&str>, name: &str, version: &str) -> Self {
+        let field = field.unwrap_or(name);
+        let (name, version) = match field.split_once('(') {
+            Some((name, rest)) => (name.trim_end(), rest.trim_end_matches([')', ' '])),
+            None => (field, version),
+        };
+        Self { name: name.to_owned(), version: version.to_owned() }
+    }
+}
+
+impl Database {
+    /// Reads which packages are installed. A root without a database has none.
+    ///
+    /// # Errors
+    /// When the database is there and can't be read.
+    pub fn open(source: &dyn Source) -> Result<Self> {
+        let mut database = Self {
+            packages: Vec::new(),
+            diversions: Vec::new(),
+            spelling: Spelling::of(source)?,
+            folder: resolve(source, b"/var/lib/dpkg").ok().map(|found| found.real),
+            native: String::new(),
+        };
+        database.add_status(source)?;
+        database.add_status_d(source)?;
+        database.packages.sort_by(|a, b| (&a.name, &a.architecture).cmp(&(&b.name, &b.architecture)));
+        database.packages.dedup_by(|a, b| a.name == b.name && a.architecture == b.architecture);
+        database.add_diversions(source)?;
+        let native = database.packages.iter().find(|package| package.name == "dpkg");
+        database.native = native.map(|dpkg| dpkg.architecture.clone()).unwrap_or_default();
+        Ok(database)
+    }
+
+    /// Whether the root has a package database at all.
+    pub fn is_there(&self) -> bool {
+        !self.packages.is_empty()
+    }
+
+    /// The installed packages, by name and architecture.
+    pub fn packages(&self) -> &[Package] {
+        &self.packages
+    }
+
+    /// The architecture that dpkg itself has in this root; empty when it is not installed.
+    pub fn native(&self) -> &str {
+        &self.native
+    }
+
+    pub(super) fn ids(&self) -> Vec<PackageId> {
+        (0..self.packages.len()).map(PackageId).collect()
+    }
+
+    pub(super) fn package(&self, id: PackageId) -> &Package {
+        &self.packages[id.0]
+    }
+
+    fn add_status(&mut self, source: &dyn Source) -> Result<()> {
+        let Some(text) = self.read(source, b"status")? else { return Ok(()) };
+        self.packages.extend(packages_of(&text, &Lists::Info));
+        Ok(())
+    }
+
+    fn add_status_d(&mut self, source: &dyn Source) -> Result<()> {
+        let Some(folder) = self.folder.as_ref().map(|folder| folder.join(b"status.d")) else { return Ok(()) };
+        for (name, node) in source.list(&folder).map_err(|error| unreadable(source, &folder, &error))? {
+            if name.ends_with(b".md5sums") {
+                continue;
+            }
+            let Some(content) = node.content() else { continue };
+            let text = read(source, &folder.join(&name), content)?;
+            self.packages.extend(packages_of(&text, &Lists::StatusD(name)));
+        }
+        Ok(())
+    }
+
+    fn add_diversions(&mut self, source: &dyn Source) -> Result<()> {
+        let Some(text) = self.read(source, b"diversions")? else { return Ok(()) };
+        let real = |path: &[u8]| self.spelling.real(path);
+        self.diversions = deb::diversions(&text)
+            .map(|diversion| Diversion {
+                from: real(diversion.from),
+                to: real(diversion.to),
+                by: diversion.by.map(|by| String::from_utf8_lossy(by).into_owned()),
+            })
+            .collect();
+        Ok(())
+    }
+
+    /// The list of a package's files.
+    pub(super) fn list(&self, source: &dyn Source, package: &Package) -> Result<Option<List>> {
+        let Some((path, node)) = self.list_node(source, package)? else { return Ok(None) };
+        let Some(content) = node.content() else { return Ok(None) };
+        let text = read(source, &path, content)?;
+        Ok(Some(List { text, sums: package.lists != Lists::Info }))
+    }
+
+    /// The node of the list of a package's files, or of their MD5 sums when it has no other.
+    pub(super) fn list_node(&self, source: &dyn Source, package: &Package) -> Result<Option<(ImagePath, Node)>> {
+        match package.lists {
+            Lists::Info => self.info_node(source, package, "list"),
+            Lists::StatusD(_) => self.sums_node(source, package),
+        }
+    }
+
+    /// The node of the MD5 sums of a package's files.
+    pub(super) fn sums_node(&self, source: &dyn Source, package: &Package) -> Result<Option<(ImagePath, Node)>> {
+        match &package.lists {
+            Lists::Info => self.info_node(source, package, "md5sums"),
+            Lists::StatusD(name) => {
+                let Some(folder) = &self.folder else { return Ok(None) };
+                node(source, folder.join(b"status.d").join(&[name, b".md5sums".as_slice()].concat()))
+            }
+        }
+    }
+
+    /// `info/NAME:ARCH.KIND` for packages that may be there in several architectures, `info/NAME.KIND` for others.
+    fn info_node(&self, source: &dyn Source, package: &Package, kind: &str) -> Result<Option<(ImagePath, Node)>> {
+        let Some(folder) = self.folder.as_ref().map(|folder| folder.join(b"info")) else { return Ok(None) };
+        let plain = format!("{}.{kind}", package.name);
+        let with_architecture = format!("{}:{}.{kind}", package.name, package.architecture);
+        let mut names = [plain, with_architecture];
+        if package.multi_arch_same {
+            names.reverse();
+        }
+        for name in names {
+            if let Some(found) = node(source, folder.join(name.as_bytes()))? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    fn read(&self, source: &dyn Source, name: &[u8]) -> Result<Option<Vec<u8>>> {
+        let Some(folder) = &self.folder else { return Ok(None) };
+        let Some((path, node)) = node(source, folder.join(name))? else { return Ok(None) };
+        node.content().map(|content| read(source, &path, content)).transpose()
+    }
+}
+
+fn packages_of(text: &[u8], lists: &Lists) -> Vec<Package> {
+    deb::stanzas(text).filter_map(|stanza| Package::of(stanza, lists.clone())).collect()
+}
+
+fn node(source: &dyn Source, path: ImagePath) -> Result<Option<(ImagePath, Node)>> {
+    let node = source.node(&path).map_err(|error| unreadable(source, &path, &error))?;
+    Ok(node.map(|node| (path, node)))
+}
+
+/// A file of the database, whole.
+pub(super) fn read(source: &dyn Source, path: &ImagePath, content: &Content) -> Result<Vec<u8>> {
+    content.read(LIMIT).map_err(|error| unreadable(source, path, &error))
+}
+
+/// The error for something of a root that can't be read.
+pub(crate) fn unreadable(source: &dyn Source, path: &ImagePath, error: &std::io::Error) -> Error {
+    let root = std::path::PathBuf::from(source.describe());
+    Error::io("read", &root.join(OsStr::from_bytes(path.relative())), error)
+}

@@ -1,0 +1,262 @@
+//! Asking whose files paths are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use md5::{Digest, Md5};
+use rayon::prelude::*;
+
+use super::database::{Database, Package, PackageId, read, unreadable};
+use super::wanted::Wanted;
+use crate::deb;
+use crate::path::ImagePath;
+use crate::report::Result;
+use crate::source::{Content, Node, NodeKind, Source};
+
+/// Which files are compared with the MD5 sums of their package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Check {
+    /// Those whose content or state changed after the package was installed, by their times. A root whose times were
+    /// lost can hide a change from this.
+    #[default]
+    Newer,
+    /// All: what the answer is then does not depend on any time.
+    Every,
+}
+
+/// Whose the asked paths are.
+#[derive(Debug, Default)]
+pub struct Owners {
+    packages: BTreeMap<PackageId, Package>,
+    paths: BTreeMap<ImagePath, Ownership>,
+    has_database: bool,
+}
+
+/// Whose a path is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ownership {
+    /// The packages that list it, never none, that of dpkg's own architecture first. More than one: the architectures
+    /// of a package that share a file.
+    pub packages: Vec<PackageId>,
+    /// The MD5 digest that a package records for it; links and configuration files have none.
+    pub md5: Option<deb::Md5>,
+    /// Whether it still is what the package installed.
+    pub state: State,
+}
+
+/// Whether a file still is what its package installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It is, as far as was looked.
+    Installed,
+    /// A configuration file, which an administrator may change.
+    Configuration,
+    /// It is something else: not that package's.
+    Changed,
+}
+
+impl Owners {
+    /// Finds whose each of `paths` is: real paths of files and links. Folders, which many packages share, and paths
+    /// that are not there are passed over.
+    ///
+    /// # Errors
+    /// When the database or a file that has to be compared can't be read.
+    pub fn find(source: &dyn Source, paths: &[ImagePath], check: Check) -> Result<Self> {
+        Self::find_in(&Database::open(source)?, source, paths, check)
+    }
+
+    /// As [`Owners::find`], with the database already read.
+    ///
+    /// # Errors
+    /// As [`Owners::find`].
+    pub fn find_in(database: &Database, source: &dyn Source, paths: &[ImagePath], check: Check) -> Result<Self> {
+        let nodes = nodes(source, paths)?;
+        let wanted = Wanted::new(nodes.iter().map(|(path, _)| *path), database);
+        let listed = listed(database, source, &wanted)?;
+        let owners: BTreeSet<PackageId> = listed.iter().flatten().copied().collect();
+        let records = Records::read(database, source, &wanted, &owners)?;
+        let judge = |(place, packages): (usize, &Vec<PackageId>)| {
+            let (path, node) = &nodes[place];
+            let (md5, state) = records.judge(source, check, place, (path, node), packages)?;
+            Ok(((*path).clone(), Ownership { packages: packages.clone(), md5, state }))
+        };
+        let owned = listed.par_iter().enumerate().filter(|(_, packages)| !packages.is_empty());
+        let paths = owned.map(judge).collect::<Result<_>>()?;
+        let packages = owners.into_iter().map(|id| (id, database.package(id).clone())).collect();
+        Ok(Self { packages, paths, has_database: database.is_there() })
+    }
+
+    /// Whose a path is; `None` when it was not asked for or is nobody's.
+    pub fn of(&self, path: &ImagePath) -> Option<&Ownership> {
+        self.paths.get(path)
+    }
+
+    /// A package that owns one of the asked paths.
+    ///
+    /// # Panics
+    /// When the id is not from these owners.
+    pub fn package(&self, id: PackageId) -> &Package {
+        &self.packages[&id]
+    }
+
+    /// The packages that own one of the asked paths, by name and architecture.
+    pub fn packages(&self) -> impl Iterator<Item = (PackageId, &Package)> {
+        self.packages.iter().map(|(id, package)| (*id, package))
+    }
+
+    /// The asked paths that have an owner, sorted.
+    pub fn paths(&self) -> impl Iterator<Item = (&ImagePath, &Ownership)> {
+        self.paths.iter()
+    }
+
+    /// Whether the root has a package database at all.
+    pub fn has_database(&self) -> bool {
+        self.has_database
+    }
+}
+
+/// The asked paths that are files or links, with what stands there.
+fn nodes<'a>(source: &dyn Source, paths: &'a [ImagePath]) -> Result<Vec<(&'a ImagePath, Node)>> {
+    let mut nodes = Vec::with_capacity(paths.len());
+    for path in paths {
+        let node = source.node(path).map_err(|error| unreadable(source, path, &error))?;
+        if let Some(node) = node.filter(|node| matches!(node.kind, NodeKind::File(_) | NodeKind::Symlink(_))) {
+            nodes.push((path, node));
+        }
+    }
+    Ok(nodes)
+}
+
+/// For each wanted path, the packages that list it.
+fn listed(database: &Database, source: &dyn Source, wanted: &Wanted) -> Result<Vec<Vec<PackageId>>> {
+    if wanted.len() == 0 {
+        return Ok(Vec::new());
+    }
+    let hits = |id: PackageId| -> Result<(PackageId, Vec<usize>)> {
+        let package = database.package(id);
+        let Some(text) = database.list(source, package)? else { return Ok((id, Vec::new())) };
+        Ok((id, text.paths().filter_map(|path| wanted.place(path, &package.name)).collect()))
+    };
+    let all: Vec<(PackageId, Vec<usize>)> = database.ids().into_par_iter().map(hits).collect::<Result<_>>()?;
+    let mut listed: Vec<Vec<PackageId>> = vec![Vec::new(); wanted.len()];
+    for (id, places) in all {
+        for place in places {
+            listed[place].push(id);
+        }
+    }
+    for packages in &mut listed {
+        packages.sort_by_key(|&id| (database.package(id).architecture != database.native(), id));
+        packages.dedup();
+    }
+    Ok(listed)
+}
+
+/// What the packages that own a wanted path say of its content.
+struct Records(BTreeMap<PackageId, Record>);
+
+/// What one package says.
+#[derive(Default)]
+struct Record {
+    /// When its list was written: at the end of its installation.
+    installed: Option<Times>,
+    /// Whether it has MD5 sums at all.
+    has_sums: bool,
+    sums: BTreeMap<usize, deb::Md5>,
+    configuration: BTreeSet<usize>,
+}
+
+/// The times of a file: of its content, and of its state where the source has that.
+#[derive(Clone, Copy)]
+struct Times {
+    content: (i64, u32),
+    state: Option<(i64, u32)>,
+}
+
+impl Times {
+    fn of(node: &Node) -> Self {
+        match node.content().and_then(Content::stamp) {
+            Some(stamp) => Self { content: stamp.mtime, state: Some(stamp.ctime) },
+            None => Self { content: (node.mtime, 0), state: None },
+        }
+    }
+
+    /// Whether something changed after the other. The state's time also tells of a file that was given an old time.
+    fn after(self, other: Times) -> bool {
+        self.content > other.content || self.state.zip(other.state).is_some_and(|(a, b)| a > b)
+    }
+}
+
+impl Records {
+    fn read(database: &Database, source: &dyn Source, wanted: &Wanted, owners: &BTreeSet<PackageId>) -> Result<Self> {
+        let record = |&id: &PackageId| Ok((id, Record::read(database, source, wanted, database.package(id))?));
+        Ok(Self(owners.par_iter().map(record).collect::<Result<_>>()?))
+    }
+
+    /// The digest recorded for a path, and whether what stands there is still what a package installed.
+    fn judge(
+        &self,
+        source: &dyn Source,
+        check: Check,
+        place: usize,
+        (path, node): (&ImagePath, &Node),
+        packages: &[PackageId],
+    ) -> Result<(Option<deb::Md5>, State)> {
+        let records: Vec<&Record> = packages.iter().filter_map(|id| self.0.get(id)).collect();
+        let sums: Vec<deb::Md5> = records.iter().filter_map(|record| record.sums.get(&place)).copied().collect();
+        let Some(content) = node.content() else {
+            // A link has no sum; where one stands instead of a file, someone put it there.
+            return Ok((None, if sums.is_empty() { State::Installed } else { State::Changed }));
+        };
+        if records.iter().any(|record| record.configuration.contains(&place)) {
+            return Ok((None, State::Configuration));
+        }
+        let newer = |record: &&Record| record.installed.is_none_or(|installed| Times::of(node).after(installed));
+        if check == Check::Newer && !records.iter().any(newer) {
+            return Ok((sums.first().copied(), State::Installed));
+        }
+        if sums.is_empty() {
+            let known = records.iter().any(|record| record.has_sums);
+            return Ok((None, if known { State::Changed } else { State::Installed }));
+        }
+        let found = md5_of(content).map_err(|error| unreadable(source, path, &error))?;
+        Ok((Some(found), if sums.contains(&found) { State::Installed } else { State::Changed }))
+    }
+}
+
+impl Record {
+    fn read(database: &Database, source: &dyn Source, wanted: &Wanted, package: &Package) -> Result<Self> {
+        let mut record = Self::default();
+        if let Some((_, node)) = database.list_node(source, package)? {
+            record.installed = Some(Times::of(&node));
+        }
+        if let Some((path, node)) = database.sums_node(source, package)?
+            && let Some(content) = node.content()
+        {
+            record.has_sums = true;
+            let text = read(source, &path, content)?;
+            let place =
+                |(digits, path): (&[u8], &[u8])| Some((wanted.place(path, &package.name)?, deb::md5_of_hex(digits)?));
+            record.sums = deb::md5sums(&text).filter_map(place).collect();
+        }
+        let conffiles = package.stanza().get("Conffiles").unwrap_or_default();
+        let place = |file: deb::Conffile<'_>| wanted.place(file.path.strip_prefix(b"/")?, &package.name);
+        record.configuration = deb::conffiles(conffiles).filter_map(place).collect();
+        Ok(record)
+    }
+}
+
+/// The MD5 digest of a file's bytes.
+fn md5_of(content: &Content) -> std::io::Result<deb::Md5> {
+    let reader = content.open()?;
+    let (mut digest, mut buffer, mut offset) = (Md5::new(), vec![0; 1 << 17], 0);
+    loop {
+        match reader.read_at(&mut buffer, offset)? {
+            0 => break,
+            count => {
+                digest.update(&buffer[..count]);
+                offset += count as u64;
+            }
+        }
+    }
+    reader.finish()?;
+    Ok(digest.finalize().into())
+}

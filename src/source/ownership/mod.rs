@@ -1,0 +1,16 @@
+//! Who owns a path of a root: in goes a [source](super::Source) with paths, out come the packages and whose each is.
+//!
+//! Reads dpkg's database (`/var/lib/dpkg/status` with `info/`, or `status.d/` of a distroless image), all of it
+//! in parallel and none of it kept: a map of every file of a root would cost more than the question.
+
+mod database;
+mod files;
+mod find;
+mod spelling;
+mod wanted;
+
+pub use database::{Database, Package, PackageId, SourcePackage};
+pub use files::{PackageFiles, UnknownPackage};
+pub use find::{Check, Owners, Ownership, State};
+
+pub(crate) use database::unreadable;

@@ -1,0 +1,173 @@
+//! musl: its own rules.
+
+use crate::support::root::{Case, Root, check};
+
+const CASES: &[Case] = &[
+    (
+        "libc, libm and the like are the loader itself",
+        "
+            /bin/p program liba.so.1 libm.so.6 libpthread.so.0 libcrypt.so.1 interp=/lib/ld-musl-x86_64.so.1
+            /usr/lib/liba.so.1 library libc.musl-x86_64.so.1",
+        "/bin/p",
+        "
+            /bin/p: dynamic, loader /lib/ld-musl-x86_64.so.1 (musl)
+              liba.so.1 => /usr/lib/liba.so.1 (system directory; needed by p)
+              ld-musl-x86_64.so.1 => /lib/ld-musl-x86_64.so.1 (interpreter)
+              libcrypt.so.1 => not found (needed by p)",
+    ),
+    (
+        "RUNPATH is inherited, and one's own does not end the chain",
+        "
+            /bin/p program liba.so.1 libb.so.1 runpath=/opt/a interp=/lib/ld-musl-x86_64.so.1
+            /opt/a/liba.so.1 library libc1.so.1 runpath=/opt/none
+            /opt/a/libb.so.1 library
+            /opt/a/libc1.so.1 library",
+        "/bin/p",
+        "
+            /bin/p: dynamic, loader /lib/ld-musl-x86_64.so.1 (musl)
+              liba.so.1 => /opt/a/liba.so.1 (RUNPATH of p; needed by p)
+              libb.so.1 => /opt/a/libb.so.1 (RUNPATH of p; needed by p)
+              libc1.so.1 => /opt/a/libc1.so.1 (RUNPATH of p; needed by liba.so.1)",
+    ),
+    (
+        "a file takes the place of the built-in path",
+        "
+            /bin/p program libm1.so.1 libdef.so.1 interp=/lib/ld-musl-x86_64.so.1
+            /usr/lib/libdef.so.1 library
+            /opt/m/libm1.so.1 library
+            /etc/ld-musl-x86_64.path file /opt/none\\n/opt/m:/opt/n\\n",
+        "/bin/p",
+        "
+            /bin/p: dynamic, loader /lib/ld-musl-x86_64.so.1 (musl)
+              libm1.so.1 => /opt/m/libm1.so.1 (system directory; needed by p)
+              libdef.so.1 => not found (needed by p)",
+    ),
+    (
+        "the built-in path is /lib, /usr/local/lib, /usr/lib",
+        "
+            /bin/p program libx.so.1 liby.so.1 interp=/lib/ld-musl-x86_64.so.1
+            /lib/libx.so.1 library
+            /usr/lib/libx.so.1 library
+            /usr/local/lib/liby.so.1 library
+            /usr/lib/liby.so.1 library",
+        "/bin/p",
+        "
+            /bin/p: dynamic, loader /lib/ld-musl-x86_64.so.1 (musl)
+              libx.so.1 => /lib/libx.so.1 (system directory; needed by p)
+              liby.so.1 => /usr/local/lib/liby.so.1 (system directory; needed by p)",
+    ),
+    (
+        "DT_SONAME counts for nothing",
+        "
+            /bin/p program libfoo.so.1.0 libbar.so.1 interp=/lib/ld-musl-x86_64.so.1
+            /usr/lib/libfoo.so.1.0 library soname=libbar.so.1
+            /usr/lib/libbar.so.1 library",
+        "/bin/p",
+        "
+            /bin/p: dynamic, loader /lib/ld-musl-x86_64.so.1 (musl)
+              libfoo.so.1.0 => /usr/lib/libfoo.so.1.0 (system directory; needed by p)
+              libbar.so.1 => /usr/lib/libbar.so.1 (system directory; needed by p)",
+    ),
+    (
+        "several names of one file are one object",
+        "
+            /bin/p program libone.so.1 libtwo.so.1 interp=/lib/ld-musl-x86_64.so.1
+            /usr/lib/libone.so.1 library
+            /usr/lib/libtwo.so.1 link libone.so.1",
+        "/bin/p",
+        "
+            /bin/p: dynamic, loader /lib/ld-musl-x86_64.so.1 (musl)
+              libone.so.1 => /usr/lib/libone.so.1 (system directory; needed by p)
+              libtwo.so.1 => /usr/lib/libtwo.so.1 (another name of libone.so.1)",
+    ),
+    (
+        "the first file is taken, whatever it is",
+        "
+            /bin/p program libx.so.1 liby.so.1 libz.so.1 rpath=/opt/c interp=/lib/ld-musl-x86_64.so.1
+            /opt/c/libx.so.1 library type=1
+            /opt/c/liby.so.1 file not an ELF file at all
+            /opt/c/libz.so.1 library machine=183
+            /usr/lib/libx.so.1 library
+            /usr/lib/liby.so.1 library",
+        "/bin/p",
+        "
+            /bin/p: dynamic, loader /lib/ld-musl-x86_64.so.1 (musl)
+              libz.so.1 => /opt/c/libz.so.1 (RPATH of p; needed by p)
+              libx.so.1 => not found (needed by p)
+              liby.so.1 => not found (needed by p)",
+    ),
+    (
+        "$ORIGIN with and without braces",
+        "
+            /opt/app/bin/p program liba.so.1 rpath=$ORIGIN/../lib interp=/lib/ld-musl-x86_64.so.1
+            /opt/app/lib/liba.so.1 library libdep.so.1 runpath=${ORIGIN}/../dep
+            /opt/app/dep/libdep.so.1 library
+            /bin/p link /opt/app/bin/p",
+        "/bin/p",
+        "
+            /bin/p: dynamic, loader /lib/ld-musl-x86_64.so.1 (musl)
+              liba.so.1 => /opt/app/bin/../lib/liba.so.1 (RPATH of p; needed by p)
+              libdep.so.1 => /opt/app/bin/../lib/../dep/libdep.so.1 (RUNPATH of liba.so.1; needed by liba.so.1)",
+    ),
+    (
+        "any other token makes the whole path void",
+        "
+            /bin/p program liba.so.1 rpath=/opt/a:/opt/$LIB interp=/lib/ld-musl-x86_64.so.1
+            /opt/a/liba.so.1 library",
+        "/bin/p",
+        "
+            /bin/p: dynamic, loader /lib/ld-musl-x86_64.so.1 (musl)
+              liba.so.1 => not found (needed by p)",
+    ),
+    (
+        "a name with a slash is a path, in which tokens mean nothing",
+        "
+            /bin/p program /opt/l/libabs.so $ORIGIN/../opt/l/liborg.so interp=/lib/ld-musl-x86_64.so.1
+            /opt/l/libabs.so library
+            /opt/l/liborg.so library",
+        "/bin/p",
+        "
+            /bin/p: dynamic, loader /lib/ld-musl-x86_64.so.1 (musl)
+              /opt/l/libabs.so => /opt/l/libabs.so (by its path; needed by p)
+              $ORIGIN/../opt/l/liborg.so => not found (needed by p)",
+    ),
+    (
+        "the path file is looked up below the interpreter's prefix",
+        "
+            /bin/p program libx.so.1 interp=/opt/musl/lib/ld-musl-x86_64.so.1
+            /opt/musl/lib/ld-musl-x86_64.so.1 library soname=-
+            /opt/musl/etc/ld-musl-x86_64.path file /opt/mm
+            /opt/mm/libx.so.1 library",
+        "/bin/p",
+        "
+            /bin/p: dynamic, loader /opt/musl/lib/ld-musl-x86_64.so.1 (musl)
+              libx.so.1 => /opt/mm/libx.so.1 (system directory; needed by p)",
+    ),
+    (
+        "a second libc is never mapped",
+        "
+            /bin/p program /opt/other/libother.so interp=/lib/ld-musl-x86_64.so.1
+            /opt/other/libother.so library symbols=__libc_start_main,stdin",
+        "/bin/p",
+        "
+            /bin/p: dynamic, loader /lib/ld-musl-x86_64.so.1 (musl)
+              ld-musl-x86_64.so.1 => /lib/ld-musl-x86_64.so.1 (interpreter)",
+    ),
+    (
+        "gcompat's loader starts musl's",
+        "
+            /bin/p program libc.so.6 interp=/lib64/ld-linux-x86-64.so.2
+            /lib64/ld-linux-x86-64.so.2 program interp=/lib/ld-musl-x86_64.so.1
+            /lib/libgcompat.so.0 library",
+        "/bin/p",
+        "
+            /bin/p: dynamic, loader /lib/ld-musl-x86_64.so.1 (musl)
+              /lib/libgcompat.so.0 => /lib/libgcompat.so.0 (by its path; preloaded by LD_PRELOAD for p)
+              ld-musl-x86_64.so.1 => /lib/ld-musl-x86_64.so.1 (interpreter)",
+    ),
+];
+
+#[test]
+fn loads_what_the_loader_loads() {
+    check(Root::musl, CASES);
+}

@@ -1,0 +1,4 @@
+//! What tests build their inputs with.
+
+pub(crate) mod elf;
+pub(crate) mod root;

@@ -1,0 +1,47 @@
+//! Builds every recipe of `recipes/` with the release program and lets real engines run the images: `cargo test --release
+//! --test runtime [WORD]...`. A test whose tools are not there is skipped, and says so; with `MKIMAGE_CI=1` that fails.
+
+mod runner;
+mod call;
+mod once;
+mod workshop;
+mod engine;
+mod dockerd;
+mod tls;
+
+mod services;
+mod programs;
+mod clients;
+mod family;
+mod engines;
+mod stages;
+mod reproducible;
+
+use std::env;
+use std::process::ExitCode;
+
+use runner::Runner;
+use workshop::Workshop;
+
+#[expect(clippy::disallowed_methods, reason = "the edge of this program, as `cli` is that of mkimage")]
+fn main() -> ExitCode {
+    let (options, words): (Vec<_>, Vec<_>) = env::args().skip(1).partition(|argument| argument.starts_with('-'));
+    let runner = Runner { words, skip_fails: env::var_os("MKIMAGE_CI").is_some() };
+    let program = env::var_os("MKIMAGE_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_mkimage").into());
+    let tests = [
+        stages::TESTS,
+        services::TESTS,
+        programs::TESTS,
+        reproducible::TESTS,
+        family::TESTS,
+        engines::TESTS,
+        clients::TESTS,
+    ]
+    .concat();
+    if options.iter().any(|option| option == "--list") {
+        runner.list(&tests);
+        return ExitCode::SUCCESS;
+    }
+    let workshop = Workshop::open(program.as_ref());
+    if runner.run(&tests, &workshop) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
