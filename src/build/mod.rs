@@ -14,11 +14,10 @@ mod packages;
 mod platform;
 mod write;
 
+pub use crate::closure::diagnose::WRONG_MACHINE;
 pub use assemble::{Assembled, assemble, configuration};
 pub use write::{Built, Outputs, write};
 
-/// A program is for another machine than the image.
-pub const WRONG_MACHINE: Code = Code("E0204");
 /// The root can't be opened.
 pub const NO_ROOT: Code = Code("E0215");
 /// An output lies in a folder that the recipe copies.

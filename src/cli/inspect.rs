@@ -55,9 +55,13 @@ fn text(image: &ImageInfo) -> String {
             fact(name, value);
         }
     }
-    for value in values(Some(&image.annotations)) {
+    // Most annotations say again what a label says.
+    let labels = values(image.config.get("Labels"));
+    for value in values(Some(&image.annotations)).into_iter().filter(|value| !labels.contains(value)) {
         fact("annotation", value);
     }
+    let total: u64 = image.layers.iter().map(|layer| layer.size).sum();
+    fact("layers", format!("{}, {}", image.layers.len(), megabytes(total)));
     // A name that the line above has is not said again.
     for row in (1..facts.len()).rev() {
         if facts[row][0] == facts[row - 1][0] {
@@ -109,8 +113,6 @@ fn is_assignment(item: &Value) -> bool {
 }
 
 fn layers(image: &ImageInfo) -> String {
-    let total: u64 = image.layers.iter().map(|layer| layer.size).sum();
-    let mut text = format!("  layers      {}, {}\n", image.layers.len(), megabytes(total));
     let row = |(number, layer): (usize, &output::LayerInfo)| {
         vec![
             format!("  {:>4}", number + 1),
@@ -120,7 +122,7 @@ fn layers(image: &ImageInfo) -> String {
             layer.created_by.clone().unwrap_or_default(),
         ]
     };
-    text.push_str(&columns(&image.layers.iter().enumerate().map(row).collect::<Vec<_>>()));
+    let mut text = columns(&image.layers.iter().enumerate().map(row).collect::<Vec<_>>());
     for (number, layer) in image.layers.iter().enumerate() {
         let Some(entries) = &layer.entries else { continue };
         let _ = writeln!(text, "\n  layer {}, {} entries", number + 1, entries.len());

@@ -26,45 +26,50 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
-    let mut code = ExitCode::SUCCESS;
-    let (mut lines, mut documents) = (String::new(), Vec::new());
+    let (mut lines, mut documents, mut code) = (String::new(), Vec::new(), 0);
     for path in &args.images {
-        let report = match output::verify(path) {
-            Ok(report) => report,
-            Err(error) => return console.fail(&error, &Texts::default()),
+        let (report, findings) = match output::verify(path) {
+            Ok(report) => (Some(report.clone()), report.findings),
+            Err(error) => (None, error.0),
         };
-        console.show(&report.findings, &Texts::default());
-        let sound = report.findings.iter().all(|finding| finding.level != Level::Error);
-        if sound {
-            lines.push_str(&format!("{}: {}\n", path.display(), counted(&report)));
-        } else {
-            code = ExitCode::from(DIFFERS);
+        console.show(&findings, &Texts::default());
+        let errors = || findings.iter().filter(|finding| finding.level == Level::Error);
+        // What can't be read at all was not checked, which is not to differ.
+        let unchecked = errors().any(|error| error.code != output::CORRUPT);
+        let sound = errors().next().is_none();
+        code = match (unchecked, sound) {
+            (true, _) => 1,
+            (false, false) if code == 0 => DIFFERS,
+            (false, _) => code,
+        };
+        if let Some(report) = report.as_ref().filter(|_| sound) {
+            lines.push_str(&format!("{}: {}\n", path.display(), counted(report)));
         }
         documents.push(json!({
             "path": path.display().to_string(),
             "sound": sound,
-            "images": report.images,
-            "blobs": report.blobs,
-            "bytes": report.bytes,
-            "entries": report.entries,
-            "findings": report.findings.iter().map(finding).collect::<Vec<_>>(),
+            "images": report.as_ref().map(|report| report.images),
+            "blobs": report.as_ref().map(|report| report.blobs),
+            "bytes": report.as_ref().map(|report| report.bytes),
+            "entries": report.as_ref().map(|report| report.entries),
+            "findings": findings.iter().map(finding).collect::<Vec<_>>(),
         }));
     }
     let printed = match args.format {
         Format::Text => console.print(&lines),
         Format::Json => print_json(console, json!({ "checked": documents })),
     };
-    if printed == ExitCode::SUCCESS { code } else { printed }
+    if code == 0 { printed } else { ExitCode::from(code) }
 }
 
 fn counted(report: &Report) -> String {
     let many = |count: u64, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
     format!(
-        "sound: {}, {} ({}), {} in layers",
+        "sound, {}, {} of {}, {} in layers",
         many(report.images, "image"),
         many(report.blobs, "blob"),
         megabytes(report.bytes),
-        if report.entries == 1 { "1 entry".to_owned() } else { format!("{} entries", report.entries) },
+        if report.entries == 1 { "1 entry".to_owned() } else { format!("{} entries", report.entries) }
     )
 }
 

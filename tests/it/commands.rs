@@ -3,11 +3,13 @@
 use snapbox::{IntoData, assert_data_eq, str};
 
 use super::sandbox::{Run, Sandbox};
+use super::support::elf::{Elf, NEEDED, SONAME};
+use super::support::root::Root;
 
 const X86_64: u16 = 62;
 
 /// A root with a program, a folder of data and time zones, and a recipe for them.
-fn sandbox() -> Sandbox {
+pub(crate) fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox
         .static_program("root/usr/bin/server", X86_64)
@@ -39,7 +41,7 @@ files    = [
 /// Asserts what a run printed: standard output, or the error and its exit code. `SNAPSHOTS=overwrite cargo test` writes
 /// what came out into this file, for review.
 #[track_caller]
-fn prints(run: &Run, code: i32, expected: impl IntoData) {
+pub(crate) fn prints(run: &Run, code: i32, expected: impl IntoData) {
     let printed = if code == 0 { &run.stdout } else { &run.stderr };
     assert_data_eq!(printed.as_str(), expected);
     assert_eq!(run.code, code);
@@ -429,4 +431,87 @@ error[E0201]: program `serve` is not on PATH inside the root
 "#]],
     );
     assert_eq!(sandbox.names("."), ["app", "root", "server.toml", "site"]);
+}
+
+/// A root with a program that needs a library, which needs glibc and another.
+fn linked() -> (Root, Sandbox) {
+    let root = Root::glibc("");
+    let library = |soname: &str, needed: &[&str]| {
+        let library = Elf::library().with(SONAME, soname);
+        needed.iter().fold(library, |library, name| library.with(NEEDED, name)).write()
+    };
+    let program = Elf::program("/lib64/ld-linux-x86-64.so.2").with(NEEDED, "libx.so.1").with(NEEDED, "libc.so.6");
+    root.file("/usr/bin/program", &program.write(), 0o755);
+    root.file("/usr/lib/libx.so.1", &library("libx.so.1", &["liby.so.2", "libc.so.6"]), 0o644);
+    root.file("/usr/lib/liby.so.2", &library("liby.so.2", &["libc.so.6"]), 0o644);
+    let sandbox = Sandbox::new();
+    sandbox.file("program.toml", format!("root = '{}'\nbinaries = ['program']\n", root.host("/").display()));
+    (root, sandbox)
+}
+
+#[test]
+fn libraries_are_told_with_who_needs_them() {
+    let (_root, sandbox) = linked();
+    prints(
+        &sandbox.run(&["tree", "--depth=3", "program.toml"]),
+        0,
+        str![[r#"
+program:latest (linux/amd64), 11 files                                2.5 kB
+|-- /usr/bin/program  binaries 'program' program.toml:2:13             456 B  2.2 kB
+|   |-- /usr/lib/libx.so.1                                             376 B   728 B
+|   |   `-- /usr/lib/liby.so.2                                         352 B
+|   |-- /usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2 (interpreter)   528 B
+|   `-- /usr/lib/x86_64-linux-gnu/libc.so.6                            456 B
+`-- made by mkimage (3 files)                                          340 B
+
+"#]],
+    );
+    prints(
+        &sandbox.run(&["tree", "-i", "libc.so.6", "program.toml"]),
+        0,
+        str![[r#"
+/usr/lib/x86_64-linux-gnu/libc.so.6           456 B
+|-- /usr/bin/program                          456 B
+|   `-- binaries 'program' program.toml:2:13
+|-- /usr/lib/libx.so.1                        376 B
+|   `-- /usr/bin/program (*)
+`-- /usr/lib/liby.so.2                        352 B
+    `-- /usr/lib/libx.so.1 (*)
+
+"#]],
+    );
+    prints(
+        &sandbox.run(&["why", "/lib/liby.so.2", "program.toml"]),
+        0,
+        str![[r#"
+/usr/lib/liby.so.2
+  file, 352 B, 0644 0:0, layer `shared libraries`
+
+program.toml:2:13: binaries[0] = 'program'
+  /usr/bin/program
+    needs libx.so.1, found by a system directory
+  /usr/lib/libx.so.1
+    needs liby.so.2, found by a system directory
+  /usr/lib/liby.so.2
+
+"#]],
+    );
+    prints(
+        &sandbox.run(&["why", "libc.so.6", "program.toml"]),
+        0,
+        str![[r#"
+/usr/lib/x86_64-linux-gnu/libc.so.6
+  file, 456 B, 0644 0:0, layer `runtime`
+
+program.toml:2:13: binaries[0] = 'program'
+  /usr/bin/program
+    needs libc.so.6, found by a system directory
+  /usr/lib/x86_64-linux-gnu/libc.so.6
+
+needed by, too
+  /usr/lib/libx.so.1
+  /usr/lib/liby.so.2
+
+"#]],
+    );
 }

@@ -6,6 +6,7 @@ mod synthetic;
 
 mod closure;
 mod closure_cache;
+mod closure_json;
 mod closure_later;
 mod closure_messages;
 mod closure_musl;
@@ -14,8 +15,10 @@ mod closure_scripts;
 mod commands;
 mod elf;
 mod errors;
+mod examples;
 mod explain;
 mod image;
+mod images;
 mod layer;
 mod layout;
 mod needs;

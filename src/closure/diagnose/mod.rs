@@ -4,16 +4,16 @@ use super::{Bytes, Closure, Fatal, FatalReason, Found, Options, Resolution, Role
 use crate::elf::Machine;
 use crate::path::show;
 use crate::report::{Code, Diagnostic, Level, Span};
+use crate::select::NOT_ON_PATH;
 
 mod foreign;
 mod missing;
 mod self_check;
 
+pub use crate::select::NOT_ON_PATH;
 pub use foreign::foreign_note;
 pub use self_check::self_check;
 
-/// A program is not on the image's PATH.
-pub const NOT_ON_PATH: Code = Code("E0201");
 /// A library was not found.
 pub const LIBRARY_MISSING: Code = Code("E0203");
 /// A file is for another machine than the image.
@@ -99,7 +99,10 @@ fn wrong_machine(resolution: &Resolution, by: &By, machine: Option<Machine>) -> 
         |machine: Machine| machine.oci_architecture().map_or(machine.to_string(), |it| format!("linux/{it}"));
     let (path, own_platform, platform) = (show(&resolution.path), platform(own), platform(machine));
     let title = format!("`{path}` is for {own_platform}, the platform is {platform}");
-    Some(Diagnostic::error(WRONG_MACHINE, title).at_some(by.span, format!("ELF machine {own}")))
+    Some(
+        Diagnostic::error(WRONG_MACHINE, title)
+            .at_some(by.span, format!("ELF machine {}", own.to_string().replace('_', "-"))),
+    )
 }
 
 /// Why a program does not start.
