@@ -4,7 +4,6 @@ use super::{Bytes, Closure, Fatal, FatalReason, Found, Options, Resolution, Role
 use crate::elf::Machine;
 use crate::path::show;
 use crate::report::{Code, Diagnostic, Level, Span};
-use crate::select::NOT_ON_PATH;
 
 mod foreign;
 mod missing;
