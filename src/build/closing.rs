@@ -5,14 +5,14 @@ use std::io;
 use std::sync::Arc;
 
 use crate::closure::diagnose;
-use crate::closure::{self, Closure, Kind, Libc, Privilege, Resolution, Role, Wanted};
+use crate::closure::{self, Closure, Kind, Libc, Privilege, Resolution, Role, Wanted, Warning};
 use crate::elf;
 use crate::needs::{self, Addition, Distribution, Finder, Suggestion, Want};
 use crate::path::{ImagePath, show};
 use crate::recipe::{self, Recipe};
 use crate::report::{Diagnostic, Error, IO, Level, Result, Span, plain};
 use crate::rootfs::{self, additions};
-use crate::select::Selection;
+use crate::select::{NOT_A_PROGRAM, Selection};
 use crate::source::{Content, Source, resolve};
 use crate::tree::{Overlay, Tree};
 
@@ -72,6 +72,10 @@ impl<'a> Closing<'a> {
     fn close(&mut self) -> Result<()> {
         let view = Overlay { tree: &self.tree, base: self.root };
         self.closure = closure::close(&view, &self.wanted, &self.options);
+        let without_line = self.without_interpreter_line();
+        if !without_line.is_empty() {
+            return Err(Error(without_line));
+        }
         let (problems, remarks): (Vec<_>, Vec<_>) = diagnose::diagnose(&self.closure, &self.wanted, &self.options)
             .into_iter()
             .partition(|said| said.level == Level::Error);
@@ -81,6 +85,21 @@ impl<'a> Closing<'a> {
         self.remarks = remarks;
         let spans: Vec<Option<Span>> = self.wanted.iter().map(|wanted| wanted.span).collect();
         rootfs::add_closure(&mut self.tree, self.root, &self.closure, &spans)
+    }
+
+    /// Programs of the recipe that are neither ELF files nor scripts: a shell might run them, an engine does not.
+    fn without_interpreter_line(&self) -> Vec<Diagnostic> {
+        let programs = self.wanted.iter().zip(&self.closure.resolutions);
+        let bad = programs.filter(|(wanted, found)| {
+            wanted.role == Role::Program && found.warnings.contains(&Warning::NoInterpreterLine)
+        });
+        let error = |wanted: &Wanted| {
+            let path = show(&wanted.path);
+            Diagnostic::error(NOT_A_PROGRAM, format!("`{path}` is neither an ELF program nor a script"))
+                .at_some(wanted.span, "wanted as a program")
+                .note("a script begins with `#!` and its interpreter; the kernel starts nothing else")
+        };
+        bad.map(|(wanted, _)| error(wanted)).collect()
     }
 
     /// Warnings and notes of the loaders' rules.

@@ -10,7 +10,7 @@ use crate::recipe::{Platform, Recipe};
 use crate::report::{Diagnostic, Error, Result};
 use crate::tree::{Entry, Tree};
 
-use super::WRONG_MACHINE;
+use crate::closure::diagnose::WRONG_MACHINE;
 
 /// The headers of programs without a loader, which a closure passes over.
 pub(super) type Programs = BTreeMap<ImagePath, Object>;

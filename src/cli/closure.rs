@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use mkimage::closure::{self, Isa, Options, Resolution, Wanted};
+use mkimage::closure::{self, Isa, Options, Resolution, UnknownIsa, Wanted};
 use mkimage::report::Texts;
 use mkimage::source::Folder;
 
@@ -35,8 +35,8 @@ pub(super) struct ClosureArgs {
     library_path: OsString,
 
     /// Take variants for a processor level: baseline (or none), x86-64-v2 to x86-64-v4, all, or host
-    #[arg(long, value_name = "LEVEL", default_value = "baseline")]
-    isa: String,
+    #[arg(long, value_name = "LEVEL", default_value = "baseline", value_parser = isa)]
+    isa: HostOr,
 
     /// How to print it
     #[arg(long, value_name = "FORMAT", default_value = "text")]
@@ -66,7 +66,7 @@ pub(super) fn run(arguments: &ClosureArgs, console: &Console) -> ExitCode {
 fn print(arguments: &ClosureArgs) -> io::Result<ExitCode> {
     let source = Folder::open(&arguments.root)?;
     let options = Options {
-        isa: isa(&arguments.isa),
+        isa: arguments.isa.resolve(),
         library_path: arguments.library_path.as_bytes().to_vec(),
         ..Options::default()
     };
@@ -110,13 +110,24 @@ fn read_list(list: impl BufRead, paths: &mut Vec<Vec<u8>>) -> io::Result<()> {
     Ok(())
 }
 
-fn isa(word: &str) -> Isa {
-    match word {
-        "none" | "baseline" => Isa::Baseline,
-        "all" => Isa::All,
-        "host" => host_level().map_or(Isa::Baseline, |level| Isa::Level(level.to_owned())),
-        level => Isa::Level(level.to_owned()),
+/// A processor level, or that of this machine.
+#[derive(Debug, Clone)]
+enum HostOr {
+    Host,
+    Given(Isa),
+}
+
+impl HostOr {
+    fn resolve(&self) -> Isa {
+        match self {
+            Self::Host => host_level().map_or(Isa::Baseline, |level| Isa::Level(level.to_owned())),
+            Self::Given(isa) => isa.clone(),
+        }
     }
+}
+
+fn isa(word: &str) -> Result<HostOr, UnknownIsa> {
+    if word == "host" { Ok(HostOr::Host) } else { word.parse().map(HostOr::Given) }
 }
 
 /// The processor level of this machine.

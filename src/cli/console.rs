@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle as Style};
 use mkimage::build::Progress;
@@ -45,6 +46,8 @@ pub(super) struct Console {
     colour: bool,
     github: bool,
     bar: Mutex<Option<ProgressBar>>,
+    /// Whether diagnostics were shown: an empty line stands between them and further ones.
+    shown: AtomicBool,
 }
 
 impl Console {
@@ -65,7 +68,15 @@ impl Console {
             ProgressStyle::Auto => ProgressStyle::None,
             chosen => chosen,
         };
-        Self { quiet, verbose, progress, colour, github: environment::in_github_actions(), bar: Mutex::new(None) }
+        Self {
+            quiet,
+            verbose,
+            progress,
+            colour,
+            github: environment::in_github_actions(),
+            bar: Mutex::new(None),
+            shown: AtomicBool::new(false),
+        }
     }
 
     /// Writes a line to standard error, unless only errors are wanted.
@@ -101,7 +112,8 @@ impl Console {
             return;
         }
         self.clear();
-        let mut text = report::render(&shown, texts, self.colour);
+        let between = if self.shown.swap(true, Ordering::Relaxed) { "\n" } else { "" };
+        let mut text = between.to_owned() + &report::render(&shown, texts, self.colour);
         if self.github {
             text.push_str(&report::github(&shown, texts));
         }

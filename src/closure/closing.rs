@@ -90,7 +90,7 @@ impl Closing<'_, '_> {
     }
 
     fn close_others(&mut self) {
-        let reference = self.reference();
+        let reference = self.reference().or_else(|| self.engine.own_reference());
         let others = self.with_role(|role| role != Role::Program);
         let resolve = |&index: &usize| {
             let wanted = &self.wanted[index];

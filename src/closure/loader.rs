@@ -12,6 +12,24 @@ use crate::elf::Object;
 /// `ld-linux-*.so.2` of gcompat is a musl program that loads this first.
 const GCOMPAT: &[u8] = b"/lib/libgcompat.so.0";
 
+/// Programs that a root has for itself: they tell which of several loaders is its own.
+const OWN_PROGRAMS: [&[u8]; 2] = [b"/bin/sh", b"/usr/bin/env"];
+
+/// Where loaders stand, for a root without such programs.
+const LOADERS: [&[u8]; 11] = [
+    b"/lib64/ld-linux-x86-64.so.2",
+    b"/lib/ld-linux-aarch64.so.1",
+    b"/lib/ld-linux-armhf.so.3",
+    b"/lib/ld-linux-riscv64-lp64d.so.1",
+    b"/lib64/ld-linux-loongarch-lp64d.so.1",
+    b"/lib64/ld64.so.2",
+    b"/lib/ld64.so.1",
+    b"/lib/ld-linux.so.2",
+    b"/lib/ld-musl-x86_64.so.1",
+    b"/lib/ld-musl-aarch64.so.1",
+    b"/lib/ld-musl-armhf.so.1",
+];
+
 /// A loader that was found and can be used.
 pub(super) struct Chosen {
     pub(super) loader: Loader,
@@ -51,6 +69,25 @@ impl Engine<'_> {
             None => None,
         }
         .ok_or(FatalReason::InterpreterMissing(default))
+    }
+
+    /// What stands in for a program where none is wanted, so that libraries can be asked for by name: the root's own
+    /// programs, or else the first loader that is there.
+    pub(super) fn own_reference(&self) -> Option<Reference> {
+        let programs = OWN_PROGRAMS.iter().filter_map(|path| {
+            let elf = self.elf_at(path)?;
+            Some((Arc::clone(elf.interp.as_ref()?), elf))
+        });
+        let loaders = LOADERS.iter().filter_map(|path| Some((Arc::from(*path), self.elf_at(path)?)));
+        programs.chain(loaders).find_map(|(loader, elf): (Bytes, _)| {
+            let chosen = self.open_loader(&loader, &elf).ok()??;
+            Some(Reference { loader, libc: chosen.loader.libc, elf })
+        })
+    }
+
+    fn elf_at(&self, path: &[u8]) -> Option<Arc<Object>> {
+        let Looked::Found(place) = self.tree.look(path) else { return None };
+        self.tree.facts(place.content.as_ref()?).elf.as_ref().ok().cloned()
     }
 
     /// Opens a loader. None when nothing is there.

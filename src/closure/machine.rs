@@ -45,6 +45,10 @@ pub(super) struct Port {
 const LIB: [&str; 2] = ["/lib/", "/usr/lib/"];
 const LIB64: [&str; 2] = ["/lib64/", "/usr/lib64/"];
 const X86_LEVELS: &[&str] = &["x86-64-v4", "x86-64-v3", "x86-64-v2"];
+const S390_LEVELS: &[&str] = &["z17", "z16", "z15", "z14", "z13"];
+const POWER_LEVELS: &[&str] = &["power10", "power9"];
+/// The levels of every machine that has any, the best first.
+pub(super) const LEVELS: [&[&str]; 3] = [X86_LEVELS, S390_LEVELS, POWER_LEVELS];
 const X86_PLATFORMS: &[&str] = &["x86_64", "haswell", "xeon_phi"];
 const ARM_PLATFORMS: &[&str] = &["v7l", "v8l", "v6l", "v5l"];
 const POWER_PLATFORMS: &[&str] = &["power8", "power9", "power10", "power11"];
@@ -68,7 +72,7 @@ impl Port {
         Self::for_machine(object.machine, object.flags)
     }
 
-    fn for_machine(machine: Machine, flags: u32) -> Option<Self> {
+    pub(super) fn for_machine(machine: Machine, flags: u32) -> Option<Self> {
         Some(match machine.name() {
             "x86_64" => Self {
                 triplet: "x86_64-linux-gnu",
@@ -136,7 +140,7 @@ impl Port {
                 musl_arch: "s390x",
                 plain_dirs: LIB64,
                 cache_flags: &[0x403],
-                levels: &["z17", "z16", "z15", "z14", "z13"],
+                levels: S390_LEVELS,
                 platforms: S390_PLATFORMS,
                 vdso: b"linux-vdso64.so.1",
                 ..BASE
@@ -203,7 +207,7 @@ impl Port {
             musl_arch: "powerpc64le",
             plain_dirs: LIB64,
             cache_flags: &[0x503],
-            levels: &["power10", "power9"],
+            levels: POWER_LEVELS,
             platforms: POWER_PLATFORMS,
             vdso: b"linux-vdso64.so.1",
             ..BASE

@@ -1,5 +1,6 @@
 //! What a loader has mapped so far, in the words that glibc's and musl's rules share.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::tree::{Facts, Tree};
@@ -10,6 +11,9 @@ use super::{
 use crate::path::ImagePath;
 use crate::source::Content;
 
+/// For so many missing names what comes near is looked for.
+const MOST_WITH_NEAR_MISSES: usize = 50;
+
 /// What was mapped and what was not.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Mapping {
@@ -18,6 +22,8 @@ pub(super) struct Mapping {
     pub(super) aliases: Vec<Alias>,
     pub(super) missing: Vec<Missing>,
     pub(super) missing_optional: Vec<Missing>,
+    /// The names of both, by whether they may be missing.
+    pub(super) missing_names: HashSet<(Bytes, bool)>,
     pub(super) version_errors: Vec<VersionError>,
     pub(super) warnings: Vec<Warning>,
     pub(super) dlopen_notes: Vec<DlopenNote>,
@@ -89,6 +95,7 @@ impl Mapping {
             aliases: rest(&self.aliases, &before.aliases),
             missing: rest(&self.missing, &before.missing),
             missing_optional: rest(&self.missing_optional, &before.missing_optional),
+            missing_names: HashSet::new(),
             version_errors: rest(&self.version_errors, &before.version_errors),
             warnings: rest(&self.warnings, &before.warnings),
             dlopen_notes: rest(&self.dlopen_notes, &before.dlopen_notes),
@@ -113,6 +120,16 @@ impl Mapping {
     /// Notes another name for an object.
     pub(super) fn alias(&mut self, name: &Bytes, path: Option<Bytes>, object: usize) {
         self.aliases.push(Alias { name: Arc::clone(name), path, object });
+    }
+
+    /// Takes note that a name is missing, and tells whether that is new.
+    pub(super) fn is_newly_missing(&mut self, name: &Bytes, optional: bool) -> bool {
+        self.missing_names.insert((Arc::clone(name), optional))
+    }
+
+    /// Whether what comes near to a missing name should be looked for: nobody reads hundreds of such lists.
+    pub(super) fn wants_near_misses(&self) -> bool {
+        self.missing.len() + self.missing_optional.len() < MOST_WITH_NEAR_MISSES
     }
 
     pub(super) fn warn(&mut self, warning: Warning) {

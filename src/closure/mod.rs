@@ -34,7 +34,7 @@ pub use resolution::{
     Alias, Because, DlopenNote, EnvProgram, Foreign, Found, Kind, Libc, Loaded, Loader, Resolution, Script,
     ScriptInterpreter, Variant,
 };
-pub use wanted::{CachePolicy, DEFAULT_PATH, Isa, Options, Privilege, Role, Wanted};
+pub use wanted::{CachePolicy, DEFAULT_PATH, Isa, Options, Privilege, Role, UnknownIsa, Wanted};
 
 /// Bytes that many objects share: a name, or a path as a loader spells it (absolute, but with `..`, links and doubled
 /// slashes as they were written).

@@ -5,6 +5,8 @@ use super::{Bytes, NearMiss, NotTaken};
 
 /// More than this helps nobody.
 const MOST: usize = 5;
+/// The most entries of one directory that are looked at.
+const MOST_ENTRIES: usize = 10_000;
 
 /// Where to look.
 pub(super) struct Search {
@@ -23,7 +25,7 @@ pub(super) fn misses(tree: &Tree<'_>, search: &Search) -> Vec<NearMiss> {
     let mut found = search.seen.clone();
     if !search.name.contains(&b'/') && !search.name.is_empty() {
         for directory in &search.directories {
-            for entry in tree.list(directory).iter() {
+            for entry in tree.list(directory).iter().take(MOST_ENTRIES) {
                 if entry.is_directory {
                     found.extend(elsewhere(tree, directory, &entry.name, &search.name));
                 } else if same_stem(&entry.name, &search.name) && *entry.name != *search.name {
@@ -31,7 +33,7 @@ pub(super) fn misses(tree: &Tree<'_>, search: &Search) -> Vec<NearMiss> {
                 }
             }
         }
-        for entry in tree.list(&search.asker).iter().filter(|entry| entry.is_directory) {
+        for entry in tree.list(&search.asker).iter().take(MOST_ENTRIES).filter(|entry| entry.is_directory) {
             found.extend(elsewhere(tree, &search.asker, &entry.name, &search.name));
         }
     }

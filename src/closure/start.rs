@@ -133,7 +133,7 @@ impl<'a> Engine<'a> {
         reference: Option<&Reference>,
     ) -> Result<Option<Process<'a>>, FatalReason> {
         let (Ok(elf), Some(file)) = (&facts.elf, &place.content) else { return Ok(None) };
-        if elf.interp.is_none() && elf.needed().next().is_none() {
+        if elf.interp.is_none() && elf.dynamic.as_ref().is_none_or(|dynamic| dynamic.dependencies.is_empty()) {
             // Nothing to find: no loader is needed to see that.
             let mut map = Mapping::default();
             map.start(&self.start_of(resolution, place, file, facts, elf));

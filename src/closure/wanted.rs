@@ -1,5 +1,6 @@
 //! What to close over, and what holds for all of it.
 
+use super::machine::LEVELS;
 use crate::elf;
 use crate::report::Span;
 
@@ -75,6 +76,25 @@ pub enum Isa {
     /// Any, each with the best variant for it: every variant is taken.
     All,
 }
+
+impl std::str::FromStr for Isa {
+    type Err = UnknownIsa;
+
+    /// `baseline`, `none`, `all`, or a level of some machine.
+    fn from_str(word: &str) -> Result<Self, UnknownIsa> {
+        match word {
+            "baseline" | "none" => Ok(Self::Baseline),
+            "all" => Ok(Self::All),
+            level if LEVELS.iter().any(|levels| levels.contains(&level)) => Ok(Self::Level(level.to_owned())),
+            _ => Err(UnknownIsa),
+        }
+    }
+}
+
+/// A word that is no processor level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is neither `baseline`, `all` nor a level such as `x86-64-v3`")]
+pub struct UnknownIsa;
 
 /// What to do about `/etc/ld.so.cache` of the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

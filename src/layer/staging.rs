@@ -46,7 +46,8 @@ impl Staging {
         remove_stale(folder, &prefix);
         let (path, lock) = loop {
             let path = make(folder, &prefix).map_err(|error| Error::io("write into", folder, &error))?;
-            let lock = lock(&path).map_err(|error| Error::io("lock", &path, &error))?;
+            let lock = lock(&path).inspect_err(|_| drop(std::fs::remove_dir(&path)));
+            let lock = lock.map_err(|error| Error::io("lock", &path, &error))?;
             // Another run may have taken it for a dead one's before it was locked.
             if let Some(lock) = lock {
                 break (path, lock);
@@ -109,7 +110,9 @@ impl Staging {
 impl Drop for Staging {
     fn drop(&mut self) {
         // After a rename to its final place it is not there any more. What can't be removed, a later run tries again.
-        let _ = remove_tree(&self.path);
+        if remove_tree(&self.path).is_err() {
+            let _ = remove_tree(&self.path);
+        }
     }
 }
 
@@ -130,17 +133,22 @@ fn make(folder: &Path, prefix: &[u8]) -> io::Result<PathBuf> {
 
 /// Locks a folder and checks that it is still there. `None` when it was removed meanwhile.
 fn lock(path: &Path) -> io::Result<Option<File>> {
-    let Ok(folder) = File::open(path) else { return Ok(None) };
+    let folder = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        result => result?,
+    };
     match rustix::io::retry_on_intr(|| rustix::fs::flock(&folder, FlockOperation::LockExclusive)) {
         // NFS locks only what is open for writing, which a folder can't be: there, nobody removes it either.
         Ok(()) | Err(Errno::BADF | Errno::NOLCK | Errno::OPNOTSUPP) => {}
         Err(error) => return Err(error.into()),
     }
-    let is_there = match (folder.metadata(), std::fs::symlink_metadata(path)) {
-        (Ok(open), Ok(there)) => (open.dev(), open.ino()) == (there.dev(), there.ino()),
-        _ => false,
-    };
-    Ok(is_there.then_some(folder))
+    let open = folder.metadata()?;
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        found => found
+            .map(|there| (open.dev(), open.ino()) == (there.dev(), there.ino()))
+            .map(|is_it| is_it.then_some(folder)),
+    }
 }
 
 /// Removes what killed runs left for the same output: folders of that name that nobody holds a lock on.

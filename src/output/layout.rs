@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 
 use super::durable::{Renamed, flush_names, look, rename_new, replace, write_new};
 use super::index::{Index, marker};
@@ -131,19 +132,12 @@ fn append(path: &Path, staging: &Staging, image: &Image, tag: &str) -> Result<Wr
     // It may have become something else while it was waited for.
     inspect(path)?;
     let layout = Layout { path, durability };
-    let before = layout.index()?;
-    let after = before.clone().with(&image.descriptor(), tag);
-    layout.begin()?;
-    for digest in blobs(image) {
-        replace(&staging.blob(digest), &layout.blob(digest), durability)?;
+    let was_empty = !path.join("oci-layout").exists();
+    let added = layout.add(staging, image, tag);
+    if added.is_err() && was_empty {
+        layout.clear();
     }
-    flush_names(&path.join("blobs/sha256"), durability)?;
-    if after != before {
-        let staged = staging.path().join(".index.json");
-        write_new(&staged, &after.bytes(), durability)?;
-        replace(&staged, &path.join("index.json"), durability)?;
-    }
-    flush_names(path, durability)?;
+    let (before, after) = added?;
     layout.remove_orphans(&before, &after);
     let mut written = Written::default();
     if after.len() > 1 {
@@ -159,10 +153,18 @@ fn lock(path: &Path) -> Result<File> {
         rustix::io::retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::LockExclusive))?;
         Ok(file)
     };
-    let on_folder = File::open(path).and_then(wait);
-    // NFS locks only what is open for writing, which a folder can't be.
-    let on_file = || File::options().create(true).append(true).open(path.join(".mkimage.lock")).and_then(wait);
-    on_folder.or_else(|_: io::Error| on_file()).map_err(|error| Error::io("lock", path, &error))
+    let result: io::Result<File> = match File::open(path).and_then(wait) {
+        // NFS locks only what is open for writing, which a folder can't be.
+        Err(error) if can_lock_files_only(&error) => {
+            File::options().create(true).append(true).open(path.join(".mkimage.lock")).and_then(wait)
+        }
+        result => result,
+    };
+    result.map_err(|error| Error::io("lock", path, &error))
+}
+
+fn can_lock_files_only(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::BADF | Errno::NOLCK | Errno::OPNOTSUPP))
 }
 
 /// A layout that is locked.
@@ -187,6 +189,32 @@ impl Layout<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Index::default()),
             Err(error) => Err(Error::io("read", &path, &error)),
         }
+    }
+
+    /// Puts the image's blobs in and then lists it. Returns the index as it was and as it is.
+    fn add(&self, staging: &Staging, image: &Image, tag: &str) -> Result<(Index, Index)> {
+        let before = self.index()?;
+        let after = before.clone().with(&image.descriptor(), tag);
+        self.begin()?;
+        for digest in blobs(image) {
+            replace(&staging.blob(digest), &self.blob(digest), self.durability)?;
+        }
+        flush_names(&self.path.join("blobs/sha256"), self.durability)?;
+        if after != before {
+            let staged = staging.path().join(".index.json");
+            write_new(&staged, &after.bytes(), self.durability)?;
+            replace(&staged, &self.path.join("index.json"), self.durability)?;
+        }
+        flush_names(self.path, self.durability)?;
+        Ok((before, after))
+    }
+
+    /// Takes back what was put into an empty folder.
+    fn clear(&self) {
+        // The error that led here is the one to tell.
+        let _ = std::fs::remove_file(self.path.join("index.json"));
+        let _ = std::fs::remove_file(self.path.join("oci-layout"));
+        let _ = std::fs::remove_dir_all(self.path.join("blobs"));
     }
 
     /// Makes what is missing of an empty layout.

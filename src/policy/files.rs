@@ -100,11 +100,20 @@ impl Judge<'_> {
         let files = self.tree.iter().filter(|(_, entry)| entry.content().is_some());
         let known: Vec<(&ImagePath, Hardening)> =
             files.filter_map(|(path, _)| Some((path, (self.facts.hardening)(path)?))).collect();
-        let broken = |breaks: fn(Hardening) -> Option<&'static str>| {
-            let broken = known.iter().filter_map(|(path, facts)| Some(((*path).clone(), breaks(*facts)?.to_owned())));
-            broken.collect()
+        // How a distribution links its own programs is the same in every image of it: unless the recipe asks, only the
+        // others are looked at.
+        let counts = |rule: &Rule, path: &ImagePath| {
+            self.policy.rules.contains_key(rule.name)
+                || !matches!(self.facts.inventory.standing(path), Standing::Owned(..))
         };
-        rules.into_iter().filter_map(|(rule, breaks): (&'static Rule, _)| self.found(rule, broken(breaks))).collect()
+        let broken = |rule: &Rule, breaks: fn(Hardening) -> Option<&'static str>| {
+            let counted = known.iter().filter(|(path, _)| counts(rule, path));
+            counted.filter_map(|(path, facts)| Some(((*path).clone(), breaks(*facts)?.to_owned()))).collect()
+        };
+        rules
+            .into_iter()
+            .filter_map(|(rule, breaks): (&'static Rule, _)| self.found(rule, broken(rule, breaks)))
+            .collect()
     }
 
     pub(super) fn unowned(&self) -> Option<Finding> {

@@ -1,5 +1,7 @@
 //! glibc: in which order directories are searched, and which object satisfies a name.
 
+use mkimage::closure::{Options, Wanted};
+
 use crate::support::root::{Case, Root, check};
 
 const CASES: &[Case] = &[
@@ -319,4 +321,13 @@ const CASES: &[Case] = &[
 #[test]
 fn loads_what_the_loader_loads() {
     check(Root::glibc, CASES);
+}
+
+#[test]
+fn a_library_is_found_by_name_without_any_program() {
+    let shell = "/bin/sh program\n/usr/lib/x86_64-linux-gnu/libx.so.1 library";
+    for tree in [shell, "/usr/lib/x86_64-linux-gnu/libx.so.1 library"] {
+        let closure = Root::glibc(tree).close(&[Wanted::library("libx.so.1")], &Options::default());
+        assert_eq!(&*closure.resolutions[0].path, b"/lib/x86_64-linux-gnu/libx.so.1", "{tree}");
+    }
 }

@@ -6,6 +6,7 @@ mod synthetic;
 
 mod closure;
 mod closure_cache;
+mod closure_json;
 mod closure_later;
 mod closure_messages;
 mod closure_musl;

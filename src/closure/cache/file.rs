@@ -9,6 +9,9 @@ use super::{
     OLD_MAGIC, TAG_GLIBC_HWCAPS,
 };
 
+/// The most levels that are known by name. There are fewer than ten.
+const MOST_LEVELS: usize = 1024;
+
 /// A cache file, checked only as far as glibc checks it: offsets are looked at when they are used.
 #[derive(Debug)]
 pub(in crate::closure) struct CacheFile {
@@ -184,7 +187,7 @@ fn levels(data: &[u8], endian: Endian, extension: usize) -> Option<Vec<Vec<u8>>>
     let section = (0..sections.min(data.len() / 16)).map(|index| extension + 8 + 16 * index);
     let at = section.take_while(|&at| word(at).is_some()).find(|&at| word(at) == Some(TAG_GLIBC_HWCAPS))?;
     let (offset, size) = (usize::try_from(word(at + 8)?).ok()?, usize::try_from(word(at + 12)?).ok()?);
-    let names = (0..size.min(data.len()) / 4).map_while(|index| {
+    let names = (0..(size.min(data.len()) / 4).min(MOST_LEVELS)).map_while(|index| {
         let text = data.get(usize::try_from(word(offset.checked_add(4 * index)?)?).ok()?..)?;
         Some(text[..memchr::memchr(0, text)?.min(255)].to_vec())
     });

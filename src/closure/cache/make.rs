@@ -1,11 +1,7 @@
-//! What `ldconfig` would write: the directories of `ld.so.conf`, and the libraries in directories.
+//! What `ldconfig` would write of the libraries in some directories.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
-
-use globset::{GlobBuilder, GlobMatcher};
 
 use super::Entry;
 use super::file::compare;
@@ -16,86 +12,8 @@ use crate::elf::{FileType, Object};
 use crate::path::ImagePath;
 use crate::source::{Node, NodeKind, Source};
 
-/// The file that names the directories.
-const CONF: &[u8] = b"/etc/ld.so.conf";
-/// How deep files may include each other. ldconfig has no limit and runs for ever on a circle.
-const DEEPEST_INCLUDE: usize = 16;
-/// The longest configuration file that is read.
-const LONGEST_CONF: u64 = 1 << 20;
-
-/// The directories that `/etc/ld.so.conf` and the files that it includes name, in order, as they are written.
-pub fn configured_directories(source: &dyn Source) -> Vec<Bytes> {
-    let tree = Tree::new(source, b"/");
-    let mut directories = Vec::new();
-    read_conf(&tree, CONF, 0, &mut directories);
-    directories
-}
-
-/// Lines of directories; `include` takes patterns, relative to the folder of the file; `hwcap` is of the past.
-fn read_conf(tree: &Tree<'_>, path: &[u8], depth: usize, directories: &mut Vec<Bytes>) {
-    let Looked::Found(place) = tree.look(path) else { return };
-    let Some(text) = place.content.as_ref().and_then(|content| content.read(LONGEST_CONF).ok()) else { return };
-    let blank = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0x0b;
-    for line in text.split(|&byte| byte == b'\n') {
-        let line = line.split(|&byte| byte == b'#').next().unwrap_or_default();
-        let mut words = line.split(blank).filter(|word| !word.is_empty());
-        match words.next() {
-            Some(b"include") if depth < DEEPEST_INCLUDE => {
-                let folder = path.get(..memchr::memrchr(b'/', path).unwrap_or(0)).unwrap_or_default();
-                for pattern in words {
-                    let pattern =
-                        if pattern.starts_with(b"/") { pattern.to_vec() } else { [folder, b"/", pattern].concat() };
-                    for file in glob(tree, &pattern) {
-                        read_conf(tree, &file, depth + 1, directories);
-                    }
-                }
-            }
-            None | Some(b"include" | b"hwcap") => {}
-            // The whole line is the directory, blanks inside and all; what stands behind `=` is a type of library.
-            Some(_) => {
-                let directory = line.split(|&byte| byte == b'=').next().unwrap_or_default().trim_ascii();
-                let end = directory.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
-                if end > 0 {
-                    directories.push(Arc::from(&directory[..end]));
-                }
-            }
-        }
-    }
-}
-
-/// The paths that match a pattern, sorted bytewise as in the C locale.
-fn glob(tree: &Tree<'_>, pattern: &[u8]) -> Vec<Vec<u8>> {
-    let mut found = vec![Vec::new()];
-    for part in pattern.split(|&byte| byte == b'/').filter(|part| !part.is_empty()) {
-        let mut next = Vec::new();
-        for folder in &found {
-            if !part.iter().any(|byte| b"*?[\\".contains(byte)) {
-                next.push([folder, b"/".as_slice(), part].concat());
-                continue;
-            }
-            let Some(matcher) = matcher(part) else { continue };
-            let at = if folder.is_empty() { b"/" } else { folder.as_slice() };
-            for (name, _) in list(tree, at) {
-                let hidden = name.starts_with(b".") && !part.starts_with(b".");
-                if !hidden && matcher.is_match(OsStr::from_bytes(&name)) {
-                    next.push([folder, b"/".as_slice(), &name].concat());
-                }
-            }
-        }
-        found = next;
-    }
-    found.sort();
-    found
-}
-
-fn matcher(pattern: &[u8]) -> Option<GlobMatcher> {
-    let pattern = std::str::from_utf8(pattern).ok()?;
-    let glob = GlobBuilder::new(pattern).literal_separator(true).backslash_escape(true).build().ok()?;
-    Some(glob.compile_matcher())
-}
-
 /// What a directory holds, sorted bytewise.
-fn list(tree: &Tree<'_>, directory: &[u8]) -> Vec<(Vec<u8>, Node)> {
+pub(super) fn list(tree: &Tree<'_>, directory: &[u8]) -> Vec<(Vec<u8>, Node)> {
     let Looked::Found(place) = tree.look(directory) else { return Vec::new() };
     tree.source().list(&place.real).unwrap_or_default()
 }

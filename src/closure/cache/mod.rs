@@ -1,13 +1,15 @@
 //! `/etc/ld.so.cache`: read in both of its formats, searched as glibc searches it, made from `ld.so.conf` as
 //! `ldconfig` makes it, and written for an image.
 
+mod conf;
 mod file;
 mod image;
 mod make;
 mod write;
 
+pub use conf::configured_directories;
 pub use image::for_image;
-pub use make::{collect, configured_directories};
+pub use make::collect;
 pub use write::{Entry, write};
 
 pub(super) use file::{CacheFile, Query, compare};

@@ -98,7 +98,10 @@ fn wrong_machine(resolution: &Resolution, by: &By, machine: Option<Machine>) -> 
         |machine: Machine| machine.oci_architecture().map_or(machine.to_string(), |it| format!("linux/{it}"));
     let (path, own_platform, platform) = (show(&resolution.path), platform(own), platform(machine));
     let title = format!("`{path}` is for {own_platform}, the platform is {platform}");
-    Some(Diagnostic::error(WRONG_MACHINE, title).at_some(by.span, format!("ELF machine {own}")))
+    Some(
+        Diagnostic::error(WRONG_MACHINE, title)
+            .at_some(by.span, format!("ELF machine {}", own.to_string().replace('_', "-"))),
+    )
 }
 
 /// Why a program does not start.

@@ -155,8 +155,12 @@ fn system_directories(tree: &Tree<'_>, loader: &[u8], port: &Port) -> Vec<Bytes>
     let mut run: Vec<Bytes> = Vec::new();
     let mut single = None;
     for text in loader.split(|&byte| byte == 0) {
-        if is_directory_text(text) && run.len() < 8 {
-            run.push(Arc::from(text));
+        // The first of them may follow code directly, without a NUL before it.
+        let directory = if run.is_empty() { directory_at_end(text) } else { Some(text) };
+        if let Some(directory) = directory.filter(|directory| is_directory_text(directory))
+            && run.len() < 8
+        {
+            run.push(Arc::from(directory));
             continue;
         }
         match run.as_slice() {
@@ -187,8 +191,19 @@ fn system_directories(tree: &Tree<'_>, loader: &[u8], port: &Port) -> Vec<Bytes>
 }
 
 fn is_directory_text(text: &[u8]) -> bool {
-    let character = |byte: &u8| byte.is_ascii_alphanumeric() || b"_./+-".contains(byte);
-    (4..=255).contains(&text.len()) && text.starts_with(b"/") && text.ends_with(b"/") && text.iter().all(character)
+    let all = text.iter().all(is_directory_character);
+    (4..=255).contains(&text.len()) && text.starts_with(b"/") && text.ends_with(b"/") && all
+}
+
+fn is_directory_character(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"_./+-".contains(byte)
+}
+
+/// What at the end of some bytes may be a directory, from its first slash.
+fn directory_at_end(text: &[u8]) -> Option<&[u8]> {
+    let start = text.iter().rposition(|byte| !is_directory_character(byte)).map_or(0, |last| last + 1);
+    let text = &text[start..];
+    Some(&text[memchr::memchr(b'/', text)?..])
 }
 
 fn is_library_directory(text: &[u8]) -> bool {
@@ -251,6 +266,28 @@ mod tests {
         let all = subdirectories(&["x86-64-v2"], &["x86_64", "tls"]);
         let names: Vec<_> = all.iter().map(|it| String::from_utf8_lossy(it).into_owned()).collect();
         assert_eq!(names, ["glibc-hwcaps/x86-64-v2/", "tls/x86_64/", "tls/", "x86_64/", ""]);
+    }
+
+    #[test]
+    fn finds_the_directories_behind_code() {
+        let text = b"\xe5\xff/lib/arm-linux-gnueabihf/\0/lib/\0\x19\0/other/\0/directories/\0";
+        struct Nothing;
+        impl crate::source::Source for Nothing {
+            fn node(&self, _: &ImagePath) -> std::io::Result<Option<crate::source::Node>> {
+                Ok(None)
+            }
+            fn list(&self, _: &ImagePath) -> std::io::Result<Vec<(Vec<u8>, crate::source::Node)>> {
+                Ok(Vec::new())
+            }
+            fn describe(&self) -> String {
+                String::new()
+            }
+        }
+        let tree = Tree::new(&Nothing, b"/");
+        let port = Port::for_machine(crate::elf::Machine::X86_64, 0).unwrap();
+        let found = system_directories(&tree, text, &port);
+        let expected: [Bytes; 2] = [Arc::from(b"/lib/arm-linux-gnueabihf/".as_slice()), Arc::from(b"/lib/".as_slice())];
+        assert_eq!(found, expected);
     }
 
     #[test]

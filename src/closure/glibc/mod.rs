@@ -341,12 +341,15 @@ impl<'a> Process<'a> {
 
     /// Keeps that nothing was found, with what was tried.
     fn note_missing(&mut self, asked: Asked<'_>, near: Vec<NearMiss>, optional: bool) {
-        let list = if optional { &self.map.missing_optional } else { &self.map.missing };
-        if list.iter().any(|missing| missing.name == *asked.name) {
+        if !self.map.is_newly_missing(asked.name, optional) {
             return;
         }
         let searched = self.searched(asked);
-        let near = if near.is_empty() { near::misses(self.context.tree, &self.near_search(asked)) } else { near };
+        let near = if near.is_empty() && self.map.wants_near_misses() {
+            near::misses(self.context.tree, &self.near_search(asked))
+        } else {
+            near
+        };
         let missing = Missing {
             name: Arc::clone(asked.name),
             needed_by: asked.by,

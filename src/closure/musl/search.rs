@@ -69,8 +69,7 @@ impl Process<'_> {
     }
 
     pub(super) fn note_missing(&mut self, asked: Asked<'_>, optional: bool) {
-        let list = if optional { &self.map.missing_optional } else { &self.map.missing };
-        if list.iter().any(|missing| missing.name == *asked.name) {
+        if !self.map.is_newly_missing(asked.name, optional) {
             return;
         }
         let mut searched = Vec::new();
@@ -89,7 +88,7 @@ impl Process<'_> {
             directories: searched.iter().map(|searched| Arc::clone(&searched.directory)).collect(),
             seen: self.unusable(asked),
         };
-        let near = near::misses(self.context.tree, &search);
+        let near = if self.map.wants_near_misses() { near::misses(self.context.tree, &search) } else { Vec::new() };
         let missing = Missing {
             name: Arc::clone(asked.name),
             needed_by: asked.by,
