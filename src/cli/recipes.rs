@@ -58,6 +58,7 @@ impl RecipeArgs {
         }
         if errors.is_empty() {
             errors = recipe::unknown_settings(&context, &loaded);
+            errors.extend(loaded.iter().filter_map(later));
         }
         if errors.is_empty() { Ok(loaded) } else { Err(Error(errors)) }
     }
@@ -96,6 +97,17 @@ fn stdin() -> Result<Input> {
 
 fn platform(text: &str) -> Result<Platform> {
     text.parse().map_err(|_| usage(format!("`{text}` is no platform, as `linux/amd64`")))
+}
+
+/// What a workspace asks for, and no stage does yet.
+fn later(loaded: &Loaded) -> Option<Diagnostic> {
+    let workspace = loaded.workspace.as_ref().filter(|workspace| workspace.shared_layers)?;
+    let error = Diagnostic::error(recipe::LATER, "`shared-layers` is not in this version");
+    Some(
+        error
+            .note(format!("it is set in {}", workspace.file.display()))
+            .help("without it each image has its own layers"),
+    )
 }
 
 /// An error of the command line.
