@@ -74,8 +74,8 @@ fn text(lines: &[Line]) -> String {
             What::Asker(asker, summed) => format!("{} sums {summed}", called(asker)),
             What::File { bond, asker } => {
                 let asker = asker.as_ref().map_or_else(String::new, |asker| format!(" for {}", called(asker)));
-                let links = bond.links.iter().map(|link| format!(" <- {link}")).collect::<String>();
-                format!("{}{links}{asker}", bond.path)
+                let paths = std::iter::once(&bond.path).chain(&bond.links).map(ToString::to_string);
+                paths.collect::<Vec<_>>().join(" <- ") + &asker
             }
         };
         let star = if line.repeated { " (*)" } else { "" };
