@@ -133,6 +133,10 @@ fn counts(entry: &Entry, reason: &Reason) -> bool {
     match reason.cause {
         Cause::Parent => false,
         Cause::Key(key) => !entry.is_directory() || key != "files",
+        // What a rule has loaded is the rule's, not that of the program which would load it.
+        Cause::Needed { ref via, .. } if via.starts_with("dlopen, ") => {
+            !entry.reasons.iter().any(|reason| matches!(reason.cause, Cause::Rule { .. }))
+        }
         _ => !entry.is_directory(),
     }
 }

@@ -185,6 +185,26 @@ image: 0 of 40 in 4
 }
 
 #[test]
+fn what_a_rule_has_loaded_stands_under_the_rule() {
+    let dlopen =
+        |via: &str| Reason::new(Cause::Needed { by: at("/bin/a"), name: "libx".into(), via: via.into() }, None);
+    let image = Image::default()
+        .file("/bin/a", [binary(1)])
+        .file("/lib/by-note", [dlopen("dlopen note, ld.so.cache")])
+        .file("/lib/by-rule", [dlopen("dlopen, ld.so.cache"), rule("libgcc")]);
+    assert_data_eq!(
+        image.outline(Listing::Summed),
+        str![[r#"
+image: 0 of 30 in 3
+  /bin/a for binaries[1]: 10 of 20 in 2
+    /lib/by-note: 10 of 10 in 1
+  /lib/by-rule for libgcc: 10 of 10 in 1
+
+"#]]
+    );
+}
+
+#[test]
 fn what_was_outranked_is_no_reason_for_what_stands_there() {
     let outranked = Reason { outranked: true, ..folder(2) };
     let image = Image::default().file("/etc/a", [binary(1), outranked]);
