@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::closure::diagnose;
-use crate::closure::{self, Closure, Kind, Libc, Privilege, Resolution, Role, Wanted, Warning};
+use crate::closure::{self, Because, Closure, Kind, Libc, Privilege, Resolution, Role, Wanted, Warning};
 use crate::elf;
 use crate::needs::{self, Addition, Distribution, Finder, Suggestion, Want};
 use crate::path::{ImagePath, show};
@@ -127,7 +127,27 @@ impl<'a> Closing<'a> {
             let leave_out = |path: &ImagePath| left_out.contains(path.as_bytes());
             additions::add(&mut self.tree, self.root, &addition.want, &addition.reason, &leave_out)?;
         }
-        self.close()
+        self.close()?;
+        self.credit(additions);
+        Ok(())
+    }
+
+    /// What a rule had loaded carries the rule among its reasons, beside the object that loads it.
+    fn credit(&mut self, additions: &[Addition]) {
+        for addition in additions {
+            let Want::Load { name, .. } = &addition.want else { continue };
+            let is_it = |object: &&closure::Loaded| {
+                matches!(object.because, Because::Dlopen | Because::Requested)
+                    && (*object.path == **name || object.names.iter().any(|known| **known == **name))
+            };
+            for object in self.closure.resolutions.iter().flat_map(|found| &found.objects).filter(is_it) {
+                if let Some(entry) = self.tree.get_mut(&object.real)
+                    && !entry.reasons.contains(&addition.reason)
+                {
+                    entry.reasons.push(addition.reason.clone());
+                }
+            }
+        }
     }
 
     /// The ELF files of additions, each with whether programs fail without it.

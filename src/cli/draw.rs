@@ -1,5 +1,7 @@
 //! Trees of text with columns at the right.
 
+use std::fmt::Write as _;
+
 use super::environment;
 
 /// Beyond this, a long line does not push the columns of all others to the right.
@@ -29,7 +31,7 @@ pub(super) fn draw(rows: &[Row]) -> String {
     for (mut line, row) in lines.into_iter().zip(rows) {
         line.extend(std::iter::repeat_n(' ', width.saturating_sub(length(&line))));
         for (cell, width) in row.cells.iter().zip(&widths) {
-            line.push_str(&format!("  {cell:>width$}"));
+            let _ = write!(line, "  {cell:>width$}");
         }
         text.push_str(line.trim_end());
         text.push('\n');

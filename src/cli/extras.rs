@@ -45,10 +45,10 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
 
 fn unknown(name: &str, all: &[String]) -> Error {
     let error = Diagnostic::error(USAGE, format!("there is no extra `{name}`"));
-    let score = |known: &&String| (strsim::jaro_winkler(name, known) * 1000.0) as u32;
-    let near = all.iter().max_by_key(score).filter(|known| score(known) > 800);
+    let scored = all.iter().map(|known| (strsim::jaro_winkler(name, known), known));
+    let near = scored.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0));
     match near {
-        Some(near) => error.help(format!("an extra with a similar name exists: `{near}`")).into(),
+        Some((_, near)) => error.help(format!("an extra with a similar name exists: `{near}`")).into(),
         None => error.help("`mkimage extras` lists them").into(),
     }
 }

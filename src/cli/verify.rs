@@ -1,5 +1,6 @@
 //! `mkimage verify`: whether an image that was written is what its digests say.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -46,7 +47,7 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
             (false, _) => code,
         };
         if let Some(report) = report.as_ref().filter(|_| sound) {
-            lines.push_str(&format!("{}: {}\n", path.display(), counted(report)));
+            let _ = writeln!(lines, "{}: {}", path.display(), counted(report));
         }
         documents.push(json!({
             "path": path.display().to_string(),

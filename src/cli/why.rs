@@ -73,7 +73,7 @@ struct Words<'a> {
 
 impl Words<'_> {
     fn text(&self, explanation: &Explanation<'_>) -> String {
-        let mut text = format!("{}\n  {}\n", explanation.path, self.facts(explanation));
+        let mut text = format!("{}\n  {}\n", explanation.path, facts(explanation));
         let (replaced, reasons): (Vec<&Because>, Vec<&Because>) =
             explanation.reasons.iter().partition(|because| because.outranked);
         for because in reasons.iter().take(1) {
@@ -89,25 +89,6 @@ impl Words<'_> {
             self.rest(&mut text, explanation.also_needed_by.len());
         }
         text
-    }
-
-    fn facts(&self, explanation: &Explanation<'_>) -> String {
-        let entry = explanation.entry;
-        let mut facts = Vec::new();
-        facts.push(match &entry.kind {
-            EntryKind::File(content) => format!("file, {}", megabytes(content.size())),
-            EntryKind::HardLink(target) => format!("hard link of {target}"),
-            EntryKind::Directory => "folder".to_owned(),
-            EntryKind::Symlink(target) => format!("link to {}", show(target)),
-        });
-        if let Some(real) = &explanation.leads_to {
-            facts.push(format!("leads to {real}"));
-        } else {
-            facts.push(format!("{:04o} {}:{}", entry.mode, entry.uid, entry.gid));
-        }
-        facts.extend(explanation.standing.and_then(owner));
-        facts.extend(explanation.layer.as_ref().map(|layer| format!("layer `{layer}`")));
-        facts.join(", ")
     }
 
     /// A chain, a line for each step.
@@ -151,6 +132,26 @@ impl Words<'_> {
             (None, beginning) => beginning.to_string(),
         }
     }
+}
+
+/// What stands at the path.
+fn facts(explanation: &Explanation<'_>) -> String {
+    let entry = explanation.entry;
+    let mut facts = Vec::new();
+    facts.push(match &entry.kind {
+        EntryKind::File(content) => format!("file, {}", megabytes(content.size())),
+        EntryKind::HardLink(target) => format!("hard link of {target}"),
+        EntryKind::Directory => "folder".to_owned(),
+        EntryKind::Symlink(target) => format!("link to {}", show(target)),
+    });
+    if let Some(real) = &explanation.leads_to {
+        facts.push(format!("leads to {real}"));
+    } else {
+        facts.push(format!("{:04o} {}:{}", entry.mode, entry.uid, entry.gid));
+    }
+    facts.extend(explanation.standing.and_then(owner));
+    facts.extend(explanation.layer.as_ref().map(|layer| format!("layer `{layer}`")));
+    facts.join(", ")
 }
 
 fn owner(standing: Standing<'_>) -> Option<String> {

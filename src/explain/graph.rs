@@ -133,20 +133,24 @@ fn counts(entry: &Entry, reason: &Reason) -> bool {
     match reason.cause {
         Cause::Parent => false,
         Cause::Key(key) => !entry.is_directory() || key != "files",
+        // What a rule has loaded is the rule's, not that of the program which would load it.
+        Cause::Needed { ref via, .. } if via.starts_with("dlopen, ") => {
+            !entry.reasons.iter().any(|reason| matches!(reason.cause, Cause::Rule { .. }))
+        }
         _ => !entry.is_directory(),
     }
 }
 
 fn group(reason: &Reason) -> Group {
-    let none = || (Vec::new(), String::new());
+    let plain = || (Vec::new(), String::new());
     let entry = |key| reason.span.map_or(Asker::Nobody, |span| Asker::Entry { span, key });
     let (asker, (need, note)) = match &reason.cause {
-        Cause::Key(key) => (entry(key), none()),
-        Cause::Folder(_) => (entry("files"), none()),
-        Cause::Package(_) => (entry("packages"), none()),
+        Cause::Key(key) => (entry(key), plain()),
+        Cause::Folder(_) => (entry("files"), plain()),
+        Cause::Package(_) => (entry("packages"), plain()),
         Cause::Rule { name, trigger } => {
             let (name, trigger, span) = (Arc::clone(name), trigger.clone(), reason.span);
-            (Asker::Rule { name, trigger, span }, none())
+            (Asker::Rule { name, trigger, span }, plain())
         }
         Cause::Generated(what) => (Asker::Generated, (what.as_bytes().to_vec(), (*what).to_owned())),
         Cause::Needed { by, name, via } => {
@@ -157,7 +161,7 @@ fn group(reason: &Reason) -> Group {
         }
         Cause::Interpreter { of } => (Asker::File(of.clone()), (b"interpreter".to_vec(), "interpreter".to_owned())),
         Cause::Link { from } => (Asker::File(from.clone()), (b"link".to_vec(), "where the link leads".to_owned())),
-        Cause::Parent => (Asker::Nobody, none()),
+        Cause::Parent => (Asker::Nobody, plain()),
     };
     Group { asker, need, note }
 }

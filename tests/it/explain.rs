@@ -74,8 +74,8 @@ fn text(lines: &[Line]) -> String {
             What::Asker(asker, summed) => format!("{} sums {summed}", called(asker)),
             What::File { bond, asker } => {
                 let asker = asker.as_ref().map_or_else(String::new, |asker| format!(" for {}", called(asker)));
-                let links = bond.links.iter().map(|link| format!(" <- {link}")).collect::<String>();
-                format!("{}{links}{asker}", bond.path)
+                let paths = std::iter::once(&bond.path).chain(&bond.links).map(ToString::to_string);
+                paths.collect::<Vec<_>>().join(" <- ") + &asker
             }
         };
         let star = if line.repeated { " (*)" } else { "" };
@@ -179,6 +179,26 @@ image: 0 of 40 in 4
   mkimage sums 1: 10 of 10 in 1
   nobody sums 0: 0 of 10 in 1
     /lib/lost.so: 10 of 10 in 1
+
+"#]]
+    );
+}
+
+#[test]
+fn what_a_rule_has_loaded_stands_under_the_rule() {
+    let dlopen =
+        |via: &str| Reason::new(Cause::Needed { by: at("/bin/a"), name: "libx".into(), via: via.into() }, None);
+    let image = Image::default()
+        .file("/bin/a", [binary(1)])
+        .file("/lib/by-note", [dlopen("dlopen note, ld.so.cache")])
+        .file("/lib/by-rule", [dlopen("dlopen, ld.so.cache"), rule("libgcc")]);
+    assert_data_eq!(
+        image.outline(Listing::Summed),
+        str![[r#"
+image: 0 of 30 in 3
+  /bin/a for binaries[1]: 10 of 20 in 2
+    /lib/by-note: 10 of 10 in 1
+  /lib/by-rule for libgcc: 10 of 10 in 1
 
 "#]]
     );

@@ -48,6 +48,24 @@ latest
 "#]],
     );
     prints(
+        &sandbox.run(&["inspect", "root"]),
+        1,
+        str![[r#"
+error[E0274]: `root` is no OCI layout and no archive of an image
+
+"#]],
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&sandbox.run(&["inspect", "--format=json", "server.oci"]).stdout).unwrap();
+    assert_eq!(json["version"], 1);
+    assert_eq!(json["images"][0]["platform"], "linux/amd64");
+}
+
+#[test]
+fn files_of_layers_are_listed() {
+    let sandbox = sandbox();
+    sandbox.run(&["build", "-q", "server.toml", "-o", "server.tar"]);
+    prints(
         &without_digests(sandbox.run(&["inspect", "--files", "server.tar"])),
         0,
         str![[r#"
@@ -123,18 +141,6 @@ latest
 
 "#]],
     );
-    prints(
-        &sandbox.run(&["inspect", "root"]),
-        1,
-        str![[r#"
-error[E0274]: `root` is no OCI layout and no archive of an image
-
-"#]],
-    );
-    let json: serde_json::Value =
-        serde_json::from_str(&sandbox.run(&["inspect", "--format=json", "server.oci"]).stdout).unwrap();
-    assert_eq!(json["version"], 1);
-    assert_eq!(json["images"][0]["platform"], "linux/amd64");
 }
 
 #[test]

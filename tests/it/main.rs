@@ -1,4 +1,6 @@
 //! The tests that need nothing but a temporary folder. A line for each file.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::needless_raw_string_hashes, reason = "as snapbox writes them")]
 
 mod sandbox;
 mod support;
@@ -25,6 +27,7 @@ mod needs;
 mod output;
 mod ownership;
 mod policy;
+mod readme;
 mod recipe;
 mod tidy;
 mod verify;
