@@ -8,7 +8,12 @@
 //!
 //! The blobs are written and flushed as for a layout, in the temporary folder of cargo.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a program for people who look at its figures")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    reason = "a program for people who look at its figures"
+)]
 
 use std::num::NonZeroUsize;
 use std::path::Path;

@@ -11,7 +11,10 @@ use super::console::Console;
 use super::format::{Format, columns, print_json};
 use super::recipes::USAGE;
 
-/// List the extras: what no ELF header asks for, what brings it along, what goes wrong without.
+/// List the extras: what no ELF header asks for.
+///
+/// `required` and `recommended` ones come along by themselves where something sets them off, `optional` ones when the
+/// recipe's `extras` name them. -v tells what sets each off, what it brings and what goes wrong without it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Only this one, with all that is known of it.

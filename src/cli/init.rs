@@ -15,7 +15,9 @@ use super::environment;
 /// The recipe is there already.
 const THERE: Code = Code("E0002");
 
-/// Write a first recipe for programs: what they need to run, what comes along by itself, what could.
+/// Write a first recipe for programs.
+///
+/// It passes `check`, and says in comments what comes along by itself, what could, and where configuration may be.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Programs: a name on PATH, an absolute path, or a path of a file that you built. The first is the one to start.

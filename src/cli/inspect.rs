@@ -12,7 +12,7 @@ use super::console::Console;
 use super::format::{Format, columns, print_json};
 use super::summary::megabytes;
 
-/// Look into an OCI layout or archive: names, digests, configuration, layers, files.
+/// Look into a layout or archive: names, digests, configuration, layers.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// A layout, an archive, or what `docker save` writes.

@@ -40,41 +40,36 @@ pub(crate) struct Cli {
 const LONG_ABOUT: &str = "Builds minimal container images from recipes: no daemon, no root, nothing executed, the same \
     bytes every time.\n\nThis mkimage is not the one of u-boot-tools, which makes boot images.";
 
+/// Where the options stand that every command has.
+const COMMON: &str = "Options of every command";
+
 #[derive(Debug, clap::Args)]
 struct Global {
     /// Print errors only.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = COMMON)]
     quiet: bool,
     /// Print more: -v every warning, -vv figures of the build.
-    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    #[arg(short, long, action = clap::ArgAction::Count, global = true, help_heading = COMMON)]
     verbose: u8,
     /// How progress is shown.
-    #[arg(long, value_enum, default_value_t, global = true, value_name = "HOW")]
+    #[arg(long, value_enum, default_value_t, global = true, value_name = "HOW", help_heading = COMMON)]
     progress: ProgressStyle,
     /// When colour is used.
-    #[arg(long, value_enum, default_value_t, global = true, value_name = "WHEN")]
+    #[arg(long, value_enum, default_value_t, global = true, value_name = "WHEN", help_heading = COMMON)]
     color: Colour,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Build images from recipes.
     Build(build::Args),
-    /// Do everything but write: recipe, closure, rules, policy.
     Check(check::Args),
     /// Show what the loader would load, for any program, library or script.
     Closure(closure::ClosureArgs),
-    /// Show what each entry of a recipe brings, and why.
     Tree(tree::Args),
-    /// Show why a path is in the image.
     Why(why::Args),
-    /// List the extras.
     Extras(extras::Args),
-    /// Write a first recipe for programs.
     Init(init::Args),
-    /// Look into a layout or archive.
     Inspect(inspect::Args),
-    /// Check that a layout or archive is what its digests say.
     Verify(verify::Args),
     /// Print the JSON Schema of recipes, for editors.
     Schema,

@@ -22,6 +22,8 @@ use super::summary::megabytes;
 const MOST: usize = 8;
 
 /// Show why a path is in the image: from the recipe's line to the path.
+///
+/// Also its package and layer, every further reason, and what of lower rank it replaced.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// A path of the image, also one through links, or the name of one file.

@@ -31,7 +31,7 @@ pub(super) enum Place {
 /// Looks at the place of a layout; refuses everything that must not be replaced.
 pub(super) fn inspect(path: &Path) -> Result<Place> {
     match look(path)? {
-        None if path.symlink_metadata().is_ok() => Err(occupied(path, "is a link that leads nowhere")),
+        None if path.is_symlink() => Err(occupied(path, "is a link that leads nowhere")),
         None => Ok(Place::Free),
         Some(found) if !found.is_dir() => {
             let help = format!("remove it, or name an archive: `oci-archive:{}`", path.display());

@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 /// Names that say nothing of what is inside.
 const EMPTY_NAMES: [&str; 8] = ["common", "helper", "helpers", "manager", "misc", "types", "util", "utils"];
 
-/// No file of the program is longer; tests that are tables may be.
+/// No file of the product is longer; one of tests, which is read case by case, may be twice that.
 const MOST_LINES: usize = 600;
-const MOST_LINES_OF_TESTS: usize = 900;
 
 struct Text {
     /// Relative to the package, as `src/tree.rs`.
@@ -220,7 +219,7 @@ fn files_say_what_they_are_and_stay_readable() {
             wrong.push(format!("{} does not open with `//!`", file.name));
         }
         let lines = file.text.lines().count();
-        let most = if file.name.starts_with("tests/") { MOST_LINES_OF_TESTS } else { MOST_LINES };
+        let most = if file.name.starts_with("tests/") { 2 * MOST_LINES } else { MOST_LINES };
         if lines > most {
             wrong.push(format!("{} has {lines} lines, more than {most}", file.name));
         }
@@ -286,10 +285,11 @@ fn no_registry_and_no_machine_is_named() {
     ]
     .map(|parts| parts.join("."))
     .to_vec();
-    // What engines put before short names is written where that is done and tested; it is a package of Debian's, too.
+    // The name that engines put before short names is written in one place, and tested; a package has it, too.
     let excepted = |name: &str, host: &str| {
-        let is_known = ["src/oci/", "tests/it/output.rs", ".ci/"].iter().any(|place| name.starts_with(place));
-        host.starts_with("docker") && is_known || name == "Cargo.lock"
+        host.starts_with("docker")
+            && ["src/oci/", ".ci/", "tests/it/output.rs"].iter().any(|known| name.starts_with(known))
+            || name == "Cargo.lock"
     };
     let home = ["", "home", ""].join("/");
     let machine = [package().display().to_string(), [".cargo", "registry"].join("/"), home.clone()];
