@@ -1,7 +1,7 @@
 //! Absolute paths inside an image or a source root: bytes, normalised, never with `..`.
 
 use std::borrow::Borrow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use bstr::ByteSlice;
@@ -176,7 +176,8 @@ pub fn show(bytes: &[u8]) -> String {
             }
         }
         for byte in chunk.invalid() {
-            text.push_str(&format!("\\x{byte:02x}"));
+            // Writing to a string does not fail.
+            let _ = write!(text, "\\x{byte:02x}");
         }
     }
     text

@@ -164,15 +164,15 @@ fn entrypoint(recipe: &Recipe, selection: &Selection, tree: &Tree) -> Result<Vec
     let starts = |path: &str| {
         resolve(tree, path.as_bytes()).is_ok_and(|found| found.node.content().is_some() && found.node.mode & 0o111 != 0)
     };
-    let named = selection.programs.iter().find(|program| program.path.name() == first.value.as_bytes());
+    let by_name = selection.programs.iter().find(|program| program.path.name() == first.value.as_bytes());
     let found = if first.value.starts_with('/') {
         Some(first.value.clone()).filter(|path| starts(path))
-    } else if let Some(program) = named {
+    } else if let Some(program) = by_name {
         Some(program.path.to_string())
     } else {
         select::PATH.iter().map(|folder| format!("{folder}/{}", first.value)).find(|path| starts(path))
     };
-    let Some(found) = found else {
+    let Some(start) = found else {
         let names: Vec<String> = selection.programs.iter().map(|program| program.path.to_string()).collect();
         let mut error =
             Diagnostic::error(NO_ENTRYPOINT, format!("entrypoint `{}` is no program of the image", first.value))
@@ -182,7 +182,7 @@ fn entrypoint(recipe: &Recipe, selection: &Selection, tree: &Tree) -> Result<Vec
         }
         return Err(error.help("name it under `binaries`").into());
     };
-    Ok(std::iter::once(found).chain(words[1..].iter().map(|word| word.value.clone())).collect())
+    Ok(std::iter::once(start).chain(words[1..].iter().map(|word| word.value.clone())).collect())
 }
 
 /// The folder of the root's `/etc` that is called like a program, or like the service whose server it is.

@@ -39,7 +39,7 @@ pub const BAD_NAME: Code = Code("E0277");
 pub struct Options {
     /// Threads that read, compress and hash.
     pub threads: NonZeroUsize,
-    /// Seconds since 1970 of the image's `created` (SOURCE_DATE_EPOCH), or 0.
+    /// Seconds since 1970 of the image's `created` (`SOURCE_DATE_EPOCH`), or 0.
     pub created: i64,
     /// Whether this runs in CI, where a build from the machine's own files is worth a warning.
     pub ci: bool,

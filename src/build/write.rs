@@ -149,20 +149,18 @@ fn prepare(place: &Place, variant: Variant, recipe: &Recipe, options: &Options) 
 fn pack(pending: &mut [Pending], plans: &Plans, options: &Options) -> Result<()> {
     let options = layer::Options { threads: options.threads };
     let mut packed: Vec<(Compression, usize, Vec<Layer>)> = Vec::new();
-    for index in 0..pending.len() {
-        let this = &pending[index];
+    for (index, this) in pending.iter_mut().enumerate() {
         let known = packed.iter().find(|(compression, ..)| *compression == this.compression);
-        let all = match known {
-            Some((_, _, layers)) => layers.clone(),
-            None => {
-                let layers = layer::pack(&plans.tree, &plans.layers, this.compression, options, &this.staging)?;
-                packed.push((this.compression, index, layers.clone()));
-                layers
-            }
+        let all = if let Some((_, _, layers)) = known {
+            layers.clone()
+        } else {
+            let layers = layer::pack(&plans.tree, &plans.layers, this.compression, options, &this.staging)?;
+            packed.push((this.compression, index, layers.clone()));
+            layers
         };
         let count = if this.variant == Variant::Plain { plans.own } else { all.len() };
         let own = packed.iter().any(|(_, owner, _)| *owner == index);
-        pending[index].layers = if own { all[..count].to_vec() } else { this.staging.adopt(&all[..count])? };
+        this.layers = if own { all[..count].to_vec() } else { this.staging.adopt(&all[..count])? };
     }
     Ok(())
 }
@@ -274,7 +272,7 @@ fn outside_inputs(assembled: &Assembled, destinations: &[Destination]) -> Result
         };
         let Ok(path) = std::path::absolute(path) else { continue };
         let inside = assembled.selection.folders.iter().find(|(folder, _)| path.starts_with(folder));
-        if let Some((folder, span)) = inside.filter(|_| !path.extension().is_some_and(|ending| ending == "oci")) {
+        if let Some((folder, span)) = inside.filter(|_| path.extension().is_none_or(|ending| ending != "oci")) {
             return Err(Diagnostic::error(
                 OUTPUT_IN_INPUT,
                 format!("output `{}` lies in `{}`, which the image copies", path.display(), folder.display()),

@@ -88,7 +88,7 @@ fn bring_but(
     for (path, kind) in paths {
         match kind {
             NodeKind::Directory => {
-                super::put(tree, path, crate::tree::EntryKind::Directory, 0o755, Rank::Need, reason)?
+                super::put(tree, path, crate::tree::EntryKind::Directory, 0o755, Rank::Need, reason)?;
             }
             NodeKind::Symlink(_) => {
                 // A link that leads nowhere in the root is worth nothing in the image.

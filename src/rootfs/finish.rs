@@ -1,6 +1,6 @@
 //! The last look at a tree: parents, hard links, links that lead nowhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::path::{ImagePath, show};
 use crate::recipe::Recipe;
@@ -21,7 +21,7 @@ pub fn finish(tree: &mut Tree, recipe: &Recipe) -> Result<Vec<Diagnostic>> {
 }
 
 fn parents(tree: &mut Tree) -> Result<()> {
-    let mut missing: BTreeMap<ImagePath, ()> = BTreeMap::new();
+    let mut missing: BTreeSet<ImagePath> = BTreeSet::new();
     let mut errors = Vec::new();
     for (path, entry) in tree.iter() {
         for above in path.ancestors() {
@@ -31,9 +31,9 @@ fn parents(tree: &mut Tree) -> Result<()> {
                     errors.push(below_file(path, entry, &above, there));
                     break;
                 }
-                None if missing.contains_key(&above) => break,
+                None if missing.contains(&above) => break,
                 None => {
-                    missing.insert(above, ());
+                    missing.insert(above);
                 }
             }
         }
@@ -41,7 +41,7 @@ fn parents(tree: &mut Tree) -> Result<()> {
     if !errors.is_empty() {
         return Err(Error(errors));
     }
-    for path in missing.into_keys() {
+    for path in missing {
         let entry = Entry::new(EntryKind::Directory, 0o755, Rank::Parent, Reason::new(Cause::Parent, None));
         tree.place(path.clone(), entry).map_err(|error| super::io_error("read", &path, &error))?;
     }

@@ -77,10 +77,11 @@ fn put(tree: &mut Tree, path: ImagePath, kind: EntryKind, mode: u32, rank: Rank,
         }
         return Ok(());
     }
-    match tree.place(path.clone(), Entry::new(kind, mode, rank, reason.clone())) {
-        Ok(Placed::Conflict(_)) => Err(Error::internal(format!("`{path}` was brought twice"))),
+    let name = path.to_string();
+    match tree.place(path, Entry::new(kind, mode, rank, reason.clone())) {
+        Ok(Placed::Conflict(_)) => Err(Error::internal(format!("`{name}` was brought twice"))),
         Ok(_) => Ok(()),
-        Err(error) => Err(io_error("read", &path, &error)),
+        Err(error) => Err(Error::io("read", name.as_ref(), &error)),
     }
 }
 

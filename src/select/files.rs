@@ -141,14 +141,13 @@ impl<'a> Selector<'a> {
         if manner.beside {
             self.out.folders.push((Path::new("/").join(std::ffi::OsStr::from_bytes(found.real.relative())), from.span));
         }
-        let to = match &file.to {
-            Some(to) => self.land(&to.path),
-            None => {
-                for link in &found.links {
-                    self.place_link(link.path.clone(), &link.target, &manner);
-                }
-                found.real.clone()
+        let to = if let Some(to) = &file.to {
+            self.land(&to.path)
+        } else {
+            for link in &found.links {
+                self.place_link(link.path.clone(), &link.target, &manner);
             }
+            found.real.clone()
         };
         self.out.copied.push((to.clone(), manner.span));
         let copy = Copy {

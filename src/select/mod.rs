@@ -192,10 +192,11 @@ impl Selector<'_> {
     /// Puts an entry in its place; a conflict is reported with both places.
     fn place(&mut self, path: ImagePath, entry: Entry) {
         let span = entry.span();
-        match self.out.tree.place(path.clone(), entry) {
+        let name = path.to_string();
+        match self.out.tree.place(path, entry) {
             Ok(Placed::Conflict(there)) => {
                 let mut error =
-                    Diagnostic::error(CONFLICT, format!("two entries write `{path}`")).at_some(span, "this one");
+                    Diagnostic::error(CONFLICT, format!("two entries write `{name}`")).at_some(span, "this one");
                 if let (Some(other), Some(this)) = (there.span(), span) {
                     error = if other == this {
                         error.note("one entry writes it twice, with different contents")
@@ -207,7 +208,7 @@ impl Selector<'_> {
             }
             Ok(_) => {}
             Err(error) => self.errors.push(
-                Diagnostic::error(IO, format!("cannot compare two files for `{path}`: {}", plain(&error)))
+                Diagnostic::error(IO, format!("cannot compare two files for `{name}`: {}", plain(&error)))
                     .at_some(span, "one of them"),
             ),
         }

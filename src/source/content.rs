@@ -112,10 +112,10 @@ impl Content {
             Self::Bytes(bytes) => Ok(Reader::Bytes(Arc::clone(bytes))),
             Self::File(file) => {
                 let handle = file.folder.open_file(&file.path)?;
-                if file.folder.stamp_of(&handle)? != file.stamp {
+                if FolderHandle::stamp_of(&handle)? != file.stamp {
                     return Err(changed());
                 }
-                Ok(Reader::File { handle, stamp: file.stamp, folder: Arc::clone(&file.folder) })
+                Ok(Reader::File { handle, stamp: file.stamp })
             }
         }
     }
@@ -167,8 +167,6 @@ pub enum Reader {
         handle: File,
         /// What it was when it was looked at.
         stamp: Stamp,
-        /// The folder it belongs to.
-        folder: Arc<FolderHandle>,
     },
 }
 
@@ -224,8 +222,8 @@ impl Reader {
     pub fn finish(&self) -> io::Result<()> {
         match self {
             Self::Bytes(_) => Ok(()),
-            Self::File { handle, stamp, folder } => {
-                if folder.stamp_of(handle)? == *stamp {
+            Self::File { handle, stamp } => {
+                if FolderHandle::stamp_of(handle)? == *stamp {
                     Ok(())
                 } else {
                     Err(changed())

@@ -141,7 +141,7 @@ impl FolderHandle {
         Ok(File::from(self.open_beneath(path, flags)?))
     }
 
-    pub(super) fn stamp_of(&self, file: &File) -> io::Result<Stamp> {
+    pub(super) fn stamp_of(file: &File) -> io::Result<Stamp> {
         let stat = rustix::fs::fstat(file)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(io::Error::other("is no longer a regular file"));
@@ -176,7 +176,7 @@ impl FolderHandle {
                 folder: Arc::clone(self),
                 path: path.clone(),
                 stamp: stamp(&stat),
-                links: stat.st_nlink.into(),
+                links: stat.st_nlink,
             }))),
             FileType::Directory => NodeKind::Directory,
             FileType::Symlink => NodeKind::Symlink(rustix::fs::readlinkat(at, name, Vec::new())?.into_bytes()),

@@ -191,17 +191,17 @@ fn system_directories(tree: &Tree<'_>, loader: &[u8], port: &Port) -> Vec<Bytes>
 }
 
 fn is_directory_text(text: &[u8]) -> bool {
-    let all = text.iter().all(is_directory_character);
+    let all = text.iter().copied().all(is_directory_character);
     (4..=255).contains(&text.len()) && text.starts_with(b"/") && text.ends_with(b"/") && all
 }
 
-fn is_directory_character(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"_./+-".contains(byte)
+fn is_directory_character(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"_./+-".contains(&byte)
 }
 
 /// What at the end of some bytes may be a directory, from its first slash.
 fn directory_at_end(text: &[u8]) -> Option<&[u8]> {
-    let start = text.iter().rposition(|byte| !is_directory_character(byte)).map_or(0, |last| last + 1);
+    let start = text.iter().rposition(|&byte| !is_directory_character(byte)).map_or(0, |last| last + 1);
     let text = &text[start..];
     Some(&text[memchr::memchr(b'/', text)?..])
 }
