@@ -19,7 +19,7 @@
 //! - [`image`]: the configuration and the manifest.
 //! - [`output`]: a layout, an archive, a folder, an engine.
 //!
-//! [`mod@build`] puts them together and reads as this list; [`why`] and [`explain`] say why an image
+//! [`mod@build`] puts them together and reads as this list; [`explain`] says why an image
 //! holds what it holds, [`draft`] writes first recipes. [`report`], [`path`], [`elf`], [`oci`] and [`deb`] are leaves that
 //! know of no stage. A stage names only what stands above it here; a test holds that.
 //!

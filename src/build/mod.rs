@@ -1,6 +1,6 @@
 //! The stages put together: from a recipe to images in their places.
 //!
-//! [`assemble`] does everything that reads, and is `mkimage check`; [`write`] packs what it found and puts it in its
+//! [`assemble`] does everything that reads, and is `mkimage check`; [`write()`] packs what it found and puts it in its
 //! places.
 
 use std::num::NonZeroUsize;

@@ -1,6 +1,6 @@
 //! One tree from everything: what the recipe names, what the closure and the rules bring, what every image has.
 //!
-//! In: the tree of a [`Selection`], a [`Closure`], additions of rules, a root. Out: the tree as it will be packed:
+//! In: the tree of a [`crate::select::Selection`], a [`Closure`], additions of rules, a root. Out: the tree as it will be packed:
 //! every parent there, hard links joined, no link that leads nowhere. Reads the root's links and metadata; writes
 //! nothing.
 
