@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufWriter, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
@@ -78,7 +78,10 @@ fn print(arguments: &ClosureArgs) -> io::Result<ExitCode> {
     }
     let wanted: Vec<Wanted> = paths
         .into_iter()
-        .map(|path| Wanted::program(closure::locate(&source, &path, &options).unwrap_or(path)))
+        .map(|path| {
+            let path = from_here(&arguments.root, path);
+            Wanted::program(closure::locate(&source, &path, &options).unwrap_or(path))
+        })
         .collect();
     let closure = closure::close(&source, &wanted, &options);
     let mut out = BufWriter::new(io::stdout().lock());
@@ -100,11 +103,22 @@ fn print(arguments: &ClosureArgs) -> io::Result<ExitCode> {
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// In the machine's own root a path with a slash in it is relative to where the user stands.
+fn from_here(root: &Path, path: Vec<u8>) -> Vec<u8> {
+    if root != Path::new("/") || path.starts_with(b"/") || !path.contains(&b'/') {
+        return path;
+    }
+    match std::env::current_dir() {
+        Ok(here) => here.join(OsString::from_vec(path)).into_os_string().into_vec(),
+        Err(_) => path,
+    }
+}
+
 fn read_list(list: impl BufRead, paths: &mut Vec<Vec<u8>>) -> io::Result<()> {
     for line in list.split(b'\n') {
         let line = line?;
         if !line.is_empty() {
-            paths.push(OsString::from_vec(line).into_vec());
+            paths.push(line);
         }
     }
     Ok(())

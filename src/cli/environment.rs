@@ -26,7 +26,7 @@ pub(super) fn is_utf8() -> bool {
     locale.contains("utf-8") || locale.contains("utf8")
 }
 
-/// SOURCE_DATE_EPOCH, seconds since 1970.
+/// `SOURCE_DATE_EPOCH`, seconds since 1970.
 ///
 /// # Errors
 /// The text that is no number.

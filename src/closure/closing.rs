@@ -108,13 +108,14 @@ impl Closing<'_, '_> {
         all.filter(|(_, wanted)| is_wanted(wanted.role)).map(|(index, _)| index).collect()
     }
 
-    /// The first program with a loader.
+    /// The first program with a loader, or what would load for the image's machine.
     fn reference(&self) -> Option<Reference> {
-        self.found.iter().flatten().find_map(|resolution| {
+        let of_program = self.found.iter().flatten().find_map(|resolution| {
             let loader = resolution.loader.as_ref()?;
             let elf = Arc::clone(&resolution.objects.first()?.elf);
             Some(Reference { loader: Arc::clone(&loader.path), libc: loader.libc, elf })
-        })
+        });
+        of_program.or_else(|| self.engine.reference_for(self.engine.options.machine?))
     }
 }
 

@@ -7,7 +7,7 @@ use super::mapping::{Opened, base_name};
 use super::start::{Engine, Reference};
 use super::tree::Looked;
 use super::{Bytes, FatalReason, Found, Libc, Loader};
-use crate::elf::Object;
+use crate::elf::{Machine, Object};
 
 /// `ld-linux-*.so.2` of gcompat is a musl program that loads this first.
 const GCOMPAT: &[u8] = b"/lib/libgcompat.so.0";
@@ -42,8 +42,7 @@ impl Engine<'_> {
     /// Which loader's rules hold, and its file.
     pub(super) fn choose(&self, elf: &Arc<Object>, reference: Option<&Reference>) -> Result<Chosen, FatalReason> {
         let Some(interp) = &elf.interp else { return self.choose_for_library(elf, reference) };
-        let name = base_name(interp);
-        if name.starts_with(b"linker") || memchr::memmem::find(name, b"uClibc").is_some() {
+        if is_unsupported_loader(interp) {
             return Err(FatalReason::UnsupportedLoader(Arc::clone(interp)));
         }
         self.open_loader(interp, elf)?.ok_or_else(|| FatalReason::InterpreterMissing(Arc::clone(interp)))
@@ -90,6 +89,18 @@ impl Engine<'_> {
         self.tree.facts(place.content.as_ref()?).elf.as_ref().ok().cloned()
     }
 
+    /// What stands for the programs where there are none: the loader of the machine that the image is for.
+    pub(super) fn reference_for(&self, machine: Machine) -> Option<Reference> {
+        let port = Port::for_machine(machine, 0)?;
+        let musl = format!("/lib/ld-musl-{}.so.1", port.musl_arch);
+        [(port.glibc_loader, Libc::Glibc(None)), (musl.as_str(), Libc::Musl)].into_iter().find_map(|(path, libc)| {
+            let Looked::Found(place) = self.tree.look(path.as_bytes()) else { return None };
+            let facts = self.tree.facts(place.content.as_ref()?);
+            let elf = facts.elf.as_ref().ok().filter(|elf| elf.machine == machine)?;
+            Some(Reference { loader: Arc::from(path.as_bytes()), libc, elf: Arc::clone(elf) })
+        })
+    }
+
     /// Opens a loader. None when nothing is there.
     pub(super) fn open_loader(&self, path: &Bytes, elf: &Object) -> Result<Option<Chosen>, FatalReason> {
         let Looked::Found(place) = self.tree.look(path) else { return Ok(None) };
@@ -133,4 +144,10 @@ pub(super) fn libc_of(elf: &Object) -> Option<Libc> {
 /// Whether a path is that of a musl loader, by its name.
 pub(super) fn is_musl_loader(path: &[u8]) -> bool {
     memchr::memmem::find(base_name(path), b"ld-musl").is_some()
+}
+
+/// Whether a path is that of Android's or uClibc's loader, by its name.
+pub(super) fn is_unsupported_loader(path: &[u8]) -> bool {
+    let name = base_name(path);
+    name.starts_with(b"linker") || memchr::memmem::find(name, b"uClibc").is_some()
 }

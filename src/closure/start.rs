@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::glibc::{self, Install, Processor};
-use super::loader::{Chosen, is_musl_loader, libc_of};
+use super::loader::{Chosen, is_musl_loader, is_unsupported_loader, libc_of};
 use super::machine::{self, Port};
 use super::mapping::{Asked, Context, Mapping, Start, parent};
 use super::musl;
@@ -105,13 +105,14 @@ impl<'a> Engine<'a> {
         resolution.elf = Some(Arc::clone(&elf));
         resolution.interp.clone_from(&elf.interp);
         resolution.kind = kind(&elf);
-        match resolution.kind {
-            Kind::Data => return not_loadable(wanted.role, Refusal::Type),
-            Kind::Dynamic | Kind::Library => {}
-            _ => return Ok(None),
+        if resolution.kind == Kind::Data {
+            return not_loadable(wanted.role, Refusal::Type);
         }
         if is_plugin && let Some(foreign) = self.foreign(&elf, reference) {
             resolution.kind = Kind::Foreign(foreign);
+            return Ok(None);
+        }
+        if matches!(resolution.kind, Kind::Static | Kind::StaticPie) {
             return Ok(None);
         }
         match host {
@@ -261,11 +262,11 @@ impl<'a> Engine<'a> {
         }
         let own = match &elf.interp {
             Some(interp) if is_musl_loader(interp) => Some(Libc::Musl),
+            Some(interp) if is_unsupported_loader(interp) => return Some(Foreign::Libc),
             Some(_) => Some(Libc::Glibc(None)),
             None => libc_of(elf),
         };
-        let other = |own: Libc, of: Libc| (own == Libc::Musl) != (of == Libc::Musl);
-        let differs = own.zip(reference).is_some_and(|(own, reference)| other(own, reference.libc));
+        let differs = own.zip(reference).is_some_and(|(own, of)| (own == Libc::Musl) != (of.libc == Libc::Musl));
         differs.then_some(Foreign::Libc)
     }
 }

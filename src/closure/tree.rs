@@ -206,6 +206,9 @@ impl<'a> Tree<'a> {
         if name.len() > LONGEST_NAME || name.contains(&0) {
             return Looked::TooLong;
         }
+        if matches!(name, b"" | b"." | b"..") {
+            return self.walk(&[directory.real.as_bytes(), b"/", name].concat(), directory.links);
+        }
         let path = directory.real.join(name);
         let known = read(&self.entries, &path);
         let looked = known.unwrap_or_else(|| {

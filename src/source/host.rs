@@ -29,7 +29,7 @@ pub struct Folder {
 
 /// An open folder.
 #[derive(Debug)]
-pub struct FolderHandle {
+pub(super) struct FolderHandle {
     descriptor: OwnedFd,
     path: PathBuf,
 }

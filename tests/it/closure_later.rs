@@ -208,7 +208,9 @@ fn plugins_are_loaded_by_their_host() {
          /opt/jvm/lib/libalone.so library libjvm.so libnowhere.so
          /opt/jvm/lib/data.jsa file some data
          /opt/jvm/lib/arm.so library machine=183
-         /opt/jvm/lib/musl.so library libc.musl-x86_64.so.1",
+         /opt/jvm/lib/musl.so library libc.musl-x86_64.so.1
+         /opt/jvm/lib/esbuild program machine=183 type=2 dynamic=no interp=-
+         /opt/jvm/lib/bionic program interp=/system/bin/linker64",
     );
     let java =
         Wanted { dlopen: vec![b"/opt/jvm/lib/server/libjvm.so".to_vec()], ..Wanted::program("/opt/jvm/bin/java") };
@@ -219,6 +221,8 @@ fn plugins_are_loaded_by_their_host() {
         Wanted::plugin("/opt/jvm/lib/data.jsa", None),
         Wanted::plugin("/opt/jvm/lib/arm.so", None),
         Wanted::plugin("/opt/jvm/lib/musl.so", None),
+        Wanted::plugin("/opt/jvm/lib/esbuild", None),
+        Wanted::plugin("/opt/jvm/lib/bionic", None),
     ];
     expect(
         &root,
@@ -235,7 +239,9 @@ fn plugins_are_loaded_by_their_host() {
            libnowhere.so => not found (needed by libalone.so)
          /opt/jvm/lib/data.jsa: data
          /opt/jvm/lib/arm.so: for another machine
-         /opt/jvm/lib/musl.so: for another libc",
+         /opt/jvm/lib/musl.so: for another libc
+         /opt/jvm/lib/esbuild: for another machine
+         /opt/jvm/lib/bionic: for another libc",
     );
     let closure = root.close(&wanted, &Options::default());
     let missing = &closure.resolutions[2].missing;
@@ -262,6 +268,15 @@ fn libraries_are_found_by_name() {
          libgone.so.1: not there
            error: libgone.so.1: no such file",
     );
+}
+
+#[test]
+fn libraries_are_found_by_name_without_a_program() {
+    let root = Root::glibc("/usr/lib/x86_64-linux-gnu/libssl.so.3 library libc.so.6");
+    let wanted = [Wanted::library("libssl.so.3")];
+    assert!(root.text_of(&wanted, &Options::default()).contains("not there"));
+    let options = Options { machine: Some(mkimage::elf::Machine::X86_64), ..Options::default() };
+    assert!(root.text_of(&wanted, &options).starts_with("/lib/x86_64-linux-gnu/libssl.so.3: library"));
 }
 
 const LEVELS: &str = "/bin/p program libmany.so.1 libonly3.so.1

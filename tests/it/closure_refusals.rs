@@ -126,6 +126,19 @@ const CASES: &[Case] = &[
               error: /opt/bad/libx.so.1: object file has no dynamic section",
     ),
     (
+        "a name that is a directory wherever it is looked for",
+        "
+            /bin/p program . rpath=/opt/good
+            /bin/q program .. rpath=/opt/good
+            /opt/good/libx.so.1 library",
+        "/bin/p /bin/q",
+        "
+            /bin/p: dynamic, loader /lib64/ld-linux-x86-64.so.2 (glibc 2.36)
+              error: /opt/good/.: cannot read file data: is a directory
+            /bin/q: dynamic, loader /lib64/ld-linux-x86-64.so.2 (glibc 2.36)
+              error: /opt/good/..: cannot read file data: is a directory",
+    ),
+    (
         "GNU's own OS ABI is fine",
         "
             /bin/p program libx.so.1 rpath=/opt/gnu

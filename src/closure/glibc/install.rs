@@ -270,7 +270,6 @@ mod tests {
 
     #[test]
     fn finds_the_directories_behind_code() {
-        let text = b"\xe5\xff/lib/arm-linux-gnueabihf/\0/lib/\0\x19\0/other/\0/directories/\0";
         struct Nothing;
         impl crate::source::Source for Nothing {
             fn node(&self, _: &ImagePath) -> std::io::Result<Option<crate::source::Node>> {
@@ -283,6 +282,7 @@ mod tests {
                 String::new()
             }
         }
+        let text = b"\xe5\xff/lib/arm-linux-gnueabihf/\0/lib/\0\x19\0/other/\0/directories/\0";
         let tree = Tree::new(&Nothing, b"/");
         let port = Port::for_machine(crate::elf::Machine::X86_64, 0).unwrap();
         let found = system_directories(&tree, text, &port);
