@@ -1,6 +1,7 @@
 //! The tests that need nothing but a temporary folder. A line for each file.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::needless_raw_string_hashes, reason = "as snapbox writes them")]
+#![expect(clippy::format_push_string, reason = "what is put together here is short")]
 
 mod sandbox;
 mod support;

@@ -69,7 +69,7 @@ impl Image {
     }
 
     /// Everything of the root at a path, for a reason.
-    fn from_root(&mut self, paths: &[&str], cause: &Cause) -> &mut Self {
+    fn bring_from_root(&mut self, paths: &[&str], cause: &Cause) -> &mut Self {
         for path in paths {
             let node = self.root.node(&at(path)).unwrap().unwrap();
             let NodeKind::File(content) = node.kind else { panic!("{path} is no file") };
@@ -283,7 +283,7 @@ fn secrets_of_packages_are_public() {
     root.package(stanza, "app", &["/usr/lib/python3/test/key.pem", "/etc/app.conf"]);
     let judged = |path: &str| {
         let mut image = Image::on("files = [\"/etc/\"]\n[policy]\nunowned = \"allow\"\n", root.folder());
-        image.from_root(&[path], &Cause::Key("files")).titles()
+        image.bring_from_root(&[path], &Cause::Key("files")).titles()
     };
     assert_eq!(judged("/usr/lib/python3/test/key.pem"), "");
     assert!(judged("/etc/app.conf").starts_with("error E0305"), "an administrator may have written it");
@@ -325,12 +325,12 @@ fn files_of_the_root_that_no_package_owns() {
     let recipe = "files = [\"/usr/\"]\n";
     let mut image = Image::on(recipe, root.folder());
     let paths = ["/usr/lib/m.py", "/usr/lib/__pycache__/m.cpython-311.pyc"];
-    image.from_root(&paths, &Cause::Folder("/usr".to_owned()));
+    image.bring_from_root(&paths, &Cause::Folder("/usr".to_owned()));
     let rule = Cause::Rule { name: "ca-certificates".into(), trigger: String::new() };
-    image.from_root(&["/etc/ssl/certs/ca.crt"], &rule).file("/app/beside", 0o644, "x");
+    image.bring_from_root(&["/etc/ssl/certs/ca.crt"], &rule).file("/app/beside", 0o644, "x");
     assert_eq!(image.titles(), "");
     let paths = ["/usr/bin/tool", "/usr/lib/__pycache__/n.cpython-311.pyc", "/usr/local/bin/own"];
-    image.from_root(&paths, &Cause::Folder("/usr".to_owned()));
+    image.bring_from_root(&paths, &Cause::Folder("/usr".to_owned()));
     let full = image.render(&image.verdicts().warnings(Detail::Full));
     assert_eq!(
         full,
@@ -348,7 +348,7 @@ fn files_of_the_root_that_no_package_owns() {
     );
     let bare = Root::new("/usr/bin/x x");
     let mut image = Image::on(recipe, bare.folder());
-    image.from_root(&["/usr/bin/x"], &Cause::Key("files"));
+    image.bring_from_root(&["/usr/bin/x"], &Cause::Key("files"));
     let full = image.render(&image.verdicts().warnings(Detail::Full));
     assert!(full.contains("= note: the root has no package database"), "{full}");
 }
@@ -357,11 +357,11 @@ fn files_of_the_root_that_no_package_owns() {
 fn a_file_beside_the_recipe_is_not_the_roots_though_the_root_holds_it() {
     let root = Root::new("/srv/app/x mine\n/srv/lib/y mine");
     let mut image = Image::on("files = [{ from = \"app/\", to = \"/app/\" }]\n", root.folder());
-    image.from_root(&["/srv/app/x"], &Cause::Folder("/srv/app".to_owned()));
-    image.from_root(&["/srv/lib/y"], &Cause::Link { from: at("/srv/app/x") });
+    image.bring_from_root(&["/srv/app/x"], &Cause::Folder("/srv/app".to_owned()));
+    image.bring_from_root(&["/srv/lib/y"], &Cause::Link { from: at("/srv/app/x") });
     assert_eq!(image.titles(), "");
     let mut image = Image::on("files = [\"/srv/app/\"]\n", root.folder());
-    image.from_root(&["/srv/app/x"], &Cause::Folder("/srv/app".to_owned()));
+    image.bring_from_root(&["/srv/app/x"], &Cause::Folder("/srv/app".to_owned()));
     assert_eq!(image.titles(), "warning E0310: 1 file that is no package's: `/srv/app/x`\n");
 }
 
@@ -448,7 +448,7 @@ fn packages_denied_and_allowed() {
     root.package(&stanza("tool"), "tool", &["/usr/bin/tool"]);
     let judged = |policy: &str| {
         let mut image = Image::on(&format!("files = [\"/usr/\"]\n[policy]\n{policy}\n"), root.folder());
-        image.from_root(&["/usr/bin/perl", "/usr/lib/perl", "/usr/bin/tool"], &Cause::Folder("/usr".to_owned()));
+        image.bring_from_root(&["/usr/bin/perl", "/usr/lib/perl", "/usr/bin/tool"], &Cause::Folder("/usr".to_owned()));
         image.errors()
     };
     assert_eq!(
@@ -472,7 +472,7 @@ fn packages_denied_and_allowed() {
     let bare = Root::new("/a x");
     let policy = "files = [\"/usr/\"]\n[policy]\nunowned = \"allow\"\nallow-packages = []\n";
     let mut image = Image::on(policy, bare.folder());
-    image.from_root(&["/a"], &Cause::Key("files"));
+    image.bring_from_root(&["/a"], &Cause::Key("files"));
     assert_eq!(image.titles(), "error E0316: policy names packages, and the root has no package database\n");
 }
 

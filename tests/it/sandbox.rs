@@ -5,35 +5,35 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A temporary folder with a root in `root/` and recipes beside it.
-pub struct Sandbox {
+pub(crate) struct Sandbox {
     folder: tempfile::TempDir,
 }
 
 /// What a run of the command gave.
-pub struct Run {
+pub(crate) struct Run {
     /// Its exit code; -1 for a signal.
-    pub code: i32,
+    pub(crate) code: i32,
     /// Its standard output, the sandbox's path replaced by `[SANDBOX]`.
-    pub stdout: String,
+    pub(crate) stdout: String,
     /// Its standard error, likewise.
-    pub stderr: String,
+    pub(crate) stderr: String,
 }
 
 impl Sandbox {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    pub fn at(&self, path: &str) -> PathBuf {
+    pub(crate) fn at(&self, path: &str) -> PathBuf {
         self.folder.path().join(path)
     }
 
     /// Writes a file, mode 0644, with the folders above it.
-    pub fn file(&self, path: &str, contents: impl AsRef<[u8]>) -> &Self {
+    pub(crate) fn file(&self, path: &str, contents: impl AsRef<[u8]>) -> &Self {
         let path = self.at(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, contents).unwrap();
@@ -41,22 +41,22 @@ impl Sandbox {
         self
     }
 
-    pub fn mode(&self, path: &str, mode: u32) -> &Self {
+    pub(crate) fn mode(&self, path: &str, mode: u32) -> &Self {
         std::fs::set_permissions(self.at(path), PermissionsExt::from_mode(mode)).unwrap();
         self
     }
 
     /// A statically linked program of the machine `e_machine` (62: x86-64), which does nothing.
-    pub fn static_program(&self, path: &str, machine: u16) -> &Self {
+    pub(crate) fn static_program(&self, path: &str, machine: u16) -> &Self {
         self.file(path, static_elf(machine)).mode(path, 0o755)
     }
 
-    pub fn folder(&self, path: &str) -> &Self {
+    pub(crate) fn folder(&self, path: &str) -> &Self {
         std::fs::create_dir_all(self.at(path)).unwrap();
         self
     }
 
-    pub fn link(&self, path: &str, target: &str) -> &Self {
+    pub(crate) fn link(&self, path: &str, target: &str) -> &Self {
         let path = self.at(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         symlink(target, path).unwrap();
@@ -64,11 +64,11 @@ impl Sandbox {
     }
 
     /// Runs the command in the sandbox, with an empty environment.
-    pub fn run(&self, args: &[&str]) -> Run {
+    pub(crate) fn run(&self, args: &[&str]) -> Run {
         self.run_with(args, |_| {})
     }
 
-    pub fn run_with(&self, args: &[&str], prepare: impl FnOnce(&mut Command)) -> Run {
+    pub(crate) fn run_with(&self, args: &[&str], prepare: impl FnOnce(&mut Command)) -> Run {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mkimage"));
         command.args(args).current_dir(self.path()).env_clear().env("PATH", "/usr/bin:/bin");
         prepare(&mut command);
@@ -82,7 +82,7 @@ impl Sandbox {
     }
 
     /// What stands in a folder, sorted, names only.
-    pub fn names(&self, path: &str) -> Vec<String> {
+    pub(crate) fn names(&self, path: &str) -> Vec<String> {
         let mut names: Vec<String> = std::fs::read_dir(self.at(path))
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -92,8 +92,8 @@ impl Sandbox {
     }
 }
 
-/// 64-bit little-endian ELF header and one PT_LOAD.
-pub fn static_elf(machine: u16) -> Vec<u8> {
+/// 64-bit little-endian ELF header and one `PT_LOAD`.
+pub(crate) fn static_elf(machine: u16) -> Vec<u8> {
     let mut elf = Vec::new();
     elf.extend_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0");
     elf.extend_from_slice(&2_u16.to_le_bytes());

@@ -15,49 +15,49 @@ use mkimage::tree::{Cause, Entry, EntryKind, Rank, Reason, Tree};
 
 /// A tree, one line of code for each entry.
 #[derive(Default, Clone)]
-pub struct Builder {
+pub(crate) struct Builder {
     pub tree: Tree,
 }
 
 impl Builder {
-    pub fn entry(mut self, path: impl AsRef<[u8]>, entry: Entry) -> Self {
+    pub(crate) fn entry(mut self, path: impl AsRef<[u8]>, entry: Entry) -> Self {
         self.tree.place(at(path), entry).unwrap();
         self
     }
 
-    pub fn file(self, path: impl AsRef<[u8]>, mode: u32, bytes: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn file(self, path: impl AsRef<[u8]>, mode: u32, bytes: impl Into<Vec<u8>>) -> Self {
         self.entry(path, made(EntryKind::File(Content::bytes(bytes)), mode))
     }
 
-    pub fn directory(self, path: impl AsRef<[u8]>, mode: u32) -> Self {
+    pub(crate) fn directory(self, path: impl AsRef<[u8]>, mode: u32) -> Self {
         self.entry(path, made(EntryKind::Directory, mode))
     }
 
-    pub fn symlink(self, path: impl AsRef<[u8]>, target: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn symlink(self, path: impl AsRef<[u8]>, target: impl AsRef<[u8]>) -> Self {
         self.entry(path, made(EntryKind::Symlink(target.as_ref().to_vec()), 0o777))
     }
 
-    pub fn hard_link(self, path: impl AsRef<[u8]>, target: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn hard_link(self, path: impl AsRef<[u8]>, target: impl AsRef<[u8]>) -> Self {
         self.entry(path, made(EntryKind::HardLink(at(target)), 0o644))
     }
 
     /// Changes the entry that was added at a path.
-    pub fn with(mut self, path: impl AsRef<[u8]>, change: impl FnOnce(&mut Entry)) -> Self {
+    pub(crate) fn with(mut self, path: impl AsRef<[u8]>, change: impl FnOnce(&mut Entry)) -> Self {
         change(self.tree.get_mut(&at(path)).unwrap());
         self
     }
 }
 
-pub fn at(path: impl AsRef<[u8]>) -> ImagePath {
+pub(crate) fn at(path: impl AsRef<[u8]>) -> ImagePath {
     ImagePath::new(path).unwrap()
 }
 
-pub fn made(kind: EntryKind, mode: u32) -> Entry {
+pub(crate) fn made(kind: EntryKind, mode: u32) -> Entry {
     Entry::new(kind, mode, Rank::Recipe, Reason::new(Cause::Key("files"), None))
 }
 
 /// Bytes that compress to about a third: repeated words and noise, the same for the same seed.
-pub fn bytes(seed: u64, size: usize) -> Vec<u8> {
+pub(crate) fn bytes(seed: u64, size: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = move || {
         state ^= state << 13;
@@ -86,7 +86,7 @@ pub fn bytes(seed: u64, size: usize) -> Vec<u8> {
 const CAP_NET_BIND_SERVICE: [u8; 20] = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /// A tree with one of each thing that a layer can hold, and files around each size at which pieces are cut.
-pub fn everything() -> Tree {
+pub(crate) fn everything() -> Tree {
     let long = format!("/srv/{}/{}", "d".repeat(120), "f".repeat(90));
     let longest = format!("/srv/{}/{}", "d".repeat(200), "f".repeat(200));
     let mut builder = Builder::default()
@@ -119,18 +119,22 @@ pub fn everything() -> Tree {
             entry.xattrs = vec![("security.capability".to_owned(), CAP_NET_BIND_SERVICE.to_vec())];
         });
     for number in 0..600 {
-        builder = builder.file(format!("/usr/share/many/{number:03}"), 0o644, bytes(number, number as usize * 17));
+        builder = builder.file(
+            format!("/usr/share/many/{number:03}"),
+            0o644,
+            bytes(number, usize::try_from(number).unwrap() * 17),
+        );
     }
     builder.tree
 }
 
 /// One layer with all of a tree.
-pub fn single(tree: &Tree) -> Vec<LayerPlan> {
+pub(crate) fn single(tree: &Tree) -> Vec<LayerPlan> {
     plan(tree, &Layers::Single, &|_| None).unwrap()
 }
 
 /// Packs into a folder of its own, which goes away with the returned staging.
-pub fn pack_in(
+pub(crate) fn pack_in(
     folder: &Path,
     tree: &Tree,
     plans: &[LayerPlan],
@@ -144,34 +148,34 @@ pub fn pack_in(
 }
 
 /// A value of a recipe that nobody wrote.
-pub fn spanned<T>(value: T) -> Spanned<T> {
+pub(crate) fn spanned<T>(value: T) -> Spanned<T> {
     let text = mkimage::report::Texts::default().add("recipe.toml", "");
     Spanned::new(value, mkimage::report::Span { text, start: 0, end: 0 })
 }
 
 /// The facts of an image that has nothing special.
-pub fn facts(platform: &Platform) -> Facts<'_> {
+pub(crate) fn facts(platform: &Platform) -> Facts<'_> {
     let (entrypoint, ca_bundle, locale) = (None, None, None);
     let (user, title, version) = ("65532:65532", "test", "1");
     Facts { platform, user, entrypoint, created: 0, title, version, ca_bundle, locale }
 }
 
-pub fn amd64() -> Platform {
+pub(crate) fn amd64() -> Platform {
     Platform { os: "linux".to_owned(), architecture: "amd64".to_owned(), variant: None }
 }
 
 /// Names of one image.
-pub fn names(name: &str, tags: &[&str]) -> Vec<Reference> {
+pub(crate) fn names(name: &str, tags: &[&str]) -> Vec<Reference> {
     tags.iter().map(|tag| Reference::new(name, tag).unwrap()).collect()
 }
 
 /// Builds a tree into an output, in one layer.
-pub fn build(to: &Destination, tree: &Tree, names: &[Reference]) -> Result<(Image, Written), Error> {
+pub(crate) fn build(to: &Destination, tree: &Tree, names: &[Reference]) -> Result<(Image, Written), Error> {
     build_as(to, tree, names, None)
 }
 
 /// Builds a tree into an output with a compression.
-pub fn build_as(
+pub(crate) fn build_as(
     to: &Destination,
     tree: &Tree,
     names: &[Reference],
