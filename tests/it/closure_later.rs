@@ -274,7 +274,8 @@ fn libraries_are_found_by_name() {
 fn libraries_are_found_by_name_without_a_program() {
     let root = Root::glibc("/usr/lib/x86_64-linux-gnu/libssl.so.3 library libc.so.6");
     let wanted = [Wanted::library("libssl.so.3")];
-    assert!(root.text_of(&wanted, &Options::default()).contains("not there"));
+    // By the loader that is there, or that of the machine where one is named.
+    assert!(root.text_of(&wanted, &Options::default()).starts_with("/lib/x86_64-linux-gnu/libssl.so.3: library"));
     let options = Options { machine: Some(mkimage::elf::Machine::X86_64), ..Options::default() };
     assert!(root.text_of(&wanted, &options).starts_with("/lib/x86_64-linux-gnu/libssl.so.3: library"));
 }
