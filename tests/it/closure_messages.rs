@@ -172,6 +172,15 @@ fn a_program_for_another_machine() {
 }
 
 #[test]
+fn a_library_that_is_asked_for_by_name() {
+    let root = Root::glibc("/bin/p program");
+    let wanted = [Wanted::program("/bin/p"), Wanted::library("libssl.so.3")];
+    let found = diagnose(&root.close(&wanted, &Options::default()), &wanted, &Options::default());
+    assert_eq!((found.len(), found[0].code.0), (1, "E0203"));
+    assert_eq!(found[0].title, "library `libssl.so.3` was not found");
+}
+
+#[test]
 fn warnings_of_one_kind_are_counted() {
     let root = Root::glibc("/bin/a program libc.so.6 rpath=lib\n/bin/b program libc.so.6 rpath=lib");
     let text = messages(&root, &["/bin/a", "/bin/b"], &Options::default());

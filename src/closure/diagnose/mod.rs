@@ -115,6 +115,10 @@ fn fatal_diagnostic(resolution: &Resolution, fatal: &Fatal, by: &By, options: &O
         }
     };
     match &fatal.reason {
+        FatalReason::NotThere if by.role == Role::Library && !fatal.path.contains(&b'/') => {
+            start(LIBRARY_MISSING, format!("library `{at}` was not found"), "looked up as a program would")
+                .help("name it by its path, or install it in the root")
+        }
         FatalReason::NotThere => start(NOT_THERE, format!("`{at}` is not there"), "asked for here"),
         FatalReason::Unreadable(why) => start(NOT_THERE, format!("`{at}` can't be read: {why}"), "asked for here"),
         FatalReason::InterpreterMissing(interpreter) => {

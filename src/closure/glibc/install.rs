@@ -9,6 +9,7 @@ use super::super::cache::{self, CacheFile, Query};
 use super::super::machine::Port;
 use super::super::tree::{Looked, Tree};
 use super::super::{Bytes, CachePolicy, Isa};
+use super::directories::{lib_token, system_directories};
 use crate::elf::{Endian, Object};
 use crate::path::ImagePath;
 
@@ -150,74 +151,6 @@ fn read_cache(tree: &Tree<'_>, endian: Endian, directories: &[Bytes], policy: Ca
     }
 }
 
-/// The directories that are compiled into a loader: NUL-terminated paths that end in a slash, one after the other.
-fn system_directories(tree: &Tree<'_>, loader: &[u8], port: &Port) -> Vec<Bytes> {
-    let mut run: Vec<Bytes> = Vec::new();
-    let mut single = None;
-    for text in loader.split(|&byte| byte == 0) {
-        // The first of them may follow code directly, without a NUL before it.
-        let directory = if run.is_empty() { directory_at_end(text) } else { Some(text) };
-        if let Some(directory) = directory.filter(|directory| is_directory_text(directory))
-            && run.len() < 8
-        {
-            run.push(Arc::from(directory));
-            continue;
-        }
-        match run.as_slice() {
-            [] => {}
-            // A loader with one directory has no list by which to tell it from other strings.
-            [only] => {
-                if single.is_none() && is_library_directory(only) && tree.directory(only).is_some() {
-                    single = Some(Arc::clone(only));
-                }
-            }
-            _ => return run,
-        }
-        run.clear();
-    }
-    if let Some(single) = single {
-        return vec![single];
-    }
-    let multiarch = ["/lib/", "/usr/lib/"].map(|prefix| format!("{prefix}{}/", port.triplet));
-    let there = |directory: &str| tree.directory(directory.as_bytes()).is_some();
-    let fallback: Vec<&str> = if multiarch.iter().any(|directory| there(directory)) {
-        multiarch.iter().map(String::as_str).chain(["/lib/", "/usr/lib/"]).collect()
-    } else if port.plain_dirs.iter().any(|directory| there(directory)) {
-        port.plain_dirs.to_vec()
-    } else {
-        vec!["/lib/", "/usr/lib/"]
-    };
-    fallback.into_iter().map(|directory| Arc::from(directory.as_bytes())).collect()
-}
-
-fn is_directory_text(text: &[u8]) -> bool {
-    let all = text.iter().copied().all(is_directory_character);
-    (4..=255).contains(&text.len()) && text.starts_with(b"/") && text.ends_with(b"/") && all
-}
-
-fn is_directory_character(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"_./+-".contains(&byte)
-}
-
-/// What at the end of some bytes may be a directory, from its first slash.
-fn directory_at_end(text: &[u8]) -> Option<&[u8]> {
-    let start = text.iter().rposition(|&byte| !is_directory_character(byte)).map_or(0, |last| last + 1);
-    let text = &text[start..];
-    Some(&text[memchr::memchr(b'/', text)?..])
-}
-
-fn is_library_directory(text: &[u8]) -> bool {
-    text.split(|&byte| byte == b'/').any(|part| part.starts_with(b"lib"))
-}
-
-/// `$LIB`, from the first system directory: without `/usr`, or from the first component that begins with `lib`.
-fn lib_token(directories: &[Bytes]) -> Vec<u8> {
-    let Some(first) = directories.first() else { return b"lib".to_vec() };
-    let parts: Vec<&[u8]> = first.split(|&byte| byte == b'/').filter(|part| !part.is_empty()).collect();
-    let start = parts.iter().position(|part| part.starts_with(b"lib")).unwrap_or(0);
-    parts[start..].join(&b'/')
-}
-
 /// The version in `ld.so (Debian GLIBC 2.36-9) stable release version 2.36.` or libc's banner.
 pub(in crate::closure) fn version(file: &[u8]) -> Option<(u32, u32)> {
     const WORDS: &[u8] = b" release version ";
@@ -269,39 +202,9 @@ mod tests {
     }
 
     #[test]
-    fn finds_the_directories_behind_code() {
-        struct Nothing;
-        impl crate::source::Source for Nothing {
-            fn node(&self, _: &ImagePath) -> std::io::Result<Option<crate::source::Node>> {
-                Ok(None)
-            }
-            fn list(&self, _: &ImagePath) -> std::io::Result<Vec<(Vec<u8>, crate::source::Node)>> {
-                Ok(Vec::new())
-            }
-            fn describe(&self) -> String {
-                String::new()
-            }
-        }
-        let text = b"\xe5\xff/lib/arm-linux-gnueabihf/\0/lib/\0\x19\0/other/\0/directories/\0";
-        let tree = Tree::new(&Nothing, b"/");
-        let port = Port::for_machine(crate::elf::Machine::X86_64, 0).unwrap();
-        let found = system_directories(&tree, text, &port);
-        let expected: [Bytes; 2] = [Arc::from(b"/lib/arm-linux-gnueabihf/".as_slice()), Arc::from(b"/lib/".as_slice())];
-        assert_eq!(found, expected);
-    }
-
-    #[test]
     fn reads_the_version() {
         let text = b"\0ld.so (Debian GLIBC 2.36-9+deb12u14) stable release version 2.36.\n\0";
         assert_eq!(version(text), Some((2, 36)));
         assert_eq!(version(b" release version 9.9"), None);
-    }
-
-    #[test]
-    fn derives_lib() {
-        let lib = |directory: &[u8]| String::from_utf8(lib_token(&[Arc::from(directory)])).unwrap();
-        assert_eq!(lib(b"/lib/x86_64-linux-gnu/"), "lib/x86_64-linux-gnu");
-        assert_eq!(lib(b"/usr/lib64/"), "lib64");
-        assert_eq!(lib(b"/nix/store/abc-glibc-2.40/lib/"), "lib");
     }
 }

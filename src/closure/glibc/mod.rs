@@ -16,6 +16,7 @@ use crate::elf::DependencyKind;
 use crate::source::ContentId;
 
 mod check;
+mod directories;
 mod install;
 mod later;
 mod order;
