@@ -111,15 +111,16 @@ impl Engine<'_> {
         if loader.machine != elf.machine {
             return Err(unusable());
         }
-        if let Some(inner) = loader.interp.as_ref().filter(|inner| is_musl_loader(inner)) {
+        let is_musl = is_musl_loader(path) || is_musl_loader(place.real.name());
+        // A loader that is musl's itself is not followed further, whatever it names.
+        if let Some(inner) = loader.interp.as_ref().filter(|inner| !is_musl && is_musl_loader(inner)) {
             let Some(mut chosen) = self.open_loader(inner, elf)? else {
                 return Err(FatalReason::InterpreterMissing(Arc::clone(inner)));
             };
             chosen.preload = GCOMPAT;
             return Ok(Some(chosen));
         }
-        let real_name = place.real.name();
-        let libc = if is_musl_loader(path) || is_musl_loader(real_name) { Libc::Musl } else { Libc::Glibc(None) };
+        let libc = if is_musl { Libc::Musl } else { Libc::Glibc(None) };
         let real = place.real.clone();
         let opened = Opened { path: Arc::clone(path), real: real.clone(), content, facts, found: Found::Interpreter };
         Ok(Some(Chosen {

@@ -154,6 +154,18 @@ const CASES: &[Case] = &[
               ld-musl-x86_64.so.1 => /lib/ld-musl-x86_64.so.1 (interpreter)",
     ),
     (
+        "a loader that names itself as its interpreter is not followed in a circle",
+        "
+            /bin/p program libx.so.1 interp=/opt/lib/ld-musl-x86_64.so.1
+            /opt/lib/ld-musl-x86_64.so.1 program interp=/opt/lib/ld-musl-x86_64.so.1
+            /lib/libx.so.1 library",
+        "/bin/p /opt/lib/ld-musl-x86_64.so.1",
+        "
+            /bin/p: dynamic, loader /opt/lib/ld-musl-x86_64.so.1 (musl)
+              libx.so.1 => /lib/libx.so.1 (system directory; needed by p)
+            /opt/lib/ld-musl-x86_64.so.1: dynamic, loader /opt/lib/ld-musl-x86_64.so.1 (musl)",
+    ),
+    (
         "gcompat's loader starts musl's",
         "
             /bin/p program libc.so.6 interp=/lib64/ld-linux-x86-64.so.2
