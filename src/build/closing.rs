@@ -265,12 +265,8 @@ impl<'a> Closing<'a> {
         all.into_iter().collect()
     }
 
-    fn libc(&self) -> Option<needs::Libc> {
-        let mut loaders = self.closure.resolutions.iter().filter_map(|resolution| resolution.loader.as_ref());
-        Some(match loaders.next()?.libc {
-            Libc::Glibc(version) => needs::Libc::Glibc(version),
-            Libc::Musl => needs::Libc::Musl,
-        })
+    fn libc(&self) -> Option<Libc> {
+        self.closure.resolutions.iter().find_map(|resolution| resolution.loader.as_ref()).map(|loader| loader.libc)
     }
 
     /// Resolves everything once more in the finished tree alone: an image that would load other files is refused.

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::io;
 
+pub use crate::closure::Libc;
 use crate::path::ImagePath;
 use crate::recipe::{Certificates, Extra};
 use crate::report::{Code, Diagnostic};
@@ -94,15 +95,6 @@ pub struct Object {
     pub names: Vec<Vec<u8>>,
     /// `DT_SONAME`.
     pub soname: Option<Vec<u8>>,
-}
-
-/// A C library.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Libc {
-    /// glibc; without a version it is read from the library itself.
-    Glibc(Option<(u32, u32)>),
-    /// musl.
-    Musl,
 }
 
 /// What one round adds to what earlier rounds found.
