@@ -7,6 +7,7 @@ mod sandbox;
 mod support;
 mod synthetic;
 
+mod assemble;
 mod closure;
 mod closure_cache;
 mod closure_json;
