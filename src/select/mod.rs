@@ -96,8 +96,8 @@ pub struct Object {
 
 /// Makes a recipe's entries into paths of the image.
 ///
-/// `root` is where absolute paths come from, `beside` the tree of this machine for paths beside the recipe.
-/// `outputs` are host paths that copied folders leave out.
+/// `root` is where absolute paths come from, `beside` the tree of this machine for paths beside the recipe, `packages`
+/// what the packages that the recipe names own in the root.
 ///
 /// # Errors
 /// All mistakes that the entries hold.
