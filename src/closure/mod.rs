@@ -1,4 +1,5 @@
-//! What the real loader would load: programs, libraries and scripts of a [`Source`](crate::source::Source) in, a [`Closure`] out.
+//! What the real loader would load: programs, libraries and scripts of a [`Source`](crate::source::Source) in, a
+//! [`Closure`] out.
 //!
 //! Search rules are those of glibc and musl (the loader that the program names decides), scripts go by the kernel's.
 //! Everything is resolved for each program by itself, as the loader does it; only what was read is shared. Nothing is
