@@ -8,9 +8,9 @@ use crate::closure::{Closure, Wanted};
 use crate::inventory::{self, Inventory, Standing};
 use crate::needs::Suggestion;
 use crate::path::ImagePath;
-use crate::policy::Verdicts;
-use crate::recipe::{Extra, Platform, Recipe, Root, Verdict};
-use crate::report::{Diagnostic, Error, Result, Spanned, plain};
+use crate::policy::{self, Verdicts};
+use crate::recipe::{Extra, LATER, Platform, Recipe, Root, Verdict};
+use crate::report::{Diagnostic, Error, Level, Result, Spanned, plain};
 use crate::rootfs::{self, Standard};
 use crate::select::{self, Selection};
 use crate::source::ownership::{Check, Database};
@@ -57,6 +57,7 @@ pub struct Assembled {
 /// # Errors
 /// Whatever stops the build; all of a stage's findings at once.
 pub fn assemble(recipe: &Recipe, options: &Options, progress: &dyn Progress) -> Result<Assembled> {
+    later(recipe)?;
     progress.stage("reading");
     let host = open(Path::new("/"), None)?;
     let root = match &recipe.root {
@@ -82,7 +83,12 @@ pub fn assemble(recipe: &Recipe, options: &Options, progress: &dyn Progress) -> 
     rootfs::add_standard(&mut tree, &*root, &standard)?;
     let mut notes = selection.notes.clone();
     notes.append(&mut closing.notes);
-    notes.extend(closing.remarks(&selection));
+    let (denied, remarks): (Vec<_>, Vec<_>) =
+        closing.remarks(&selection).into_iter().partition(|remark| remark.level == Level::Error);
+    if !denied.is_empty() {
+        return Err(Error(denied));
+    }
+    notes.extend(remarks);
 
     progress.stage("looking up packages");
     let inventory = Inventory::take(recipe, &database, &*root, &tree, Check::default())?;
@@ -123,6 +129,14 @@ pub fn assemble(recipe: &Recipe, options: &Options, progress: &dyn Progress) -> 
         debug,
         notes,
     })
+}
+
+/// What the policy asks for, and no stage finds out yet.
+fn later(recipe: &Recipe) -> Result<()> {
+    let set = recipe.policy.rules.get(policy::DLOPEN.name).filter(|set| set.value != Verdict::Allow);
+    let Some(set) = set else { return Ok(()) };
+    let error = Diagnostic::error(LATER, "the rule `dlopen` is not in this version");
+    Err(error.at(set.span, "not in this version of mkimage").into())
 }
 
 /// The same image with busybox, whatever the policy says of shells.

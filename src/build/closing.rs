@@ -9,7 +9,8 @@ use crate::closure::{self, Because, Closure, Kind, Libc, Privilege, Resolution, 
 use crate::elf;
 use crate::needs::{self, Addition, Distribution, Finder, Suggestion, Want};
 use crate::path::{ImagePath, show};
-use crate::recipe::{self, Recipe};
+use crate::policy;
+use crate::recipe::{self, Recipe, Verdict};
 use crate::report::{Diagnostic, Error, IO, Level, Result, Span, plain};
 use crate::rootfs::{self, additions};
 use crate::select::{NOT_A_PROGRAM, Selection};
@@ -78,6 +79,7 @@ impl<'a> Closing<'a> {
         }
         let (problems, remarks): (Vec<_>, Vec<_>) = diagnose::diagnose(&self.closure, &self.wanted, &self.options)
             .into_iter()
+            .filter_map(|said| self.by_policy(said))
             .partition(|said| said.level == Level::Error);
         if !problems.is_empty() {
             return Err(Error(problems));
@@ -85,6 +87,27 @@ impl<'a> Closing<'a> {
         self.remarks = remarks;
         let spans: Vec<Option<Span>> = self.wanted.iter().map(|wanted| wanted.span).collect();
         rootfs::add_closure(&mut self.tree, self.root, &self.closure, &spans)
+    }
+
+    /// What becomes of a finding when the policy has a rule about it.
+    fn by_policy(&self, said: Diagnostic) -> Option<Diagnostic> {
+        let rule = match said.code {
+            diagnose::VERSION_MISSING if said.level == Level::Error => &policy::SYMBOL_VERSIONS,
+            diagnose::FOREIGN => &policy::FOREIGN_ELF,
+            _ => return Some(said),
+        };
+        let (verdict, set_at) = policy::verdict(&self.recipe.policy, rule);
+        let level = match verdict {
+            Verdict::Allow => return None,
+            Verdict::Warn => Level::Warning,
+            Verdict::Deny => Level::Error,
+        };
+        let code = if level == Level::Error && set_at.is_some() { rule.code } else { said.code };
+        let said = Diagnostic { level, code, ..said };
+        Some(match set_at {
+            Some(span) => said.and_at(span, "rule set here"),
+            None => said,
+        })
     }
 
     /// Programs of the recipe that are neither ELF files nor scripts: a shell might run them, an engine does not.
@@ -114,7 +137,7 @@ impl<'a> Closing<'a> {
         for (span, files) in foreign {
             let folder = selection.copied.iter().find(|(_, copied)| Some(*copied) == span);
             let from = folder.map_or(b"/".as_slice(), |(folder, _)| folder.as_bytes());
-            remarks.extend(diagnose::foreign_note(from, span, &files));
+            remarks.extend(diagnose::foreign_note(from, span, &files).and_then(|note| self.by_policy(note)));
         }
         remarks
     }

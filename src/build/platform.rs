@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::closure::{Closure, Kind, Resolution, Wanted};
+use crate::closure::{Closure, Kind, Resolution, Role, Wanted};
 use crate::elf::{Machine, Object};
 use crate::path::{ImagePath, show};
 use crate::recipe::{Platform, Recipe};
@@ -38,7 +38,9 @@ pub(super) fn static_programs(tree: &Tree, closure: &Closure) -> Result<Programs
 /// The platform that the recipe names, or else that of the first program or library. Programs for another machine are
 /// errors.
 pub(super) fn platform(recipe: &Recipe, wanted: &[Wanted], closure: &Closure, programs: &Programs) -> Result<Platform> {
+    // A folder may hold files for other machines, as node_modules does; what the image starts may not be one of them.
     let machines: Vec<(usize, Machine)> = (0..wanted.len())
+        .filter(|index| !matches!(wanted[*index].role, Role::Plugin { .. }))
         .filter(|index| !matches!(closure.resolutions[*index].kind, Kind::Foreign(_) | Kind::Data | Kind::Absent))
         .filter_map(|index| Some((index, machine(&closure.resolutions, index, programs)?)))
         .collect();

@@ -626,3 +626,27 @@ error[E0215]: cannot open the root `nowhere`: no such file or directory
 "#]]
     );
 }
+
+#[test]
+fn a_program_for_another_machine_in_a_folder_is_data() {
+    let sandbox = sandbox("binaries = [\"app\"]\nfiles = [{ from = \"addons/\", to = \"/app/\" }]\n");
+    sandbox.static_program("addons/linux-arm64/tool", 183);
+    let run = sandbox.run(&["build", "r.toml", "--root", "root"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+}
+
+#[test]
+fn a_rule_of_a_later_version_is_refused() {
+    let sandbox = sandbox("binaries = [\"app\"]\n[policy]\ndlopen = \"deny\"\n");
+    assert_data_eq!(
+        fails(&sandbox, 2),
+        str![[r#"
+error[E0110]: the rule `dlopen` is not in this version
+ --> r.toml:3:10
+  |
+3 | dlopen = "deny"
+  |          ^^^^^^ not in this version of mkimage
+
+"#]]
+    );
+}
