@@ -104,11 +104,11 @@ fn modes_are_plain_and_names_of_one_inode_stay_one_file() {
 fn accounts_and_folders_of_the_image_user() {
     let sandbox = sandbox(
         "binaries = [\"app\"]\nuser = \"web\"\nwritable = [\"/var/cache/web\"]\nvolumes = [\"/data\"]\n\
-         dirs = [{ path = \"/data\", owner = \"0:web\", mode = \"0770\" }]\n[users]\nweb = { uid = 1001, home = \"/home/web\" }\n",
+         dirs = [{ path = \"/data\", owner = \"0:web\", mode = \"0770\" }]\n[users]\nweb = { uid = 1001, home = \"/srv/web\" }\n",
     );
     assert_eq!(tree(&sandbox, "/var/cache/web"), "0755 1001:1001 folder /var/cache/web r.toml:3:13\n");
     assert_eq!(tree(&sandbox, "/data"), "0770 0:1001 folder /data r.toml:5:18\n");
-    assert_eq!(tree(&sandbox, "/home/web"), "0700 1001:1001 folder /home/web\n");
+    assert_eq!(tree(&sandbox, "/srv/web"), "0700 1001:1001 folder /srv/web\n");
     assert_eq!(tree(&sandbox, "/tmp"), "1777 0:0 folder /tmp\n");
 }
 
