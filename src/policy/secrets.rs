@@ -50,7 +50,9 @@ impl Judge<'_> {
             // An administrator may have written a password into a configuration file.
             Standing::Owned(..) | Standing::Changed(_) | Standing::Unowned | Standing::NotOfRoot => true,
         };
-        looked_at && entry.rank != Rank::Generated && entry.content().is_some()
+        // What Python compiled says nothing that the module beside it does not say; there are thousands of them.
+        let compiled = path.name().ends_with(b".pyc");
+        looked_at && !compiled && entry.rank != Rank::Generated && entry.content().is_some()
     }
 }
 
