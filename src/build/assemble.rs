@@ -91,12 +91,15 @@ pub fn assemble(recipe: &Recipe, options: &Options, progress: &dyn Progress) -> 
     notes.extend(remarks);
 
     progress.stage("looking up packages");
-    let inventory = Inventory::take(recipe, &database, &*root, &tree, Check::default())?;
+    // The check reads what the image loads, the inventory what the root's packages list: neither waits for the other.
+    let take = || Inventory::take(recipe, &database, &*root, &tree, Check::default());
+    let (inventory, checked) = rayon::join(take, || closing.self_check(&tree));
+    checked?;
+    let inventory = inventory?;
     for (path, entry) in inventory::records(&inventory, &*root, &tree)? {
         tree.place(path.clone(), entry).map_err(|error| Error::io("read", Path::new("/"), &error))?;
     }
     notes.extend(rootfs::finish(&mut tree, recipe)?);
-    closing.self_check(&tree)?;
     let entrypoint = entrypoint(recipe, &selection, &tree)?;
     notes.extend(without_configuration(&entrypoint, &tree, &*root));
     let debug = if options.debug_twin { Some(debug_twin(recipe, options, progress)?) } else { None };
