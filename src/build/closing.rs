@@ -13,7 +13,7 @@ use crate::policy;
 use crate::recipe::{self, Recipe, Verdict};
 use crate::report::{Diagnostic, Error, IO, Level, Result, Span, plain};
 use crate::rootfs::{self, additions};
-use crate::select::{NOT_A_PROGRAM, Selection};
+use crate::select::{NOT_A_PROGRAM, Selection, is_elf};
 use crate::source::{Content, Source, resolve};
 use crate::tree::{Overlay, Tree};
 
@@ -360,15 +360,6 @@ impl Candidate {
             }
         }
     }
-}
-
-fn is_elf(content: &Content) -> io::Result<bool> {
-    if content.size() < 52 {
-        return Ok(false);
-    }
-    let mut magic = [0; 4];
-    content.open()?.read_exact_at(&mut magic, 0)?;
-    Ok(&magic == b"\x7fELF")
 }
 
 fn unreadable(path: &ImagePath, error: &io::Error) -> Error {

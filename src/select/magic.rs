@@ -17,7 +17,19 @@ const TEXTS: [&str; 40] = [
 
 /// Whether a file may be one that a loader maps: by its magic, unless its name says otherwise.
 pub(super) fn may_be_elf(path: &ImagePath, mode: u32, content: &Content) -> io::Result<bool> {
-    if content.size() < 52 || mode & 0o111 == 0 && has_text_ending(path.name()) {
+    if mode & 0o111 == 0 && has_text_ending(path.name()) {
+        return Ok(false);
+    }
+    is_elf(content)
+}
+
+/// Whether a file is an ELF file, by its first bytes.
+///
+/// # Errors
+/// When it can't be read.
+pub fn is_elf(content: &Content) -> io::Result<bool> {
+    // Shorter than the header of the smaller class.
+    if content.size() < 52 {
         return Ok(false);
     }
     let mut magic = [0; 4];

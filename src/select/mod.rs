@@ -25,6 +25,7 @@ mod magic;
 pub use accounts::{Account, Accounts, NONROOT};
 pub use binaries::PATH;
 pub use glob::Excludes;
+pub use magic::is_elf;
 
 /// A program is not on PATH inside the root.
 pub const NOT_ON_PATH: Code = Code("E0201");
