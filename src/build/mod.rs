@@ -9,6 +9,7 @@ use crate::report::Code;
 
 mod assemble;
 mod closing;
+mod evidence;
 mod judge;
 mod packages;
 mod platform;
@@ -16,6 +17,7 @@ mod write;
 
 pub use crate::closure::diagnose::WRONG_MACHINE;
 pub use assemble::{Assembled, assemble, configuration};
+pub use evidence::{Evidence, Explained, Named, Standing};
 pub use write::{Built, Outputs, write};
 
 /// The root can't be opened.
@@ -43,7 +45,8 @@ pub struct Options {
     pub created: i64,
     /// Whether this runs in CI, where a build from the machine's own files is worth a warning.
     pub ci: bool,
-    /// Whether optional rules are looked for that the image gives cause for.
+    /// Whether what a person might want is looked for: optional rules that the image gives cause for, and libraries that
+    /// objects name.
     pub suggestions: bool,
     /// Whether a twin with a shell is built, too (`TAG-debug`).
     pub debug_twin: bool,
