@@ -11,6 +11,7 @@ mod assemble;
 mod closing;
 mod evidence;
 mod judge;
+mod objects;
 mod packages;
 mod platform;
 mod write;
@@ -18,6 +19,7 @@ mod write;
 pub use crate::closure::diagnose::WRONG_MACHINE;
 pub use assemble::{Assembled, assemble, configuration};
 pub use evidence::{Evidence, Explained, Named, Standing};
+pub use objects::{Hardened, Protected};
 pub use write::{Built, Outputs, write};
 
 /// The root can't be opened.

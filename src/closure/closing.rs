@@ -97,7 +97,7 @@ impl Closing<'_, '_> {
     }
 
     fn close_others(&mut self) {
-        let reference = self.reference().or_else(|| self.engine.own_reference());
+        let reference = self.reference();
         let others = self.with_role(|role| role != Role::Program);
         let resolve = |&index: &usize| {
             let wanted = &self.wanted[index];
@@ -115,14 +115,14 @@ impl Closing<'_, '_> {
         all.filter(|(_, wanted)| is_wanted(wanted.role)).map(|(index, _)| index).collect()
     }
 
-    /// The first program with a loader, or what would load for the image's machine.
+    /// The first program with a loader, or what the root has in its stead.
     fn reference(&self) -> Option<Reference> {
         let of_program = self.found.iter().flatten().find_map(|resolution| {
             let loader = resolution.loader.as_ref()?;
             let elf = Arc::clone(&resolution.objects.first()?.elf);
             Some(Reference { loader: Arc::clone(&loader.path), libc: loader.libc, elf })
         });
-        of_program.or_else(|| self.engine.reference_for(self.engine.options.machine?))
+        of_program.or_else(|| self.engine.own_reference())
     }
 }
 
