@@ -98,7 +98,7 @@ impl Look<'_> {
         let files = self.files(&names);
         let absent = names.iter().filter(|name| self.in_image(name, &loaded, &files).is_none());
         let in_root = self.in_root(&absent.copied().collect::<Vec<_>>());
-        let named = |object: &ImagePath, name: &Bytes| {
+        let describe = |object: &ImagePath, name: &Bytes| {
             let beside = || object.parent().and_then(|folder| self.root_file(&folder.join(name)));
             let standing = match self.in_image(name, &loaded, &files) {
                 Some((path, why)) => Standing::Image(path, why),
@@ -108,7 +108,7 @@ impl Look<'_> {
         };
         let evidence = |(object, hints): (ImagePath, DlopenHints)| Evidence {
             functions: hints.functions.iter().map(|name| show(name)).collect(),
-            names: hints.names.iter().map(|name| named(&object, name)).collect(),
+            names: hints.names.iter().map(|name| describe(&object, name)).collect(),
             object,
         };
         Ok(hints.into_iter().map(evidence).collect())

@@ -1,5 +1,7 @@
 //! How programs and libraries are hardened: a table for people, objects for JSON.
 
+use std::fmt::Write as _;
+
 use mkimage::build::{Hardened, Protected};
 use mkimage::elf::{Relro, Shape};
 use mkimage::path::show;
@@ -126,5 +128,8 @@ fn relro(relro: Relro) -> &'static str {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

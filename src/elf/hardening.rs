@@ -68,6 +68,7 @@ pub enum Relro {
 
 /// What of a file is there for debuggers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each says whether a section is there")]
 pub struct Debug {
     /// Whether there is a `.symtab`.
     pub symbols: bool,

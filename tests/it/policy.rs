@@ -593,6 +593,8 @@ fn recipes_know_the_same_rules() {
     collect_policy_keys(&schema, &mut known);
     known.sort();
     known.dedup();
+    // Not a rule, but what one of them passes over.
+    known.retain(|key| key != "ignore-dlopen");
     let mut names: Vec<&str> = rules().iter().map(|rule| rule.name).collect();
     names.sort_unstable();
     assert_eq!(names, known);
