@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use crate::closure::{Closure, Headers, Kind};
+use crate::closure::{Closure, Headers};
 use crate::elf;
 use crate::inventory::Inventory;
 use crate::needs::Distribution;
@@ -50,7 +50,7 @@ pub(super) fn judge(tree: &Tree, closure: &Closure, facts: &Facts<'_>) -> Result
 
 /// How the programs and libraries of the closure are linked.
 fn hardened(tree: &Tree, closure: &Closure, facts: &Facts<'_>) -> Result<BTreeMap<ImagePath, Hardening>> {
-    let objects = objects(closure);
+    let objects = closure.files();
     let of_file = |(path, object): (&&ImagePath, &&elf::Object)| {
         let Some(content) = tree.get(path).and_then(Entry::content) else { return Ok(None) };
         let read = hardening(object, content, facts);
@@ -59,16 +59,6 @@ fn hardened(tree: &Tree, closure: &Closure, facts: &Facts<'_>) -> Result<BTreeMa
     };
     let all: Vec<Option<_>> = objects.par_iter().map(of_file).collect::<Result<_>>()?;
     Ok(all.into_iter().flatten().collect())
-}
-
-/// Every ELF file that is loaded or started: its path and what its headers say.
-pub(super) fn objects(closure: &Closure) -> BTreeMap<&ImagePath, &elf::Object> {
-    let loaded = closure.resolutions.iter().flat_map(|resolution| &resolution.objects);
-    let loaded = loaded.map(|it| (&it.real, &*it.elf));
-    // Programs without a loader load nothing, not even themselves.
-    let alone = closure.resolutions.iter().filter(|it| matches!(it.kind, Kind::Static | Kind::StaticPie));
-    let alone = alone.filter_map(|it| Some((it.real.as_ref()?, it.elf.as_deref()?)));
-    loaded.chain(alone).collect()
 }
 
 fn hardening(object: &elf::Object, content: &Content, facts: &Facts<'_>) -> std::io::Result<Hardening> {

@@ -17,9 +17,9 @@ mod platform;
 mod write;
 
 pub use crate::closure::diagnose::WRONG_MACHINE;
+pub use crate::closure::{Hardened, Protected};
 pub use assemble::{Assembled, assemble, configuration};
 pub use evidence::{Evidence, Explained, Named, Standing};
-pub use objects::{Hardened, Protected};
 pub use write::{Built, Outputs, write};
 
 /// The root can't be opened.

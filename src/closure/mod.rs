@@ -25,12 +25,14 @@ mod script;
 mod loader;
 mod start;
 mod closing;
+mod hardened;
 mod warning;
 pub mod show;
 pub mod diagnose;
 
 pub use closing::{close, close_sharing, locate};
 pub use failure::{Fatal, FatalReason, Missing, NearMiss, NotTaken, Refusal, Searched, VersionError, Warning};
+pub use hardened::{Hardened, Protected};
 pub use headers::Headers;
 pub use paths::{NeededPath, PathReason};
 pub use resolution::{

@@ -112,3 +112,20 @@ fn hardening_is_a_table() {
     assert_eq!(head, ["kind", "RELRO", "stack", "canary", "fortified", "features", "remarks", "path"]);
     assert!(run.stdout.contains("protection of whole processes"), "{}", run.stdout);
 }
+
+#[test]
+fn an_image_that_was_written_is_looked_at_again() {
+    let (root, sandbox) = (root(), Sandbox::new());
+    sandbox.file("r.toml", "binaries = [\"/usr/bin/app\"]\n");
+    let built = sandbox.run(&["build", "r.toml", "--root", root.host("/").to_str().unwrap(), "-o", "a.tar"]);
+    assert_eq!(built.code, 0, "{}", built.stderr);
+    let run = sandbox.run(&["inspect", "a.tar", "--hardening", "--format", "json"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let found: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let paths: Vec<&str> =
+        found["images"][0]["objects"].as_array().unwrap().iter().map(|it| it["path"].as_str().unwrap()).collect();
+    assert!(paths.contains(&"/usr/bin/app") && paths.contains(&"/usr/lib/x86_64-linux-gnu/libc.so.6"), "{paths:?}");
+    let processes = found["images"][0]["processes"].as_array().unwrap();
+    let app = processes.iter().find(|it| it["path"] == "/usr/bin/app").unwrap();
+    assert_eq!(app["objects"], 3, "the program, its loader and libc: {app}");
+}
