@@ -137,6 +137,13 @@ impl Entry {
         Self { kind, mode, uid: 0, gid: 0, mtime, xattrs, rank, reasons: vec![reason], layer }
     }
 
+    /// What gives a file more rights than its caller has: `setuid`, `setgid`, `setcap`.
+    pub fn privileges(&self) -> Vec<&'static str> {
+        let capable = self.xattrs.iter().any(|(name, _)| name == "security.capability");
+        let all = [(self.mode & 0o4000 != 0, "setuid"), (self.mode & 0o2000 != 0, "setgid"), (capable, "setcap")];
+        all.into_iter().filter_map(|(has, word)| has.then_some(word)).collect()
+    }
+
     /// Whether it is a folder.
     pub fn is_directory(&self) -> bool {
         matches!(self.kind, EntryKind::Directory)

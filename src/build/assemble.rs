@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::closure::{Closure, Wanted};
+use crate::closure::{Closure, Headers, Wanted};
 use crate::inventory::{self, Inventory, Standing};
 use crate::needs::Suggestion;
 use crate::path::ImagePath;
 use crate::policy::{self, Verdicts};
-use crate::recipe::{Extra, LATER, Platform, Recipe, Root, Verdict};
+use crate::recipe::{Extra, Platform, Recipe, Root, Verdict};
 use crate::report::{Diagnostic, Error, Level, Result, Spanned, plain};
 use crate::rootfs::{self, Standard};
 use crate::select::{self, Selection};
@@ -18,9 +18,10 @@ use crate::source::{Folder, Source, resolve};
 use crate::tree::Tree;
 
 use super::closing::Closing;
+use super::evidence::{self, Evidence};
 use super::judge::{self, Facts};
 use super::packages::packages;
-use super::platform::{platform, static_programs};
+use super::platform::platform;
 use super::{NO_CONFIGURATION, NO_ENTRYPOINT, NO_ROOT, Options, Progress};
 
 /// An image before it is packed: everything that is known of it.
@@ -44,6 +45,10 @@ pub struct Assembled {
     pub env: BTreeMap<String, String>,
     /// Optional rules that the image gives cause for, when they were asked for.
     pub suggestions: Vec<Suggestion>,
+    /// What objects may load by name, when that was asked for: with the suggestions, or by the policy.
+    pub evidence: Vec<Evidence>,
+    /// What was read of ELF files, and can be asked for more.
+    pub headers: Arc<Headers>,
     /// `Entrypoint`, its first word an absolute path.
     pub entrypoint: Vec<String>,
     /// The tree of the debug twin, where one is asked for: this one and a shell.
@@ -57,7 +62,15 @@ pub struct Assembled {
 /// # Errors
 /// Whatever stops the build; all of a stage's findings at once.
 pub fn assemble(recipe: &Recipe, options: &Options, progress: &dyn Progress) -> Result<Assembled> {
-    later(recipe)?;
+    assemble_sharing(recipe, options, progress, &Arc::default())
+}
+
+fn assemble_sharing(
+    recipe: &Recipe,
+    options: &Options,
+    progress: &dyn Progress,
+    headers: &Arc<Headers>,
+) -> Result<Assembled> {
     progress.stage("reading");
     let host = open(Path::new("/"), None)?;
     let root = match &recipe.root {
@@ -69,12 +82,11 @@ pub fn assemble(recipe: &Recipe, options: &Options, progress: &dyn Progress) -> 
     let selection = select::select(recipe, &*root, &*host, &packages)?;
 
     progress.stage("resolving");
-    let mut closing = Closing::new(recipe, &*root, &selection);
+    let mut closing = Closing::new(recipe, &*root, &selection, headers);
     let mut finder = closing.run(&*host)?;
     let env = closing.environment(&finder)?;
     let suggestions = if options.suggestions { closing.suggestions(&mut finder)? } else { Vec::new() };
-    let programs = static_programs(&closing.tree, &closing.closure)?;
-    let platform = platform(recipe, &closing.wanted, &closing.closure, &programs)?;
+    let platform = platform(recipe, &closing.wanted, &closing.closure)?;
 
     progress.stage("assembling");
     let mut tree = std::mem::take(&mut closing.tree);
@@ -102,13 +114,22 @@ pub fn assemble(recipe: &Recipe, options: &Options, progress: &dyn Progress) -> 
     notes.extend(rootfs::finish(&mut tree, recipe)?);
     let entrypoint = entrypoint(recipe, &selection, &tree)?;
     notes.extend(without_configuration(&entrypoint, &tree, &*root));
-    let debug = if options.debug_twin { Some(debug_twin(recipe, options, progress)?) } else { None };
+    let debug = if options.debug_twin { Some(debug_twin(recipe, options, progress, headers)?) } else { None };
 
+    let asked = policy::verdict(&recipe.policy, &policy::DLOPEN).0 != Verdict::Allow;
+    let evidence = if options.suggestions || asked {
+        let (evidence, remarks) = closing.evidence(&tree)?;
+        notes.extend(remarks);
+        evidence
+    } else {
+        Vec::new()
+    };
     let Closing { wanted, closure, .. } = closing;
     let facts = Facts {
-        programs: &programs,
         recipe,
         inventory: &inventory,
+        headers,
+        unexplained: &evidence::unexplained(&evidence),
         root: &*root,
         uid: selection.accounts.uid,
         ci: options.ci,
@@ -128,28 +149,22 @@ pub fn assemble(recipe: &Recipe, options: &Options, progress: &dyn Progress) -> 
         verdicts,
         env,
         suggestions,
+        evidence,
+        headers: Arc::clone(headers),
         entrypoint,
         debug,
         notes,
     })
 }
 
-/// What the policy asks for, and no stage finds out yet.
-fn later(recipe: &Recipe) -> Result<()> {
-    let set = recipe.policy.rules.get(policy::DLOPEN.name).filter(|set| set.value != Verdict::Allow);
-    let Some(set) = set else { return Ok(()) };
-    let error = Diagnostic::error(LATER, "the rule `dlopen` is not in this version");
-    Err(error.at(set.span, "not in this version of mkimage").into())
-}
-
 /// The same image with busybox, whatever the policy says of shells.
-fn debug_twin(recipe: &Recipe, options: &Options, progress: &dyn Progress) -> Result<Tree> {
+fn debug_twin(recipe: &Recipe, options: &Options, progress: &dyn Progress, headers: &Arc<Headers>) -> Result<Tree> {
     let mut recipe = recipe.clone();
     let name = Spanned::new("busybox".to_owned(), recipe.span);
     recipe.extras.push(Extra { name, argument: None, removed: false });
     recipe.policy.rules.insert("shell".to_owned(), Spanned::new(Verdict::Allow, recipe.span));
     let options = Options { debug_twin: false, ..options.clone() };
-    Ok(assemble(&recipe, &options, progress)?.tree)
+    Ok(assemble_sharing(&recipe, &options, progress, headers)?.tree)
 }
 
 impl Assembled {

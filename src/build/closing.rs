@@ -2,22 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::Arc;
 
 use crate::closure::diagnose;
-use crate::closure::{self, Because, Closure, Kind, Libc, Privilege, Resolution, Role, Wanted, Warning};
-use crate::elf;
+use crate::closure::{self, Because, Closure, Headers, Kind, Libc, Privilege, Resolution, Role, Wanted, Warning};
 use crate::needs::{self, Addition, Distribution, Finder, Suggestion, Want};
 use crate::path::{ImagePath, show};
 use crate::policy;
 use crate::recipe::{self, Recipe, Verdict};
 use crate::report::{Diagnostic, Error, IO, Level, Result, Span, plain};
 use crate::rootfs::{self, additions};
-use crate::select::{NOT_A_PROGRAM, Selection, is_elf};
+use crate::select::{NOT_A_PROGRAM, Selection};
 use crate::source::{Content, Source, resolve};
 use crate::tree::{Overlay, Tree};
 
 use super::LEFT_OUT;
+use super::evidence::{Evidence, Look};
 
 /// More rounds than any chain of rules has; a table that goes on adding is a bug.
 const MOST_ROUNDS: usize = 16;
@@ -27,6 +26,8 @@ pub(super) struct Closing<'a> {
     recipe: &'a Recipe,
     root: &'a dyn Source,
     options: closure::Options,
+    /// What was read of ELF files, for all closures of the build.
+    headers: &'a Headers,
     pub(super) tree: Tree,
     pub(super) wanted: Vec<Wanted>,
     pub(super) closure: Closure,
@@ -36,13 +37,14 @@ pub(super) struct Closing<'a> {
 }
 
 impl<'a> Closing<'a> {
-    pub(super) fn new(recipe: &'a Recipe, root: &'a dyn Source, selection: &Selection) -> Self {
+    pub(super) fn new(recipe: &'a Recipe, root: &'a dyn Source, selection: &Selection, headers: &'a Headers) -> Self {
         let wanted = wanted(selection);
         let (options, tree) = (options(recipe), selection.tree.clone());
         Self {
             recipe,
             root,
             options,
+            headers,
             tree,
             wanted,
             closure: Closure::default(),
@@ -72,7 +74,7 @@ impl<'a> Closing<'a> {
     /// image, as missing libraries do, is said in one go.
     fn close(&mut self) -> Result<()> {
         let view = Overlay { tree: &self.tree, base: self.root };
-        self.closure = closure::close(&view, &self.wanted, &self.options);
+        self.closure = closure::close_sharing(&view, &self.wanted, &self.options, self.headers);
         let without_line = self.without_interpreter_line();
         if !without_line.is_empty() {
             return Err(Error(without_line));
@@ -179,7 +181,7 @@ impl<'a> Closing<'a> {
         let mut candidates = Vec::new();
         for addition in additions {
             for (path, content) in additions::files_of(&view, &addition.want, &addition.reason)? {
-                if is_elf(&content).map_err(|error| unreadable(&path, &error))? {
+                if self.headers.object(&content).map_err(|error| unreadable(&path, &error))?.is_some() {
                     let mut wanted = Wanted::plugin(path.as_bytes(), self.host(None));
                     wanted.span = addition.reason.span;
                     candidates.push((Candidate::File(wanted), addition.required));
@@ -201,7 +203,7 @@ impl<'a> Closing<'a> {
         let view = Overlay { tree: &self.tree, base: self.root };
         let mut trial = self.wanted.clone();
         let places: Vec<usize> = candidates.iter().map(|(candidate, _)| candidate.want(&mut trial)).collect();
-        let closure = closure::close(&view, &trial, &self.options);
+        let closure = closure::close_sharing(&view, &trial, &self.options, self.headers);
         let mut left_out = BTreeSet::new();
         for ((candidate, required), place) in candidates.into_iter().zip(places) {
             let why = candidate.cannot_load(&closure.resolutions[place]);
@@ -238,7 +240,7 @@ impl<'a> Closing<'a> {
     /// Shows the rules what the image holds.
     fn look<T>(&self, ask: impl FnOnce(&needs::Seen<'_>) -> Result<T>) -> Result<T> {
         let mut objects: BTreeMap<ImagePath, needs::Object> = BTreeMap::new();
-        let mut contents: BTreeMap<ImagePath, (Content, Arc<elf::Object>)> = BTreeMap::new();
+        let mut contents: BTreeMap<ImagePath, Content> = BTreeMap::new();
         for loaded in self.closure.resolutions.iter().flat_map(|resolution| &resolution.objects) {
             let object = objects.entry(loaded.real.clone()).or_insert_with(|| needs::Object {
                 real: loaded.real.clone(),
@@ -250,11 +252,11 @@ impl<'a> Closing<'a> {
                     object.names.push(name.to_vec());
                 }
             }
-            contents.entry(loaded.real.clone()).or_insert_with(|| (loaded.content.clone(), Arc::clone(&loaded.elf)));
+            contents.entry(loaded.real.clone()).or_insert_with(|| loaded.content.clone());
         }
         let imports = |path: &ImagePath| -> io::Result<BTreeSet<Vec<u8>>> {
-            let Some((content, object)) = contents.get(path) else { return Ok(BTreeSet::new()) };
-            Ok(object.imports(&content.open()?)?.iter().map(|name| name.to_vec()).collect())
+            let Some(content) = contents.get(path) else { return Ok(BTreeSet::new()) };
+            Ok(self.headers.imports(content)?.iter().map(|name| name.to_vec()).collect())
         };
         let distribution = Distribution::of(self.root)
             .map_err(|error| Diagnostic::error(IO, format!("cannot read os-release of the root: {}", plain(&error))))?;
@@ -294,14 +296,30 @@ impl<'a> Closing<'a> {
 
     /// Resolves everything once more in the finished tree alone: an image that would load other files is refused.
     pub(super) fn self_check(&self, tree: &Tree) -> Result<()> {
-        let again = closure::close(tree, &self.wanted, &self.options);
+        let again = closure::close_sharing(tree, &self.wanted, &self.options, self.headers);
         let errors = diagnose::self_check(&self.closure, &again);
         if errors.is_empty() { Ok(()) } else { Err(Error(errors)) }
     }
 
+    /// What objects of the finished tree may load by name, and what the recipe ignores of it for nothing.
+    pub(super) fn evidence(&self, tree: &Tree) -> Result<(Vec<Evidence>, Vec<Diagnostic>)> {
+        let look = Look {
+            tree,
+            root: self.root,
+            closure: &self.closure,
+            wanted: &self.wanted,
+            options: &self.options,
+            headers: self.headers,
+            ignored: &self.recipe.policy.ignore_dlopen,
+        };
+        let evidence = look.evidence()?;
+        let remarks = look.ignored_for_nothing(&evidence);
+        Ok((evidence, remarks))
+    }
+
     /// The cache of libraries that the image needs, where its loaders would not find them without.
     pub(super) fn cache(&self, tree: &Tree) -> Option<Vec<u8>> {
-        closure::cache::for_image(&self.closure, self.root, tree)
+        closure::cache::for_image(&self.closure, self.root, tree, self.headers)
     }
 }
 

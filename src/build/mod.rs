@@ -9,13 +9,17 @@ use crate::report::Code;
 
 mod assemble;
 mod closing;
+mod evidence;
 mod judge;
+mod objects;
 mod packages;
 mod platform;
 mod write;
 
 pub use crate::closure::diagnose::WRONG_MACHINE;
+pub use crate::closure::{Hardened, Protected};
 pub use assemble::{Assembled, assemble, configuration};
+pub use evidence::{Evidence, Explained, Named, Standing};
 pub use write::{Built, Outputs, write};
 
 /// The root can't be opened.
@@ -43,7 +47,8 @@ pub struct Options {
     pub created: i64,
     /// Whether this runs in CI, where a build from the machine's own files is worth a warning.
     pub ci: bool,
-    /// Whether optional rules are looked for that the image gives cause for.
+    /// Whether what a person might want is looked for: optional rules that the image gives cause for, and libraries that
+    /// objects name.
     pub suggestions: bool,
     /// Whether a twin with a shell is built, too (`TAG-debug`).
     pub debug_twin: bool,

@@ -1,48 +1,21 @@
 //! The platform of an image, from the ELF machine of what it runs.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
 use crate::closure::{Closure, Kind, Resolution, Role, Wanted};
-use crate::elf::{Machine, Object};
-use crate::path::{ImagePath, show};
+use crate::elf::Machine;
+use crate::path::show;
 use crate::recipe::{Platform, Recipe};
 use crate::report::{Diagnostic, Error, Result};
-use crate::tree::{Entry, Tree};
 
 use crate::closure::diagnose::WRONG_MACHINE;
 
-/// The headers of programs without a loader, which a closure passes over.
-pub(super) type Programs = BTreeMap<ImagePath, Object>;
-
-/// Reads the headers of programs without a loader.
-///
-/// # Errors
-/// When one can't be read.
-pub(super) fn static_programs(tree: &Tree, closure: &Closure) -> Result<Programs> {
-    let mut programs = Programs::new();
-    for resolution in &closure.resolutions {
-        let Some(real) = resolution.real.as_ref().filter(|_| resolution.objects.is_empty()) else { continue };
-        if !matches!(resolution.kind, Kind::Static | Kind::StaticPie) {
-            continue;
-        }
-        let Some(content) = tree.get(real).and_then(Entry::content) else { continue };
-        let reader = content.open().map_err(|error| Error::io("read", Path::new(&real.to_string()), &error))?;
-        if let Ok(object) = Object::parse(&reader) {
-            programs.insert(real.clone(), object);
-        }
-    }
-    Ok(programs)
-}
-
 /// The platform that the recipe names, or else that of the first program or library. Programs for another machine are
 /// errors.
-pub(super) fn platform(recipe: &Recipe, wanted: &[Wanted], closure: &Closure, programs: &Programs) -> Result<Platform> {
+pub(super) fn platform(recipe: &Recipe, wanted: &[Wanted], closure: &Closure) -> Result<Platform> {
     // A folder may hold files for other machines, as node_modules does; what the image starts may not be one of them.
     let machines: Vec<(usize, Machine)> = (0..wanted.len())
         .filter(|index| !matches!(wanted[*index].role, Role::Plugin { .. }))
         .filter(|index| !matches!(closure.resolutions[*index].kind, Kind::Foreign(_) | Kind::Data | Kind::Absent))
-        .filter_map(|index| Some((index, machine(&closure.resolutions, index, programs)?)))
+        .filter_map(|index| Some((index, machine(&closure.resolutions, index)?)))
         .collect();
     let platform = match (&recipe.platform, machines.first()) {
         (Some(platform), _) => platform.value.clone(),
@@ -69,16 +42,13 @@ pub(super) fn platform(recipe: &Recipe, wanted: &[Wanted], closure: &Closure, pr
 }
 
 /// The machine of a program, or of what runs a script.
-fn machine(resolutions: &[Resolution], index: usize, programs: &Programs) -> Option<Machine> {
+fn machine(resolutions: &[Resolution], index: usize) -> Option<Machine> {
     let resolution = resolutions.get(index)?;
-    if let Some(object) = programs.get(resolution.real.as_ref()?) {
-        return Some(object.machine);
-    }
-    if let Some(object) = resolution.objects.first() {
-        return Some(object.elf.machine);
+    if let Some(elf) = &resolution.elf {
+        return Some(elf.machine);
     }
     let interpreter = resolution.script.as_ref()?.resolutions.first()?;
-    Some(resolutions.get(*interpreter)?.objects.first()?.elf.machine)
+    Some(resolutions.get(*interpreter)?.elf.as_ref()?.machine)
 }
 
 fn of_machine(machine: Machine) -> Platform {

@@ -80,6 +80,7 @@ fn build_all(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCo
         let assembled = build::assemble(recipe, &options, &progress)?;
         console.show(&assembled.notes, texts);
         console.show(&assembled.verdicts.warnings(console.detail()), texts);
+        summary::read(console, &assembled);
         let mut stdout = std::io::stdout().lock();
         let outputs = Outputs { destinations, engine: engine.clone(), stdout: &mut stdout };
         let built = build::write(recipe, &assembled, outputs, &options, &progress)?;

@@ -7,15 +7,24 @@ use mkimage::build::{self, Options};
 use mkimage::layer::Durability;
 use mkimage::report::{Error, Texts};
 
+use serde_json::json;
+
 use super::console::Console;
+use super::format::{Format, print_json};
 use super::recipes::RecipeArgs;
-use super::{environment, summary};
+use super::{checked, environment, hardening, summary};
 
 /// Do everything but write: recipe, closure, rules, policy.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     recipes: RecipeArgs,
+    /// Show how each program and library is hardened.
+    #[arg(long)]
+    hardening: bool,
+    /// How to print. JSON goes to standard output, with the hardening of every object.
+    #[arg(long, value_enum, default_value_t, value_name = "FORM")]
+    format: Format,
 }
 
 pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
@@ -28,18 +37,33 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
         console.show(&loaded.warnings, &texts);
     }
     let options = options();
-    let mut errors = Vec::new();
+    let (mut errors, mut documents, mut tables) = (Vec::new(), Vec::new(), Vec::new());
     for recipe in loaded.iter().flat_map(|loaded| &loaded.recipes) {
         match build::assemble(recipe, &options, &console.building(&recipe.name.value)) {
             Ok(assembled) => {
                 console.show(&assembled.notes, &texts);
                 console.show(&assembled.verdicts.warnings(console.detail()), &texts);
                 summary::checked(console, recipe, &assembled, &texts);
+                checked::say_evidence(console, &assembled);
+                let printed = match args.format {
+                    Format::Json => checked::document(recipe, &assembled).map(|document| documents.push(document)),
+                    Format::Text if args.hardening => assembled.hardened().map(|files| {
+                        tables.push(hardening::table(&files, &assembled.protected()));
+                    }),
+                    Format::Text => Ok(()),
+                };
+                errors.extend(printed.err().into_iter().flat_map(|error| error.0));
+                summary::read(console, &assembled);
             }
             Err(error) => errors.extend(error.0),
         }
     }
-    if errors.is_empty() { ExitCode::SUCCESS } else { console.fail(&Error(errors), &texts) }
+    let printed = match args.format {
+        Format::Json => print_json(console, json!({ "images": documents })),
+        Format::Text if args.hardening => console.print(&tables.join("\n")),
+        Format::Text => ExitCode::SUCCESS,
+    };
+    if errors.is_empty() { printed } else { console.fail(&Error(errors), &texts) }
 }
 
 /// What assembling needs to know; nothing is packed.

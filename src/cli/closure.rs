@@ -14,6 +14,7 @@ use mkimage::source::Folder;
 
 use super::console::Console;
 use super::recipes::usage;
+use super::summary;
 
 /// What `mkimage closure` takes.
 #[derive(Debug, Args)]
@@ -57,13 +58,13 @@ enum Format {
 /// # Errors
 /// When the root or the list can't be read, or the output can't be written.
 pub(super) fn run(arguments: &ClosureArgs, console: &Console) -> ExitCode {
-    match print(arguments) {
+    match print(arguments, console) {
         Ok(code) => code,
         Err(error) => console.fail(&usage(format!("cannot print the closure: {error}")), &Texts::default()),
     }
 }
 
-fn print(arguments: &ClosureArgs) -> io::Result<ExitCode> {
+fn print(arguments: &ClosureArgs, console: &Console) -> io::Result<ExitCode> {
     let source = Folder::open(&arguments.root)?;
     let options = Options {
         isa: arguments.isa.resolve(),
@@ -99,6 +100,7 @@ fn print(arguments: &ClosureArgs) -> io::Result<ExitCode> {
         }
     }
     out.flush()?;
+    summary::figures(console, closure.files_read, closure.bytes_read);
     let whole = closure.resolutions.iter().all(Resolution::is_whole);
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

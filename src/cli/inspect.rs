@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::console::Console;
 use super::format::{Format, columns, print_json};
+use super::hardening;
 use super::summary::megabytes;
 
 /// Look into a layout or archive: names, digests, configuration, layers.
@@ -20,6 +21,9 @@ pub(super) struct Args {
     /// List the files of each layer, too.
     #[arg(long)]
     files: bool,
+    /// Show how each program and library is hardened.
+    #[arg(long)]
+    hardening: bool,
     /// How to print.
     #[arg(long, value_enum, default_value_t, value_name = "FORM")]
     format: Format,
@@ -31,9 +35,25 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
         Ok(images) => images,
         Err(error) => return console.fail(&error, &Texts::default()),
     };
+    let found = if args.hardening { output::hardening(&args.image).map(Some) } else { Ok(None) };
+    let found = match found {
+        Ok(found) => found,
+        Err(error) => return console.fail(&error, &Texts::default()),
+    };
     match args.format {
-        Format::Json => print_json(console, json!({ "images": images })),
-        Format::Text => console.print(&images.iter().map(text).collect::<Vec<_>>().join("\n")),
+        Format::Json => {
+            let mut images = json!(images);
+            for (image, found) in images.as_array_mut().into_iter().flatten().zip(found.iter().flatten()) {
+                image["objects"] = found.files.iter().map(hardening::object).collect();
+                image["processes"] = found.processes.iter().map(hardening::process).collect();
+            }
+            print_json(console, json!({ "images": images }))
+        }
+        Format::Text => {
+            let tables = found.iter().flatten().map(|found| hardening::table(&found.files, &found.processes));
+            let texts = images.iter().map(text).chain(tables);
+            console.print(&texts.collect::<Vec<_>>().join("\n"))
+        }
     }
 }
 

@@ -64,6 +64,19 @@ pub(super) fn checked(console: &Console, recipe: &Recipe, assembled: &Assembled,
     }
 }
 
+/// What finding the libraries took, for those who ask for figures.
+pub(super) fn read(console: &Console, assembled: &Assembled) {
+    let headers = &assembled.headers;
+    figures(console, headers.files_read(), headers.bytes_read());
+}
+
+/// How much was read of ELF files.
+pub(super) fn figures(console: &Console, files: usize, bytes: u64) {
+    if console.verbose > 1 {
+        console.say(&format!("closure: {files} files looked into, {} read", megabytes(bytes)));
+    }
+}
+
 /// How many entries are no folders.
 pub(super) fn files(tree: &Tree) -> usize {
     tree.iter().filter(|(_, entry)| !entry.is_directory()).count()

@@ -1,7 +1,7 @@
 //! Whether glibc takes a file that it found: `open_verify` and `_dl_map_object_from_fd`, check by check in their order.
 
+use super::headers::{Facts, NoElf};
 use super::machine::{matches, valid_abi_version, valid_os_abi};
-use super::tree::{Facts, NoElf};
 use super::{NotTaken, Refusal};
 use crate::elf::{Class, Defect, FileType, Object};
 

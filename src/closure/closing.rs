@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::headers::Headers;
 use super::mapping::base_name;
 use super::start::{Engine, Process, Reference};
 use super::tree::Tree;
@@ -13,7 +14,13 @@ use crate::source::Source;
 
 /// Closes over everything that is wanted. The results stand in the order of `wanted`, whatever the number of threads.
 pub fn close(source: &dyn Source, wanted: &[Wanted], options: &Options) -> Closure {
-    let tree = Tree::new(source, &options.workdir);
+    close_sharing(source, wanted, options, &Headers::default())
+}
+
+/// As [`close`], with what earlier closures read of the same files.
+pub fn close_sharing(source: &dyn Source, wanted: &[Wanted], options: &Options, headers: &Headers) -> Closure {
+    let (files_before, bytes_before) = (headers.files_read(), headers.bytes_read());
+    let tree = Tree::new(source, headers, &options.workdir);
     let engine = Engine::new(&tree, options);
     let mut closing = Closing { engine: &engine, wanted, found: vec![None; wanted.len()], processes: HashMap::new() };
     closing.close_programs();
@@ -21,8 +28,8 @@ pub fn close(source: &dyn Source, wanted: &[Wanted], options: &Options) -> Closu
     closing.close_others();
     let mut closure = Closure {
         resolutions: closing.found.into_iter().flatten().collect(),
-        files_read: tree.files_read(),
-        bytes_read: tree.bytes_read(),
+        files_read: headers.files_read() - files_before,
+        bytes_read: headers.bytes_read() - bytes_before,
     };
     closure.find_providers(wanted);
     closure.ignore_missing(&options.ignore_missing);
@@ -90,7 +97,7 @@ impl Closing<'_, '_> {
     }
 
     fn close_others(&mut self) {
-        let reference = self.reference().or_else(|| self.engine.own_reference());
+        let reference = self.reference();
         let others = self.with_role(|role| role != Role::Program);
         let resolve = |&index: &usize| {
             let wanted = &self.wanted[index];
@@ -108,14 +115,14 @@ impl Closing<'_, '_> {
         all.filter(|(_, wanted)| is_wanted(wanted.role)).map(|(index, _)| index).collect()
     }
 
-    /// The first program with a loader, or what would load for the image's machine.
+    /// The first program with a loader, or what the root has in its stead.
     fn reference(&self) -> Option<Reference> {
         let of_program = self.found.iter().flatten().find_map(|resolution| {
             let loader = resolution.loader.as_ref()?;
             let elf = Arc::clone(&resolution.objects.first()?.elf);
             Some(Reference { loader: Arc::clone(&loader.path), libc: loader.libc, elf })
         });
-        of_program.or_else(|| self.engine.reference_for(self.engine.options.machine?))
+        of_program.or_else(|| self.engine.own_reference())
     }
 }
 
@@ -160,6 +167,7 @@ pub fn locate(source: &dyn Source, name: &[u8], options: &Options) -> Option<Vec
     if name.starts_with(b"/") {
         return Some(name.to_vec());
     }
-    let tree = Tree::new(source, &options.workdir);
+    let headers = Headers::default();
+    let tree = Tree::new(source, &headers, &options.workdir);
     script::find_program(&tree, name, &options.path).map(|path| path.to_vec())
 }

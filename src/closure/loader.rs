@@ -7,7 +7,7 @@ use super::mapping::{Opened, base_name};
 use super::start::{Engine, Reference};
 use super::tree::Looked;
 use super::{Bytes, FatalReason, Found, Libc, Loader};
-use crate::elf::{Machine, Object};
+use crate::elf::Object;
 
 /// `ld-linux-*.so.2` of gcompat is a musl program that loads this first.
 const GCOMPAT: &[u8] = b"/lib/libgcompat.so.0";
@@ -71,14 +71,21 @@ impl Engine<'_> {
     }
 
     /// What stands in for a program where none is wanted, so that libraries can be asked for by name: the root's own
-    /// programs, or else the first loader that is there.
+    /// programs, or else the first loader that is there; for the machine that the image is for, where that is known.
     pub(super) fn own_reference(&self) -> Option<Reference> {
         let programs = OWN_PROGRAMS.iter().filter_map(|path| {
             let elf = self.elf_at(path)?;
             Some((Arc::clone(elf.interp.as_ref()?), elf))
         });
         let loaders = LOADERS.iter().filter_map(|path| Some((Arc::from(*path), self.elf_at(path)?)));
-        programs.chain(loaders).find_map(|(loader, elf): (Bytes, _)| {
+        let machine = self.options.machine;
+        let fits = |(_, elf): &(Bytes, Arc<Object>)| machine.is_none_or(|machine| machine == elf.machine);
+        let of_machine = machine.and_then(|machine| Port::for_machine(machine, 0)).into_iter().flat_map(|port| {
+            let musl = format!("/lib/ld-musl-{}.so.1", port.musl_arch).into_bytes();
+            let paths = [port.glibc_loader.as_bytes().to_vec(), musl];
+            paths.into_iter().filter_map(|path| Some((Bytes::from(&*path), self.elf_at(&path)?)))
+        });
+        programs.chain(loaders).chain(of_machine).filter(fits).find_map(|(loader, elf)| {
             let chosen = self.open_loader(&loader, &elf).ok()??;
             Some(Reference { loader, libc: chosen.loader.libc, elf })
         })
@@ -87,18 +94,6 @@ impl Engine<'_> {
     fn elf_at(&self, path: &[u8]) -> Option<Arc<Object>> {
         let Looked::Found(place) = self.tree.look(path) else { return None };
         self.tree.facts(place.content.as_ref()?).elf.as_ref().ok().cloned()
-    }
-
-    /// What stands for the programs where there are none: the loader of the machine that the image is for.
-    pub(super) fn reference_for(&self, machine: Machine) -> Option<Reference> {
-        let port = Port::for_machine(machine, 0)?;
-        let musl = format!("/lib/ld-musl-{}.so.1", port.musl_arch);
-        [(port.glibc_loader, Libc::Glibc(None)), (musl.as_str(), Libc::Musl)].into_iter().find_map(|(path, libc)| {
-            let Looked::Found(place) = self.tree.look(path.as_bytes()) else { return None };
-            let facts = self.tree.facts(place.content.as_ref()?);
-            let elf = facts.elf.as_ref().ok().filter(|elf| elf.machine == machine)?;
-            Some(Reference { loader: Arc::from(path.as_bytes()), libc, elf: Arc::clone(elf) })
-        })
     }
 
     /// Opens a loader. None when nothing is there.

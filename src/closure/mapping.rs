@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::tree::{Facts, Tree};
+use super::headers::Facts;
+use super::tree::Tree;
 use super::{
     Alias, Because, Bytes, DlopenNote, Fatal, FatalReason, Found, Loaded, Missing, NotTaken, Refusal, Resolution,
     VersionError, Warning,

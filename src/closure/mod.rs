@@ -11,6 +11,7 @@ mod wanted;
 mod resolution;
 mod failure;
 mod paths;
+mod headers;
 mod tree;
 mod machine;
 mod accept;
@@ -24,12 +25,15 @@ mod script;
 mod loader;
 mod start;
 mod closing;
+mod hardened;
 mod warning;
 pub mod show;
 pub mod diagnose;
 
-pub use closing::{close, locate};
+pub use closing::{close, close_sharing, locate};
 pub use failure::{Fatal, FatalReason, Missing, NearMiss, NotTaken, Refusal, Searched, VersionError, Warning};
+pub use hardened::{Hardened, Protected};
+pub use headers::Headers;
 pub use paths::{NeededPath, PathReason};
 pub use resolution::{
     Alias, Because, DlopenNote, EnvProgram, Foreign, Found, Kind, Libc, Loaded, Loader, Resolution, Script,
@@ -46,7 +50,7 @@ pub type Bytes = Arc<[u8]>;
 pub struct Closure {
     /// One for each [`Wanted`], in that order; then one for each interpreter of their scripts, each path once.
     pub resolutions: Vec<Resolution>,
-    /// How many files were looked into.
+    /// How many files were looked into that no earlier closure had looked into.
     pub files_read: usize,
     /// How many bytes were read of them.
     pub bytes_read: u64,

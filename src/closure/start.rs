@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::glibc::{self, Install, Processor};
+use super::headers::{Facts, NoElf};
 use super::loader::{Chosen, is_musl_loader, is_unsupported_loader, libc_of};
 use super::machine::{self, Port};
 use super::mapping::{Asked, Context, Mapping, Start, parent};
 use super::musl;
 use super::script;
-use super::tree::{Facts, Looked, NoElf, Place, Tree};
+use super::tree::{Looked, Place, Tree};
 use super::{
     Because, Bytes, Fatal, FatalReason, Foreign, Isa, Kind, Libc, Options, Privilege, Refusal, Resolution, Role,
     Variant, Wanted,

@@ -1,15 +1,14 @@
-//! The tree under a loader's eyes: paths to places, files to their ELF facts, each looked at once for all programs.
+//! The tree under a loader's eyes: paths to places, each looked at once for all programs.
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::Bytes;
-use crate::elf::{self, Object, ParseError, Versions};
+use super::headers::{Facts, Headers};
+use crate::elf::Versions;
 use crate::path::ImagePath;
-use crate::source::{Content, ContentId, Node, NodeKind, Reader, Source, Unresolved, resolve};
+use crate::source::{Content, Node, NodeKind, Source, Unresolved, resolve};
 
 /// The kernel's limit on links in one path walk (`MAXSYMLINKS`).
 const MOST_LINKS: usize = 40;
@@ -23,9 +22,8 @@ pub(super) struct Tree<'a> {
     workdir: Vec<u8>,
     directories: Map<Bytes, Option<Arc<Directory>>>,
     entries: Map<ImagePath, Looked>,
-    facts: Map<ContentId, Arc<Facts>>,
     listings: Map<ImagePath, Arc<[Listed]>>,
-    bytes_read: AtomicU64,
+    headers: &'a Headers,
 }
 
 type Map<K, V> = RwLock<HashMap<K, V>>;
@@ -70,39 +68,6 @@ pub(super) struct Directory {
     links: usize,
 }
 
-/// What is known of a file.
-#[derive(Debug)]
-pub(super) struct Facts {
-    pub(super) content: Content,
-    pub(super) elf: Result<Arc<Object>, NoElf>,
-    versions: OnceLock<Versions>,
-}
-
-/// Why a file is no ELF file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum NoElf {
-    /// It is shorter than a header.
-    TooShort,
-    /// It does not begin as one.
-    Other,
-    /// Its class is none that exists.
-    Class,
-    /// Its byte order is none that exists.
-    Endian,
-    /// It could not be read.
-    Unreadable(Arc<str>),
-}
-
-impl elf::ReadAt for Reader {
-    fn size(&self) -> u64 {
-        Reader::size(self)
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        Reader::read_at(self, buffer, offset)
-    }
-}
-
 /// An entry of a directory.
 #[derive(Debug)]
 pub(super) struct Listed {
@@ -110,51 +75,22 @@ pub(super) struct Listed {
     pub(super) is_directory: bool,
 }
 
-/// A reader that counts.
-struct Counted<'a> {
-    reader: Reader,
-    count: &'a AtomicU64,
-}
-
-impl elf::ReadAt for Counted<'_> {
-    fn size(&self) -> u64 {
-        self.reader.size()
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let count = self.reader.read_at(buffer, offset)?;
-        self.count.fetch_add(count as u64, Ordering::Relaxed);
-        Ok(count)
-    }
-}
-
 impl<'a> Tree<'a> {
-    pub(super) fn new(source: &'a dyn Source, workdir: &[u8]) -> Self {
+    pub(super) fn new(source: &'a dyn Source, headers: &'a Headers, workdir: &[u8]) -> Self {
         let workdir = if workdir.starts_with(b"/") { workdir.to_vec() } else { b"/".to_vec() };
         Self {
             source,
             workdir,
             directories: Map::default(),
             entries: Map::default(),
-            facts: Map::default(),
             listings: Map::default(),
-            bytes_read: AtomicU64::new(0),
+            headers,
         }
     }
 
     /// The tree itself.
     pub(super) fn source(&self) -> &'a dyn Source {
         self.source
-    }
-
-    /// How many bytes were read of ELF files.
-    pub(super) fn bytes_read(&self) -> u64 {
-        self.bytes_read.load(Ordering::Relaxed)
-    }
-
-    /// How many files were read.
-    pub(super) fn files_read(&self) -> usize {
-        self.facts.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// A path made absolute, in the way of the kernel: relative to the working directory.
@@ -256,40 +192,22 @@ impl<'a> Tree<'a> {
 
     /// What is known of a file. It is read at the first question.
     pub(super) fn facts(&self, content: &Content) -> Arc<Facts> {
-        let id = content.id();
-        if let Some(known) = read(&self.facts, &id) {
-            return known;
-        }
-        let elf = match self.open(content) {
-            Ok(reader) => Object::parse(&reader).map(Arc::new).map_err(|error| match error {
-                ParseError::TooShort => NoElf::TooShort,
-                ParseError::NotElf => NoElf::Other,
-                ParseError::Class => NoElf::Class,
-                ParseError::Endian => NoElf::Endian,
-                ParseError::Io(error) => NoElf::Unreadable(crate::report::plain(&error).into()),
-            }),
-            Err(error) => Err(NoElf::Unreadable(crate::report::plain(&error).into())),
-        };
-        // Another thread may have been faster; then its answer stands, so that there is one for all.
-        let facts = Facts { content: content.clone(), elf, versions: OnceLock::new() };
-        write(&self.facts, id, Arc::new(facts))
+        self.headers.facts(content)
     }
 
     /// The symbol versions of a file.
     pub(super) fn versions<'f>(&self, facts: &'f Facts) -> &'f Versions {
-        facts.versions.get_or_init(|| {
-            let Ok(object) = &facts.elf else { return Versions::default() };
-            let read = self.open(&facts.content).and_then(|reader| object.versions(&reader));
-            // What can't be read now was read a moment ago: the file changed, which is found out when it is copied.
-            read.unwrap_or_default()
-        })
+        self.headers.versions(facts)
     }
 
     /// Whether a file defines every one of some dynamic symbols.
     pub(super) fn defines(&self, facts: &Facts, names: &[&[u8]]) -> bool {
-        let Ok(object) = &facts.elf else { return false };
-        let read = self.open(&facts.content).and_then(|reader| object.defines(&reader, names));
-        read.unwrap_or(false)
+        self.headers.defines(facts, names)
+    }
+
+    /// All bytes of a file that is looked through whole.
+    pub(super) fn whole(&self, content: &Content, limit: u64) -> Arc<Option<Box<[u8]>>> {
+        self.headers.whole(content, limit)
     }
 
     /// What a directory holds, by name.
@@ -301,10 +219,6 @@ impl<'a> Tree<'a> {
         let listed = self.source.list(&directory.real).unwrap_or_default();
         let entry = |(name, node): (Vec<u8>, Node)| Listed { is_directory: node.is_directory(), name };
         write(&self.listings, directory.real.clone(), listed.into_iter().map(entry).collect())
-    }
-
-    fn open(&self, content: &Content) -> io::Result<Counted<'_>> {
-        Ok(Counted { reader: content.open()?, count: &self.bytes_read })
     }
 }
 

@@ -6,7 +6,7 @@ use goblin::elf::dynamic::{DF_1_NOW, DF_1_PIE, DF_BIND_NOW, DF_TEXTREL};
 use goblin::elf::program_header::{PF_W, PF_X};
 
 use super::read::ReadAt;
-use super::{FileType, Object};
+use super::{Features, FileType, Object};
 
 /// How an object is hardened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,8 +30,12 @@ pub struct Hardening {
     /// Elements of RPATH or RUNPATH that another user could fill: empty, relative, or below a place that is not the
     /// system's.
     pub writable_paths: Vec<Vec<u8>>,
+    /// The control-flow protection that it asks the processor for.
+    pub features: Features,
     /// What is left for debuggers.
     pub debug: Debug,
+    /// Whether the Go compiler made it, whose programs have neither canaries nor checked calls.
+    pub go: bool,
 }
 
 /// What kind of object it is.
@@ -64,6 +68,7 @@ pub enum Relro {
 
 /// What of a file is there for debuggers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each says whether a section is there")]
 pub struct Debug {
     /// Whether there is a `.symtab`.
     pub symbols: bool,
@@ -71,6 +76,8 @@ pub struct Debug {
     pub information: bool,
     /// Whether a file with debug information is named.
     pub link: bool,
+    /// Whether there is a compressed table of symbols (`.gnu_debugdata`), as Fedora has it.
+    pub compressed: bool,
 }
 
 /// Functions of libc that have a form with a check of the buffer's size, `__NAME_chk`.
@@ -125,18 +132,31 @@ impl Object {
             shape: self.shape(),
             relro: self.relocations_read_only(),
             executable_stack: self.stack.map(|flags| flags & PF_X != 0),
-            writable_code: self.loads.iter().filter(|load| load.flags & (PF_W | PF_X) == PF_W | PF_X).count(),
-            textrel: self.dynamic.as_ref().is_some_and(|it| it.textrel || it.flags & DF_TEXTREL != 0),
+            writable_code: self.writable_code(),
+            textrel: self.has_text_relocations(),
             canary: calls.known.then_some(calls.canary),
             fortified: calls.fortified,
             fortifiable: calls.fortified + calls.unchecked,
             writable_paths: self.writable_paths(),
+            features: self.features(),
             debug: Debug {
                 symbols: calls.linker_symbols,
                 information: named(b".debug_info") || named(b".zdebug_info"),
                 link: named(b".gnu_debuglink"),
+                compressed: named(b".gnu_debugdata"),
             },
+            go: self.is_go(reader)?,
         })
+    }
+
+    /// How many of its segments are both writable and executable.
+    pub fn writable_code(&self) -> usize {
+        self.loads.iter().filter(|load| load.flags & (PF_W | PF_X) == PF_W | PF_X).count()
+    }
+
+    /// Whether relocations change its code.
+    pub fn has_text_relocations(&self) -> bool {
+        self.dynamic.as_ref().is_some_and(|it| it.textrel || it.flags & DF_TEXTREL != 0)
     }
 
     /// How much of it is read-only after relocation.
@@ -171,17 +191,30 @@ impl Object {
         Ok(calls)
     }
 
-    fn writable_paths(&self) -> Vec<Vec<u8>> {
-        let lists = self.dynamic.iter().flat_map(|dynamic| [&dynamic.rpath, &dynamic.runpath]).flatten();
-        let elements = lists.flat_map(|list| list.split(|&byte| byte == b':'));
-        let safe = |element: &[u8]| {
-            let below =
-                |place: &&[u8]| element.strip_prefix(*place).is_some_and(|rest| matches!(rest, [] | [b'/', ..]));
-            let origin = element.starts_with(b"$ORIGIN") || element.starts_with(b"${ORIGIN}");
-            (element.starts_with(b"/") || origin) && !NOT_THE_SYSTEMS.iter().any(below)
-        };
-        elements.filter(|element| !safe(element)).map(<[u8]>::to_vec).collect()
+    /// Elements of RPATH or RUNPATH that another user could fill, whatever the image holds.
+    pub fn writable_paths(&self) -> Vec<Vec<u8>> {
+        self.search_paths().filter(|element| is_unsafe_path(element)).map(<[u8]>::to_vec).collect()
     }
+
+    /// The elements of RPATH or RUNPATH. A list that is empty as a whole has none; an empty element is the working
+    /// directory.
+    pub fn search_paths(&self) -> impl Iterator<Item = &[u8]> {
+        let lists = self.dynamic.iter().flat_map(|dynamic| [&dynamic.rpath, &dynamic.runpath]).flatten();
+        lists.filter(|list| !list.is_empty()).flat_map(|list| list.split(|&byte| byte == b':'))
+    }
+}
+
+/// Whether an element of RPATH or RUNPATH is one that another user could fill: empty, relative, or below a place that
+/// is not the system's.
+pub fn is_unsafe_path(element: &[u8]) -> bool {
+    let below = |place: &&[u8]| element.strip_prefix(*place).is_some_and(|rest| matches!(rest, [] | [b'/', ..]));
+    let whole = element.starts_with(b"/") || below_origin(element).is_some();
+    !whole || NOT_THE_SYSTEMS.iter().any(below)
+}
+
+/// What follows `$ORIGIN` at the beginning of an element.
+pub fn below_origin(element: &[u8]) -> Option<&[u8]> {
+    element.strip_prefix(b"$ORIGIN").or_else(|| element.strip_prefix(b"${ORIGIN}"))
 }
 
 #[derive(Default)]

@@ -27,19 +27,36 @@ const LONGEST: usize = 264;
 /// The most names that are kept.
 const MOST: usize = 1000;
 
+/// What an object may load by name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DlopenHints {
+    /// The functions that it imports to load libraries, as `dlopen`.
+    pub functions: BTreeSet<Arc<[u8]>>,
+    /// Names and paths of libraries that stand in the file as strings, when it imports such a function.
+    pub names: BTreeSet<Arc<[u8]>>,
+}
+
 impl Object {
     /// Names of libraries that stand in the file as strings, when it imports a function that loads libraries; its own
     /// name and those that it needs anyhow are left out. Empty where nothing points to such loading.
     ///
     /// # Errors
     /// When the file could not be read.
-    pub fn dlopen_hints<R: ReadAt + ?Sized>(&self, reader: &R) -> io::Result<BTreeSet<Arc<[u8]>>> {
-        let mut loads = false;
-        self.dynamic_symbols(reader, &|name| LOADING.contains(&name), &mut |symbol| loads |= symbol.undefined)?;
-        let mut names = BTreeSet::new();
-        if !loads {
-            return Ok(names);
+    pub fn dlopen_hints<R: ReadAt + ?Sized>(&self, reader: &R) -> io::Result<DlopenHints> {
+        let mut hints = DlopenHints::default();
+        self.dynamic_symbols(reader, &|name| LOADING.contains(&name), &mut |symbol| {
+            if symbol.undefined {
+                hints.functions.insert(symbol.name);
+            }
+        })?;
+        if !hints.functions.is_empty() {
+            hints.names = self.library_names(reader)?;
         }
+        Ok(hints)
+    }
+
+    fn library_names<R: ReadAt + ?Sized>(&self, reader: &R) -> io::Result<BTreeSet<Arc<[u8]>>> {
+        let mut names = BTreeSet::new();
         let mut piece = vec![0; AT_ONCE];
         let mut start = 0;
         while start < reader.size() && names.len() < MOST {

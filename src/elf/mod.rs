@@ -12,6 +12,8 @@ use goblin::elf::header::{self, Header};
 use goblin::elf::program_header::{self as segment, ProgramHeader};
 
 mod dynamic;
+mod features;
+mod go;
 mod hardening;
 mod hints;
 mod machine;
@@ -21,7 +23,9 @@ mod symbols;
 mod versions;
 
 pub use dynamic::{Dependency, DependencyKind, Dynamic};
-pub use hardening::{Debug, Hardening, Relro, Shape};
+pub use features::Features;
+pub use hardening::{Debug, Hardening, Relro, Shape, below_origin, is_unsafe_path};
+pub use hints::DlopenHints;
 pub use machine::{Class, Endian, Machine};
 pub use notes::{DlopenEntry, Notes, Priority};
 pub use read::ReadAt;

@@ -14,6 +14,8 @@ const MOST_BYTES: usize = 64 << 10;
 
 const NT_GNU_BUILD_ID: u32 = 3;
 const NT_GNU_PROPERTY_TYPE_0: u32 = 5;
+/// `ELF_NOTE_GOBUILDID_TAG` of Go's linker.
+const NT_GO_BUILD_ID: u32 = 4;
 /// <https://systemd.io/ELF_DLOPEN_METADATA>
 const NT_FDO_DLOPEN: u32 = 0x407c_0c0a;
 /// <https://systemd.io/ELF_PACKAGE_METADATA>
@@ -28,6 +30,8 @@ const GNU_PROPERTY_X86_ISA_1_NEEDED: u32 = 0xc000_8002;
 pub struct Notes {
     /// `NT_GNU_BUILD_ID`.
     pub build_id: Option<Vec<u8>>,
+    /// Whether it has the build id of Go's linker.
+    pub go_build_id: bool,
     /// FDO package metadata: JSON text.
     pub package: Option<String>,
     /// FDO `.note.dlopen`: what it may load later.
@@ -99,6 +103,7 @@ impl Notes {
                 GNU_PROPERTY_X86_ISA_1_NEEDED => self.x86_isa_needed = value,
                 _ => {}
             }),
+            (b"Go", NT_GO_BUILD_ID) => self.go_build_id = true,
             (b"FDO", NT_FDO_PACKAGE) => self.package = until_nul(note.text).map(str::to_owned),
             (b"FDO", NT_FDO_DLOPEN) => self.dlopen.extend(until_nul(note.text).map(dlopen_entries).unwrap_or_default()),
             _ => {}
@@ -134,7 +139,9 @@ fn each_note<R: ReadAt + ?Sized>(
         let name = bytes.get(at + 12..at + 12 + name_size);
         let text = bytes.get(at + text_at..at + text_at + text_size);
         let (Some(name), Some(text)) = (name, text) else { return Ok(()) };
-        take(&Note { owner: name.strip_suffix(b"\0").unwrap_or(name), number: word(8), text });
+        // Go's owner is padded with a second NUL.
+        let owner = name.split(|&byte| byte == 0).next().unwrap_or_default();
+        take(&Note { owner, number: word(8), text });
         at += text_at + text_size.next_multiple_of(alignment);
     }
     Ok(())
@@ -200,6 +207,12 @@ fn dlopen_entries(text: &str) -> Vec<DlopenEntry> {
 }
 
 impl Notes {
+    /// The processor levels that are needed, each below the next.
+    pub fn x86_levels_needed(&self) -> Vec<&'static str> {
+        let all = ["baseline", "x86-64-v2", "x86-64-v3", "x86-64-v4"].into_iter().enumerate();
+        all.filter_map(|(bit, name)| (self.x86_isa_needed & 1 << bit != 0).then_some(name)).collect()
+    }
+
     /// The processor level that is needed, when that is above the baseline.
     pub fn x86_level_needed(&self) -> Option<&'static str> {
         match self.x86_isa_needed {

@@ -169,7 +169,7 @@ fn entries(store: &Store, layer: &StoredLayer) -> Result<Vec<EntryInfo>, BadStor
     Ok(list)
 }
 
-fn bad_tar(error: BadTar) -> BadStore {
+pub(super) fn bad_tar(error: BadTar) -> BadStore {
     match error {
         BadTar::Io(error) => error.into(),
         error => BadStore::Tar(error),

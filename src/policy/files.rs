@@ -1,7 +1,7 @@
-//! Rules about single files: what they are, their bits, how they were linked, whose they are.
+//! Rules about single files: what they are, their bits, whose they are.
 
-use super::rules::{CAPABILITIES, EXEC_STACK, NO_PIE, PARTIAL_RELRO, Rule, SETUID, SHELL, UNOWNED, WORLD_WRITABLE};
-use super::{Finding, Hardening, Hit, Judge, Relro};
+use super::rules::{CAPABILITIES, SETUID, SHELL, UNOWNED, WORLD_WRITABLE};
+use super::{Finding, Hit, Judge};
 use crate::inventory::Standing;
 use crate::path::ImagePath;
 use crate::source::resolve;
@@ -88,34 +88,6 @@ impl Judge<'_> {
         Some(finding)
     }
 
-    pub(super) fn hardening(&self) -> Vec<Finding> {
-        let rules = [
-            (&NO_PIE, no_pie as fn(Hardening) -> Option<&'static str>),
-            (&PARTIAL_RELRO, partial_relro),
-            (&EXEC_STACK, exec_stack),
-        ];
-        if rules.iter().all(|(rule, _)| self.asks(rule).is_none()) {
-            return Vec::new();
-        }
-        let files = self.tree.iter().filter(|(_, entry)| entry.content().is_some());
-        let known: Vec<(&ImagePath, Hardening)> =
-            files.filter_map(|(path, _)| Some((path, (self.facts.hardening)(path)?))).collect();
-        // How a distribution links its own programs is the same in every image of it: unless the recipe asks, only the
-        // others are looked at.
-        let counts = |rule: &Rule, path: &ImagePath| {
-            self.policy.rules.contains_key(rule.name)
-                || !matches!(self.facts.inventory.standing(path), Standing::Owned(..))
-        };
-        let broken = |rule: &Rule, breaks: fn(Hardening) -> Option<&'static str>| {
-            let counted = known.iter().filter(|(path, _)| counts(rule, path));
-            counted.filter_map(|(path, facts)| Some(((*path).clone(), breaks(*facts)?.to_owned()))).collect()
-        };
-        rules
-            .into_iter()
-            .filter_map(|(rule, breaks): (&'static Rule, _)| self.found(rule, broken(rule, breaks)))
-            .collect()
-    }
-
     pub(super) fn unowned(&self) -> Option<Finding> {
         let mut finding = self.about_paths(&UNOWNED, |path, entry| match self.facts.inventory.standing(path) {
             // A rule brings what maintainer scripts make, as the CA bundle, and knows what it is.
@@ -143,21 +115,4 @@ impl Judge<'_> {
 
 fn is_by_rule(entry: &Entry) -> bool {
     entry.reasons.first().is_some_and(|reason| matches!(reason.cause, Cause::Rule { .. }))
-}
-
-fn no_pie(facts: Hardening) -> Option<&'static str> {
-    (facts.pie == Some(false) && !facts.go).then_some("linked to a fixed address")
-}
-
-fn partial_relro(facts: Hardening) -> Option<&'static str> {
-    match facts.relro {
-        _ if facts.go => None,
-        Relro::None => Some("no RELRO"),
-        Relro::Partial => Some("partial RELRO"),
-        Relro::Full | Relro::NotApplicable => None,
-    }
-}
-
-fn exec_stack(facts: Hardening) -> Option<&'static str> {
-    facts.exec_stack.then_some("asks for an executable stack")
 }

@@ -11,15 +11,19 @@ use crate::report::{Result, Span};
 use crate::tree::{Beginning, Cause, Entry, Tree};
 
 mod files;
+mod dlopen;
 mod finding;
+mod hardening;
 mod image;
 mod limits;
 mod packages;
 mod rules;
 mod secrets;
 
+pub use dlopen::Unexplained;
 pub use finding::{Detail, Finding, Hit, Verdicts};
-pub use rules::{DLOPEN, FOREIGN_ELF, Kind, Rule, SYMBOL_VERSIONS, rules, verdict};
+pub use hardening::{Hardening, Relro};
+pub use rules::{DLOPEN, FOREIGN_ELF, Kind, NO_CANARY, Rule, SYMBOL_VERSIONS, rules, verdict};
 
 use finding::some;
 
@@ -32,36 +36,12 @@ pub struct Facts<'a> {
     pub inventory: &'a Inventory,
     /// How the object at a path of the tree was linked; `None` when it is no ELF object.
     pub hardening: &'a dyn Fn(&ImagePath) -> Option<Hardening>,
+    /// Libraries that objects of the image name, and the image does not have; those that the recipe ignores left out.
+    pub unexplained: &'a [Unexplained],
     /// The number of the user that the image runs as.
     pub uid: u32,
     /// The machine that builds, when it is the root.
     pub host_root: Option<HostRoot<'a>>,
-}
-
-/// How an ELF object was linked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hardening {
-    /// Whether a program is position-independent; `None` for a library.
-    pub pie: Option<bool>,
-    /// How much of it is read-only after relocation.
-    pub relro: Relro,
-    /// Whether it asks for an executable stack.
-    pub exec_stack: bool,
-    /// Whether it is a Go program: these are linked to a fixed address and without RELRO by default.
-    pub go: bool,
-}
-
-/// How much of an ELF object is read-only after relocation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Relro {
-    /// Nothing.
-    None,
-    /// All but the table of functions that are bound when they are first called.
-    Partial,
-    /// All.
-    Full,
-    /// There is nothing to relocate, as in a static program at a fixed address.
-    NotApplicable,
 }
 
 /// The machine that builds, as the root.
@@ -93,6 +73,7 @@ pub fn judge(tree: &Tree, facts: &Facts<'_>, policy: &Policy) -> Result<Verdicts
     findings.extend(judge.max_files());
     findings.extend(judge.deny_files()?);
     findings.extend(judge.packages());
+    findings.extend(judge.dlopen());
     Ok(Verdicts { findings })
 }
 

@@ -93,12 +93,20 @@ pub(super) static SECRETS: Rule = rule(
 .on("secret", "paths that look like secrets");
 pub(super) static CAPABILITIES: Rule = rule("capabilities", Deny, "E0306", "a file with capabilities")
     .on("file with capabilities", "files with capabilities");
-pub(super) static NO_PIE: Rule =
-    rule("no-pie", Warn, "E0307", "a program that is not position-independent; Go programs are exempt")
-        .on("program without PIE", "programs without PIE");
-pub(super) static PARTIAL_RELRO: Rule =
-    rule("partial-relro", Warn, "E0308", "a program or library without full RELRO; Go programs are exempt")
-        .on("file without full RELRO", "files without full RELRO");
+pub(super) static NO_PIE: Rule = rule(
+    "no-pie",
+    Warn,
+    "E0307",
+    "a program that is not position-independent; Go programs count when the recipe sets it",
+)
+.on("program without PIE", "programs without PIE");
+pub(super) static PARTIAL_RELRO: Rule = rule(
+    "partial-relro",
+    Warn,
+    "E0308",
+    "a program or library without full RELRO; Go programs count when the recipe sets it",
+)
+.on("file without full RELRO", "files without full RELRO");
 pub(super) static EXEC_STACK: Rule =
     rule("exec-stack", Warn, "E0309", "a program or library that asks for an executable stack")
         .on("file with an executable stack", "files with an executable stack");
@@ -120,11 +128,30 @@ pub static SYMBOL_VERSIONS: Rule =
 /// The closure finds what breaks this one.
 pub static FOREIGN_ELF: Rule =
     rule("foreign-elf", Warn, "E0318", "an ELF file for another machine or another libc inside a copied folder");
-/// The closure finds what breaks this one.
+/// A rule about libraries that objects name and the image does not have.
 pub static DLOPEN: Rule =
-    rule("dlopen", Allow, "E0319", "a library that a program seems to load by name and the recipe does not explain");
+    rule("dlopen", Allow, "E0319", "a library that a program seems to load by name and the recipe does not explain")
+        .on("library that is named and not there", "libraries that are named and not there");
+pub(super) static TEXTREL: Rule = rule(
+    "textrel",
+    Warn,
+    "E0320",
+    "a program or library whose code can be written to: text relocations, or a segment that is writable and executable",
+)
+.on("file with writable code", "files with writable code");
+pub(super) static UNSAFE_RPATH: Rule =
+    rule("unsafe-rpath", Warn, "E0321", "a program or library that looks for libraries where others may write: RPATH is relative, below /tmp or a home, or leads to a folder open to everyone")
+        .on("file with an unsafe RPATH", "files with an unsafe RPATH");
+/// A rule about stack protection.
+pub static NO_CANARY: Rule = rule(
+    "no-canary",
+    Allow,
+    "E0322",
+    "a program or library without stack protection, as C compilers give it; Rust and Go have none",
+)
+.on("file without stack protection", "files without stack protection");
 
-static RULES: [&Rule; 19] = [
+static RULES: [&Rule; 22] = [
     &SHELL,
     &SETUID,
     &ROOT_USER,
@@ -144,4 +171,7 @@ static RULES: [&Rule; 19] = [
     &SYMBOL_VERSIONS,
     &FOREIGN_ELF,
     &DLOPEN,
+    &TEXTREL,
+    &UNSAFE_RPATH,
+    &NO_CANARY,
 ];

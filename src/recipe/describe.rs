@@ -195,6 +195,9 @@ impl Facts<'_> {
         for (rule, verdict) in &policy.rules {
             self.say("policy", format!("{rule} {}", verdict.value), verdict.span);
         }
+        for ignored in &policy.ignore_dlopen {
+            self.say("ignore-dlopen", format!("{} {:?}", ignored.name.value, ignored.reason), ignored.name.span);
+        }
         for (key, limit) in [("max-size", &policy.max_size), ("max-files", &policy.max_files)] {
             if let Some(limit) = limit {
                 self.say(key, limit.value, limit.span);

@@ -271,6 +271,14 @@ keys! {
         symbol_versions: Option<Rule>,
         /// Libraries that a program seems to load by name and that the recipe does not explain. Default: allow.
         dlopen: Option<Rule>,
+        /// Libraries that `dlopen` does not count: `"libfoo.so.1" = "why the service never loads it"`.
+        ignore_dlopen: Mapping<Text>,
+        /// Programs and libraries whose code can be written to. Default: warn.
+        textrel: Option<Rule>,
+        /// Programs and libraries that look for libraries where others may write. Default: warn.
+        unsafe_rpath: Option<Rule>,
+        /// Programs and libraries without stack protection. Default: allow.
+        no_canary: Option<Rule>,
         /// Most bytes of the image, unpacked: a number, or as `25MB` or `24MiB`.
         max_size: Option<Scalar>,
         /// Most files.
@@ -329,6 +337,9 @@ impl PolicyKeys {
             ("foreign-elf", &self.foreign_elf),
             ("symbol-versions", &self.symbol_versions),
             ("dlopen", &self.dlopen),
+            ("textrel", &self.textrel),
+            ("unsafe-rpath", &self.unsafe_rpath),
+            ("no-canary", &self.no_canary),
         ];
         rules.into_iter().filter_map(|(name, value)| value.as_ref().map(|value| (name, value))).collect()
     }

@@ -406,11 +406,22 @@ pub enum Verdict {
     Deny,
 }
 
+/// A library that objects name, and that the service never loads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IgnoredDlopen {
+    /// Its name, or its path as the objects write it.
+    pub name: Spanned<String>,
+    /// Why.
+    pub reason: String,
+}
+
 /// The rules that a recipe sets; what it does not set has the default of the `policy` stage.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
     /// By rule name, as `shell`.
     pub rules: BTreeMap<String, Spanned<Verdict>>,
+    /// Libraries that objects may name without having them, in the order of the recipe.
+    pub ignore_dlopen: Vec<IgnoredDlopen>,
     /// Most bytes of the image, unpacked.
     pub max_size: Option<Spanned<u64>>,
     /// Most files.

@@ -1,7 +1,7 @@
 //! ld.so.cache: read, searched, made from ld.so.conf, and written.
 
 use mkimage::closure::cache::{self, Entry};
-use mkimage::closure::{self, CachePolicy, Options, Wanted};
+use mkimage::closure::{self, CachePolicy, Headers, Options, Wanted};
 use mkimage::elf::Endian;
 
 use crate::support::root::{Root, lines};
@@ -194,7 +194,7 @@ fn an_image_gets_a_cache_only_when_it_needs_one() {
     let source = root.source();
     let made = |program: &str| {
         let closure = closure::close(&source, &[Wanted::program(program)], &Options::default());
-        cache::for_image(&closure, &source, &source)
+        cache::for_image(&closure, &source, &source, &Headers::default())
     };
     assert_eq!(made("/bin/p"), None);
     let bytes = made("/bin/q").unwrap();

@@ -636,16 +636,16 @@ fn a_program_for_another_machine_in_a_folder_is_data() {
 }
 
 #[test]
-fn a_rule_of_a_later_version_is_refused() {
-    let sandbox = sandbox("binaries = [\"app\"]\n[policy]\ndlopen = \"deny\"\n");
+fn libraries_are_not_ignored_without_a_reason() {
+    let sandbox = sandbox("binaries = [\"app\"]\n[policy.ignore-dlopen]\n\"libx.so.1\" = \" \"\n");
     assert_data_eq!(
         fails(&sandbox, 2),
         str![[r#"
-error[E0110]: the rule `dlopen` is not in this version
- --> r.toml:3:10
+error[E0106]: a reason is empty
+ --> r.toml:3:15
   |
-3 | dlopen = "deny"
-  |          ^^^^^^ not in this version of mkimage
+3 | "libx.so.1" = " "
+  |               ^^^ say why, for whoever reads this next
 
 "#]]
     );

@@ -17,6 +17,7 @@ mod closure_musl;
 mod closure_refusals;
 mod closure_scripts;
 mod commands;
+mod dlopen;
 mod elf;
 mod errors;
 mod examples;

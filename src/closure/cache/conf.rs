@@ -8,8 +8,8 @@ use std::sync::Arc;
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::make::list;
-use crate::closure::Bytes;
 use crate::closure::tree::{Looked, Tree};
+use crate::closure::{Bytes, Headers};
 use crate::source::Source;
 
 /// The file that names the directories.
@@ -23,7 +23,8 @@ const MOST_MATCHES: usize = 10_000;
 
 /// The directories that `/etc/ld.so.conf` and the files that it includes name, in order, as they are written.
 pub fn configured_directories(source: &dyn Source) -> Vec<Bytes> {
-    let mut conf = Conf { tree: &Tree::new(source, b"/"), seen: BTreeSet::new(), directories: Vec::new() };
+    let headers = Headers::default();
+    let mut conf = Conf { tree: &Tree::new(source, &headers, b"/"), seen: BTreeSet::new(), directories: Vec::new() };
     conf.read(CONF, 0);
     conf.directories
 }

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use super::{collect, configured_directories, write};
+use super::make::collect_in;
+use super::{configured_directories, write};
 use crate::closure::mapping::parent;
-use crate::closure::{Bytes, Closure, Found, Loaded, Loader, Resolution};
+use crate::closure::tree::Tree;
+use crate::closure::{Bytes, Closure, Found, Headers, Loaded, Loader, Resolution};
 use crate::elf::Endian;
 use crate::source::{Source, resolve};
 
 /// The cache for an image that holds what `closure` found in `source`. None when the loaders' own directories lead to
 /// the same files. It names what is in the image only, in the order of the source's `ld.so.conf`.
-pub fn for_image(closure: &Closure, source: &dyn Source, image: &dyn Source) -> Option<Vec<u8>> {
+pub fn for_image(closure: &Closure, source: &dyn Source, image: &dyn Source, headers: &Headers) -> Option<Vec<u8>> {
     let cached: Vec<(&Loader, &Loaded)> = closure.resolutions.iter().flat_map(found_by_cache).collect();
     if cached.iter().all(|(loader, object)| is_found_without(image, loader, object)) {
         return None;
@@ -22,7 +24,7 @@ pub fn for_image(closure: &Closure, source: &dyn Source, image: &dyn Source) -> 
     for (loader, _) in &cached {
         directories.extend(loader.directories.iter().map(without_slash));
     }
-    Some(write(&collect(image, &directories), endian))
+    Some(write(&collect_in(&Tree::new(image, headers, b"/"), &directories), endian))
 }
 
 fn found_by_cache(resolution: &Resolution) -> impl Iterator<Item = (&Loader, &Loaded)> {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::Entry;
 use super::file::compare;
-use crate::closure::Bytes;
 use crate::closure::machine::Port;
 use crate::closure::tree::{Looked, Tree};
+use crate::closure::{Bytes, Headers};
 use crate::elf::{FileType, Object};
 use crate::path::ImagePath;
 use crate::source::{Node, NodeKind, Source};
@@ -21,8 +21,8 @@ pub(super) fn list(tree: &Tree<'_>, directory: &[u8]) -> Vec<(Vec<u8>, Node)> {
 /// The libraries in some directories and in `glibc-hwcaps` below them, as `ldconfig` takes them into a cache. A
 /// directory that is there under two names counts once, at its first place.
 pub fn collect(source: &dyn Source, directories: &[Bytes]) -> Vec<Entry> {
-    let tree = Tree::new(source, b"/");
-    collect_in(&tree, directories)
+    let headers = Headers::default();
+    collect_in(&Tree::new(source, &headers, b"/"), directories)
 }
 
 pub(in crate::closure) fn collect_in(tree: &Tree<'_>, directories: &[Bytes]) -> Vec<Entry> {

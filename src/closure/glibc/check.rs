@@ -80,7 +80,8 @@ impl Process<'_> {
             let (of_libc, of_loader) = (&self.map.objects[libc], &self.map.objects[LOADER]);
             // Beside the loader it is the same package's; elsewhere its banner tells.
             if of_libc.real.parent() != of_loader.real.parent() {
-                let other = of_libc.content.read(64 << 20).ok().and_then(|bytes| install::version(&bytes));
+                let file = self.context.tree.whole(&of_libc.content, 64 << 20);
+                let other = Option::as_deref(&file).and_then(install::version);
                 if other.is_some_and(|other| other != own) {
                     warnings.push(Warning::LoaderMismatch { libc });
                 }

@@ -78,19 +78,19 @@ impl Install {
     ) -> Option<Self> {
         let port = Port::of(program)?;
         let file = match tree.look(loader.as_bytes()) {
-            Looked::Found(place) => place.content.as_ref().and_then(|content| content.read(LONGEST_LOADER).ok()),
+            Looked::Found(place) => place.content.as_ref().map(|content| tree.whole(content, LONGEST_LOADER)),
             _ => None,
         };
-        let file = file.unwrap_or_default();
-        let version = version(&file);
-        let directories = system_directories(tree, &file, &port);
+        let file = file.as_deref().and_then(Option::as_deref).unwrap_or_default();
+        let version = version(file);
+        let directories = system_directories(tree, file, &port);
         let levels = port.levels[port.levels.len().saturating_sub(processor.height)..].to_vec();
         let platform = port.platforms.get(processor.platform).copied();
         let cache = read_cache(tree, program.machine.endian, &directories, policy);
         Some(Self {
             lib: lib_token(&directories),
             subdirectories: subdirectories(&levels, &legacy_names(&port, platform, version)),
-            skips_other_machines: [b"Debian".as_slice(), b"Ubuntu"].iter().any(|it| memmem::find(&file, it).is_some()),
+            skips_other_machines: [b"Debian".as_slice(), b"Ubuntu"].iter().any(|it| memmem::find(file, it).is_some()),
             port,
             version,
             directories,
@@ -138,8 +138,8 @@ fn read_cache(tree: &Tree<'_>, endian: Endian, directories: &[Bytes], policy: Ca
     };
     match tree.look(cache::PATH) {
         Looked::Found(place) => {
-            let bytes = place.content.as_ref()?.read(LONGEST_CACHE).ok()?;
-            CacheFile::parse(bytes, word_order)
+            let bytes = tree.whole(place.content.as_ref()?, LONGEST_CACHE);
+            CacheFile::parse(bytes.as_ref().as_ref()?.to_vec(), word_order)
         }
         _ if policy == CachePolicy::MadeWhenAbsent => {
             let mut all = cache::configured_directories(tree.source());

@@ -7,10 +7,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::accept;
+use super::headers::Facts;
 use super::mapping::{Asked, Context, Mapping, Opened, Start, not_taken, parent, refused};
 use super::near;
 use super::token::{self, PathList, Tokens, Trusted};
-use super::tree::{Facts, Looked};
+use super::tree::Looked;
 use super::{Because, Bytes, Fatal, FatalReason, Found, Loaded, Missing, NearMiss, Warning};
 use crate::elf::DependencyKind;
 use crate::source::ContentId;

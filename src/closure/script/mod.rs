@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::headers::NoElf;
 use super::mapping::base_name;
-use super::tree::{Looked, NoElf, Place, Tree};
+use super::tree::{Looked, Place, Tree};
 use super::{EnvProgram, FatalReason, Kind, Options, Resolution, Script, ScriptInterpreter, Warning};
 use crate::source::Content;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::tables::WordOrList;
 use super::super::values::{self, Invalid};
-use super::super::{LayerRule, Layers, MISSING, Policy};
+use super::super::{IgnoredDlopen, LayerRule, Layers, MISSING, Policy};
 use super::Resolver;
 use crate::report::{Diagnostic, Spanned};
 
@@ -63,8 +63,15 @@ impl Resolver<'_> {
                 }
             }
         });
+        let mut ignore_dlopen = Vec::new();
+        for (key, text) in &keys.ignore_dlopen.0 {
+            let name = self.parse(key, |name| values::library_name(name).map(|()| name.to_owned()));
+            let reason = self.parse(&text.0, values::reason);
+            ignore_dlopen.extend(name.zip(reason).map(|(name, reason)| IgnoredDlopen { name, reason: reason.value }));
+        }
         Policy {
             rules,
+            ignore_dlopen,
             max_size: self.scalar(keys.max_size.as_ref(), values::size),
             max_files,
             deny_files: self.list(keys.deny_files.as_ref(), values::path_glob),

@@ -8,13 +8,13 @@ mod word;
 
 use std::fmt;
 
-pub(super) use name::{image_name, layer_name, package, soname, tag, variable};
+pub(super) use name::{image_name, layer_name, library_name, package, soname, tag, variable};
 pub(super) use number::{duration, mode, mtime, number, port, size};
 pub(super) use path::{BareWord, destination, glob, image_path, link_target, origin, path_glob};
 pub(super) use platform::{host, machine, multiarch};
 pub(super) use word::{
-    account, capability, extra, id_pair, isa, keep, label_key, links, no_layers, signal, variable_of_environment,
-    verdict,
+    account, capability, extra, id_pair, isa, keep, label_key, links, no_layers, reason, signal,
+    variable_of_environment, verdict,
 };
 
 /// Why a text is no value of its kind, and what to write instead.

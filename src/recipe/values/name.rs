@@ -117,6 +117,15 @@ pub(in crate::recipe) fn soname(text: &str) -> Parsed<String> {
     Ok(text.to_owned())
 }
 
+/// A soname, or a path as a program writes it: `plugins/libx.so`, `/usr/lib/libx.so.1`.
+pub(in crate::recipe) fn library_name(text: &str) -> Parsed<()> {
+    let file = text.rsplit('/').next().unwrap_or(text);
+    if file.is_empty() || file.chars().any(char::is_control) {
+        return Err(Invalid::new(format!("`{}` names no library", crate::path::show(text.as_bytes())), "not a name"));
+    }
+    Ok(())
+}
+
 /// A layer's name.
 pub(in crate::recipe) fn layer_name(text: &str) -> Parsed<String> {
     let valid = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');

@@ -53,6 +53,14 @@ pub(in crate::recipe) fn verdict(text: &str) -> Parsed<Verdict> {
 }
 
 /// glibc-hwcaps variants.
+pub(in crate::recipe) fn reason(text: &str) -> Parsed<String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Invalid::new("a reason is empty", "say why, for whoever reads this next"));
+    }
+    Ok(text.to_owned())
+}
+
 pub(in crate::recipe) fn isa(text: &str) -> Parsed<Isa> {
     const LEVELS: [&str; 9] = ["x86-64-v2", "x86-64-v3", "x86-64-v4", "power9", "power10", "z13", "z14", "z15", "z16"];
     match text {
