@@ -16,7 +16,8 @@ mod write;
 
 pub use crate::closure::diagnose::WRONG_MACHINE;
 pub use assemble::{Assembled, assemble, configuration};
-pub use write::{Built, Outputs, write};
+pub use platform::host_architecture;
+pub use write::{Built, Outputs, parameters, write};
 
 /// The root can't be opened.
 pub const NO_ROOT: Code = Code("E0215");
