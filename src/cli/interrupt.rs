@@ -28,7 +28,11 @@ pub(super) fn end_with(program: Pid) {
 pub(super) fn forward_to(program: Pid) {
     *FORWARD.lock().unwrap_or_else(PoisonError::into_inner) = Some(program);
     let Ok(mut signals) = Signals::new([SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH]) else { return };
-    std::thread::spawn(move || signals.forever().for_each(|signal| drop(forward(signal))));
+    std::thread::spawn(move || {
+        for signal in signals.forever() {
+            forward(signal);
+        }
+    });
 }
 
 /// Whether a signal was for a program.

@@ -32,7 +32,7 @@ pub(super) struct Args {
     #[arg(short, long, value_name = "NAME[=VALUE]")]
     env: Vec<String>,
     /// Mount a file or folder of this machine.
-    #[arg(short, long, value_name = "HOST:PATH[:ro]")]
+    #[arg(long, value_name = "HOST:PATH[:ro]")]
     volume: Vec<String>,
     /// Run as this user.
     #[arg(short, long, value_name = "USER[:GROUP]")]
