@@ -43,9 +43,9 @@ impl<'a> Workplace<'a> {
         let folder = folder.map_err(|error| Error::io("write into", &parent, &error))?;
         interrupt::remember(folder.path());
         let asked = runtime.map(str::to_owned).or_else(|| environment::variable("MKIMAGE_RUNTIME"));
-        let only_one = matches!(entered, Ok(Mapping::One));
-        let runtimes = Runtime::find(&environment::program, asked.as_deref(), only_one);
-        let launcher = runtimes.map(|runtimes| Launcher::new(runtimes, folder.path()));
+        let mapping = *entered.as_ref().unwrap_or(&Mapping::Outside);
+        let runtimes = Runtime::find(&environment::program, asked.as_deref(), mapping == Mapping::One);
+        let launcher = runtimes.map(|runtimes| Launcher::new(runtimes, folder.path(), mapping));
         Ok(Self { entered, launcher, folder, next: AtomicUsize::new(0) })
     }
 

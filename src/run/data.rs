@@ -2,12 +2,13 @@
 
 use std::fs::Metadata;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 
+use super::{Mount, Start};
 use crate::path::ImagePath;
 use crate::source::{Folder, resolve};
 
@@ -60,4 +61,51 @@ fn adopt(path: &Path, like: &Metadata) -> io::Result<()> {
     // Where there is only one user, all is that one's.
     let _ = lchown(path, Some(like.uid()), Some(like.gid()));
     std::fs::set_permissions(path, PermissionsExt::from_mode(like.mode() & 0o7777))
+}
+
+/// Makes the files and folders of an image that something is mounted on, where it has none. Links are followed inside
+/// the image.
+pub(super) fn mount_points(start: &Start) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::openat(CWD, &start.rootfs, flags, Mode::empty())?;
+    for mount in &start.mounts {
+        let (to, is_folder) = match mount {
+            Mount::Memory { to, .. } => (to, true),
+            Mount::Bind { from, to, .. } => (to, from.is_dir()),
+        };
+        if exists(&start.rootfs, to)? {
+            continue;
+        }
+        let parent = make_folder(&root, &to.parent().unwrap_or_else(ImagePath::root))?;
+        let mode = Mode::from_raw_mode(if is_folder { 0o755 } else { 0o644 });
+        let made = if is_folder {
+            rustix::fs::mkdirat(parent, to.name(), mode)
+        } else {
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            rustix::fs::openat(parent, to.name(), flags, mode).map(drop)
+        };
+        match made {
+            // Another program of the same image was faster.
+            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Opens a folder inside a root, links followed there; makes what is missing of it.
+pub(super) fn make_folder(root: &OwnedFd, path: &ImagePath) -> io::Result<OwnedFd> {
+    let name = if path.is_root() { b".".as_slice() } else { path.relative() };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let open = || rustix::fs::openat2(root, name, flags, Mode::empty(), inside);
+    match (open(), path.parent()) {
+        (Err(rustix::io::Errno::NOENT), Some(parent)) => {
+            match rustix::fs::mkdirat(make_folder(root, &parent)?, path.name(), Mode::from_raw_mode(0o755)) {
+                Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(open()?),
+                Err(error) => Err(error.into()),
+            }
+        }
+        (opened, _) => Ok(opened?),
+    }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::io::FdFlags;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{Kind, NOT_STARTED, Runtime, Start, bubblewrap, bundle, program};
+use super::{Account, Kind, Mapping, NOT_STARTED, Runtime, Start, bubblewrap, bundle, data, program};
 use crate::path::show;
 use crate::report::{Diagnostic, Error, Result, plain};
 
@@ -23,6 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Starts programs, each with a folder of its own below one.
 pub struct Launcher {
     runtimes: Vec<Runtime>,
+    mapping: Mapping,
     folder: PathBuf,
     next: AtomicUsize,
     /// The runtime that worked.
@@ -49,8 +50,8 @@ pub struct Running {
 
 impl Launcher {
     /// A launcher that keeps what runtimes need in a folder.
-    pub fn new(runtimes: Vec<Runtime>, folder: &Path) -> Self {
-        Self { runtimes, folder: folder.to_owned(), next: AtomicUsize::new(0), working: AtomicUsize::new(usize::MAX) }
+    pub fn new(runtimes: Vec<Runtime>, folder: &Path, mapping: Mapping) -> Self {
+        Self { runtimes, mapping, folder: folder.to_owned(), next: AtomicUsize::new(0), working: AtomicUsize::new(usize::MAX) }
     }
 
     /// Starts a program in the network of this thread, or in one of its own. `streams` may be asked once for each
@@ -64,6 +65,7 @@ impl Launcher {
         if let Some(first) = start.args.first_mut() {
             *first = found;
         }
+        data::mount_points(&start).map_err(|error| Error::io("make mount points in", &start.rootfs, &error))?;
         let working = self.working.load(Ordering::Relaxed);
         let mut tried = Vec::new();
         for (index, runtime) in self.runtimes.iter().enumerate() {
@@ -96,7 +98,12 @@ impl Launcher {
         match runtime.kind {
             Kind::Oci => {
                 let config = folder.join("config.json");
-                std::fs::write(&config, crate::oci::canonical(&bundle::config(start)))
+                let mut start = start.clone();
+                if self.mapping == Mapping::One {
+                    // The only user that there is; without capabilities its number says nothing.
+                    start.account = Account::default();
+                }
+                std::fs::write(&config, crate::oci::canonical(&bundle::config(&start)))
                     .map_err(|error| Error::io("write", &config, &error))?;
                 command.arg("--root").arg(self.folder.join("state")).arg("--log").arg(&log).args(["--log-format", "json"]);
                 if runtime.program.file_name().is_some_and(|name| name == "runc") {

@@ -8,9 +8,10 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, ResolveFlags, Uid};
+use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
+use super::data::make_folder;
 use super::{Image, NOT_UNPACKED, Parameters};
 use crate::oci::{BadStore, BadTar, Entries, Entry, Kind, Store, StoredImage};
 use crate::path::{ImagePath, show};
@@ -78,7 +79,7 @@ impl Unpacker {
 
     fn entry(&self, path: &ImagePath, entry: &Entry, mut data: impl Read) -> io::Result<()> {
         let Some(parent) = path.parent() else { return Ok(()) };
-        let folder = self.folder(&parent)?;
+        let folder = make_folder(&self.root, &parent)?;
         let name = path.name();
         if name == b".wh..wh..opq" {
             return empty(&folder);
@@ -98,7 +99,7 @@ impl Unpacker {
             Kind::HardLink(target) => {
                 let target = ImagePath::new([b"/", target.as_slice()].concat())
                     .map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
-                let from = self.folder(&target.parent().unwrap_or_else(ImagePath::root))?;
+                let from = make_folder(&self.root, &target.parent().unwrap_or_else(ImagePath::root))?;
                 return Ok(rustix::fs::linkat(from, target.name(), folder, name, AtFlags::empty())?);
             }
             Kind::File => {
@@ -122,24 +123,6 @@ impl Unpacker {
             }
         }
         Ok(rustix::fs::fchmod(&made, Mode::from_raw_mode(entry.mode & 0o7777))?)
-    }
-
-    /// Opens a folder inside the root, links followed there; makes what is missing of it.
-    fn folder(&self, path: &ImagePath) -> io::Result<OwnedFd> {
-        match self.open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let above = self.folder(&path.parent().unwrap_or_else(ImagePath::root))?;
-                rustix::fs::mkdirat(above, path.name(), Mode::from_raw_mode(0o755))?;
-                self.open(path)
-            }
-            result => result,
-        }
-    }
-
-    fn open(&self, path: &ImagePath) -> io::Result<OwnedFd> {
-        let path = if path.is_root() { b".".as_slice() } else { path.relative() };
-        let flags = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        Ok(rustix::fs::openat2(&self.root, path, folder_flags(), Mode::empty(), flags)?)
     }
 }
 

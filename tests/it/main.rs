@@ -32,4 +32,5 @@ mod policy;
 mod readme;
 mod recipe;
 mod tidy;
+mod trial;
 mod verify;
