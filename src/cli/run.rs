@@ -107,8 +107,7 @@ fn start(args: &Args, entered: &Entered, console: &Console, texts: &mut Texts) -
         network,
         rootfs: image.rootfs,
     };
-    let streams =
-        || Ok(Streams { stdin: Stdio::inherit(), stdout: Stdio::inherit(), stderr: Stdio::inherit() });
+    let streams = || Ok(Streams { stdin: Stdio::inherit(), stdout: Stdio::inherit(), stderr: Stdio::inherit() });
     let mut running = launcher.launch(&start, streams)?;
     interrupt::forward_to(running.process());
     running.wait()
@@ -151,7 +150,8 @@ fn mounts(args: &Args, image: &Image, folder: &Path) -> Result<Vec<Mount>> {
     writable.dedup();
     for (number, to) in writable.into_iter().enumerate() {
         let from = folder.join(format!("data-{number}"));
-        folder_of(&image.rootfs, &to, &from, 0o755).map_err(|error| Error::io("copy", to.to_string().as_ref(), &error))?;
+        folder_of(&image.rootfs, &to, &from, 0o755)
+            .map_err(|error| Error::io("copy", to.to_string().as_ref(), &error))?;
         mounts.push(Mount::Bind { from, to, read_only: false });
     }
     if args.network == Net::Host {

@@ -136,7 +136,10 @@ impl Tests<'_> {
                 // A network belongs to a thread, so each test has one.
                 let ran = std::thread::scope(|scope| scope.spawn(|| trial::run(test, image, self)).join());
                 let (verdict, time) = ran.unwrap_or_else(|_| {
-                    (Verdict::Failed(vec!["internal error: the test's thread panicked".to_owned()]), std::time::Duration::ZERO)
+                    (
+                        Verdict::Failed(vec!["internal error: the test's thread panicked".to_owned()]),
+                        std::time::Duration::ZERO,
+                    )
                 });
                 let outcome = Outcome {
                     recipe: recipe.origin.clone(),
@@ -168,7 +171,10 @@ impl Surroundings for Tests<'_> {
         let context = Context { env: Box::new(environment::variable), ..Context::default() };
         let loaded = load(&Input::Path(recipe.to_owned()), &context, &mut Texts::default())?;
         let Some(first) = loaded.recipes.first() else {
-            return Err(Error::from(Diagnostic::error(USAGE, format!("`{}` is no recipe of an image", recipe.display()))));
+            return Err(Error::from(Diagnostic::error(
+                USAGE,
+                format!("`{}` is no recipe of an image", recipe.display()),
+            )));
         };
         let image = Arc::new(self.workplace.build(first, self.console)?);
         built.push((recipe.to_owned(), Arc::clone(&image)));

@@ -14,8 +14,8 @@ use crate::report::Spanned;
 
 use super::keys::{RecipeKeys, SettingKeys};
 use super::kinds::{Added, Flag, List, Mode, Number, OneOrMore, Rule, Scalar, Text, Words};
-use super::trial_keys::CallKeys;
 use super::tables::{Calls, Item, Mapping, Numbered, Section, Setting, Tables, WordOrList};
+use super::trial_keys::CallKeys;
 
 /// The JSON Schema of recipes and workspaces, for editors.
 pub fn schema() -> String {

@@ -8,7 +8,14 @@ use super::{Mount, Network, Start};
 pub(super) fn arguments(start: &Start, info: i32) -> Vec<OsString> {
     let mut all: Vec<OsString> = Vec::new();
     let mut add = |words: &[&dyn AsRef<std::ffi::OsStr>]| all.extend(words.iter().map(|word| word.as_ref().to_owned()));
-    add(&[&"--unshare-user", &"--unshare-pid", &"--unshare-ipc", &"--unshare-uts", &"--as-pid-1", &"--die-with-parent"]);
+    add(&[
+        &"--unshare-user",
+        &"--unshare-pid",
+        &"--unshare-ipc",
+        &"--unshare-uts",
+        &"--as-pid-1",
+        &"--die-with-parent",
+    ]);
     add(&[&"--hostname", &"mkimage", &"--cap-drop", &"ALL", &"--clearenv", &"--info-fd", &info.to_string()]);
     add(&[&"--uid", &start.account.uid.to_string(), &"--gid", &start.account.gid.to_string()]);
     if start.network == Network::None {

@@ -20,10 +20,38 @@ const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
 
 /// Calls of the kernel that no service needs: those which engines deny to programs without capabilities.
 const DENIED: [&str; 32] = [
-    "acct", "add_key", "bpf", "delete_module", "finit_module", "init_module", "ioperm", "iopl", "kcmp",
-    "kexec_file_load", "kexec_load", "keyctl", "lookup_dcookie", "mount", "move_mount", "nfsservctl",
-    "open_by_handle_at", "open_tree", "perf_event_open", "pivot_root", "quotactl", "reboot", "request_key", "setns",
-    "settimeofday", "swapoff", "swapon", "umount", "umount2", "unshare", "userfaultfd", "vhangup",
+    "acct",
+    "add_key",
+    "bpf",
+    "delete_module",
+    "finit_module",
+    "init_module",
+    "ioperm",
+    "iopl",
+    "kcmp",
+    "kexec_file_load",
+    "kexec_load",
+    "keyctl",
+    "lookup_dcookie",
+    "mount",
+    "move_mount",
+    "nfsservctl",
+    "open_by_handle_at",
+    "open_tree",
+    "perf_event_open",
+    "pivot_root",
+    "quotactl",
+    "reboot",
+    "request_key",
+    "setns",
+    "settimeofday",
+    "swapoff",
+    "swapon",
+    "umount",
+    "umount2",
+    "unshare",
+    "userfaultfd",
+    "vhangup",
 ];
 
 /// The `config.json` that starts a program: no capability, none to be got, every namespace but that of the user, which
@@ -60,9 +88,7 @@ pub fn config(start: &Start) -> Value {
 }
 
 fn mounts(start: &Start) -> Vec<Value> {
-    let mount = |to: &str, kind: &str, from: &str, options: &[&str]| {
-        json!({ "destination": to, "type": kind, "source": from, "options": options })
-    };
+    let mount = |to: &str, kind: &str, from: &str, options: &[&str]| json!({ "destination": to, "type": kind, "source": from, "options": options });
     let mut mounts = vec![
         mount("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),
         mount("/dev", "tmpfs", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),

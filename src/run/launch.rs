@@ -51,7 +51,13 @@ pub struct Running {
 impl Launcher {
     /// A launcher that keeps what runtimes need in a folder.
     pub fn new(runtimes: Vec<Runtime>, folder: &Path, mapping: Mapping) -> Self {
-        Self { runtimes, mapping, folder: folder.to_owned(), next: AtomicUsize::new(0), working: AtomicUsize::new(usize::MAX) }
+        Self {
+            runtimes,
+            mapping,
+            folder: folder.to_owned(),
+            next: AtomicUsize::new(0),
+            working: AtomicUsize::new(usize::MAX),
+        }
     }
 
     /// Starts a program in the network of this thread, or in one of its own. `streams` may be asked once for each
@@ -105,7 +111,12 @@ impl Launcher {
                 }
                 std::fs::write(&config, crate::oci::canonical(&bundle::config(&start)))
                     .map_err(|error| Error::io("write", &config, &error))?;
-                command.arg("--root").arg(self.folder.join("state")).arg("--log").arg(&log).args(["--log-format", "json"]);
+                command
+                    .arg("--root")
+                    .arg(self.folder.join("state"))
+                    .arg("--log")
+                    .arg(&log)
+                    .args(["--log-format", "json"]);
                 if runtime.program.file_name().is_some_and(|name| name == "runc") {
                     // Its own guess is that root can use cgroups, which in namespaces it can't.
                     command.arg("--rootless=true");

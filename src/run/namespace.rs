@@ -111,7 +111,8 @@ pub fn map(process: u32, mut signal: impl Read) -> bool {
 fn range(file: &str, uid: u32) -> Option<(u32, u32)> {
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let named = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());
-    let name = named.filter(|fields| fields.get(2).is_some_and(|id| *id == uid.to_string())).map(|fields| fields[0]).next();
+    let name =
+        named.filter(|fields| fields.get(2).is_some_and(|id| *id == uid.to_string())).map(|fields| fields[0]).next();
     let text = std::fs::read_to_string(file).ok()?;
     text.lines().find_map(|line| {
         let mut fields = line.split(':');

@@ -17,7 +17,8 @@ pub(super) fn find(rootfs: &Path, program: Option<&String>, env: &[String], work
     };
     let source = Folder::open(rootfs).map_err(|error| Error::io("open", rootfs, &error))?;
     let starts = |path: &str| {
-        resolve(&source, path.as_bytes()).is_ok_and(|found| found.node.content().is_some() && found.node.mode & 0o111 != 0)
+        resolve(&source, path.as_bytes())
+            .is_ok_and(|found| found.node.content().is_some() && found.node.mode & 0o111 != 0)
     };
     let path = env.iter().find_map(|set| set.strip_prefix("PATH=")).unwrap_or(PATH);
     let found = if program.starts_with('/') {

@@ -29,11 +29,7 @@ impl Runtime {
     ///
     /// # Errors
     /// When there is none.
-    pub fn find(
-        look_up: &dyn Fn(&str) -> Option<PathBuf>,
-        asked: Option<&str>,
-        only_one: bool,
-    ) -> Result<Vec<Self>> {
+    pub fn find(look_up: &dyn Fn(&str) -> Option<PathBuf>, asked: Option<&str>, only_one: bool) -> Result<Vec<Self>> {
         let of = |program: PathBuf| {
             let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let kind = if name.contains("bwrap") { Kind::Bubblewrap } else { Kind::Oci };

@@ -37,7 +37,10 @@ pub fn unpack(path: &Path, architecture: &str, rootfs: &Path) -> Result<Image> {
     for layer in &image.layers {
         let stream = store.file(&layer.file).map_err(bad)?;
         unpacker.layer(layer.encoding.decoder(stream).map_err(|error| bad(error.into()))?).map_err(|why| {
-            Error::from(Diagnostic::error(NOT_UNPACKED, format!("layer `{}` of `{}` {why}", layer.file, path.display())))
+            Error::from(Diagnostic::error(
+                NOT_UNPACKED,
+                format!("layer `{}` of `{}` {why}", layer.file, path.display()),
+            ))
         })?;
     }
     let name = image.names.first().cloned().unwrap_or_else(|| path.display().to_string());
@@ -71,9 +74,8 @@ impl Unpacker {
             }
             let name = [b"/", entry.path.as_slice()].concat();
             let path = ImagePath::new(&name).map_err(|why| format!("has `{}`, which {why}", show(&entry.path)))?;
-            self.entry(&path, &entry, entries.data()).map_err(|error| {
-                format!("has `{path}`, which can't be written: {}", plain(&error))
-            })?;
+            self.entry(&path, &entry, entries.data())
+                .map_err(|error| format!("has `{path}`, which can't be written: {}", plain(&error)))?;
         }
     }
 

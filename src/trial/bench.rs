@@ -63,7 +63,9 @@ impl<'a> Bench<'a> {
         let start = Start {
             rootfs: image.rootfs.clone(),
             args: call.run.as_deref().map_or_else(|| image.parameters.command(args.as_deref()), words),
-            env: image.parameters.environment(call.env.iter().map(|(name, value)| (name.as_str(), value.value.as_str()))),
+            env: image
+                .parameters
+                .environment(call.env.iter().map(|(name, value)| (name.as_str(), value.value.as_str()))),
             workdir: image.parameters.workdir.clone(),
             account: Account::find(&image.rootfs, user)?,
             mounts: self.mounts(&image, call)?,
@@ -122,7 +124,8 @@ impl<'a> Bench<'a> {
             known.clone()
         } else {
             let made = self.folder.join(format!("data-{}", self.data.len()));
-            folder_of(&image.rootfs, &path, &made, mode).map_err(|error| Error::io("copy", path.to_string().as_ref(), &error))?;
+            folder_of(&image.rootfs, &path, &made, mode)
+                .map_err(|error| Error::io("copy", path.to_string().as_ref(), &error))?;
             self.data.insert(key, made.clone());
             made
         };

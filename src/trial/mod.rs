@@ -157,7 +157,8 @@ fn unexpected(what: &str, ended: &Ended, call: &crate::recipe::Call) -> Vec<Stri
     if ended.exit != wanted {
         failures.push(format!("{what} exits with {}, not {wanted}", ended.exit));
     }
-    for (stream, text, checks) in [("stdout", &ended.stdout, &expect.stdout), ("stderr", &ended.stderr, &expect.stderr)] {
+    for (stream, text, checks) in [("stdout", &ended.stdout, &expect.stdout), ("stderr", &ended.stderr, &expect.stderr)]
+    {
         failures.extend(checks.iter().filter_map(|check| Some(format!("{what}: {stream} {}", mismatch(check, text)?))));
     }
     if !failures.is_empty() {

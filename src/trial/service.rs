@@ -91,14 +91,19 @@ fn requests(test: &Test, own: &mut Program, bench: &mut Bench<'_>) -> Result<Vec
     for check in &test.http {
         let port = check.port.as_ref().or(test.call.port.as_ref()).map(|port| port.value);
         let Some(port) = port.or(own.image.parameters.tcp_port()) else {
-            return Ok(vec![format!("`{}` is asked for without a port: neither the test nor the image has one", check.path)]);
+            return Ok(vec![format!(
+                "`{}` is asked for without a port: neither the test nor the image has one",
+                check.path
+            )]);
         };
         failures.extend(again(&mut is_ready, end, own, || Ok(request(check, port)))?);
     }
     for call in &test.client {
-        let what = call.run.as_deref().and_then(<[_]>::first).map_or("the client".to_owned(), |word| {
-            format!("the client `{}`", word.value)
-        });
+        let what = call
+            .run
+            .as_deref()
+            .and_then(<[_]>::first)
+            .map_or("the client".to_owned(), |word| format!("the client `{}`", word.value));
         failures.extend(again(&mut is_ready, end, own, || program(call, &what, test, bench))?);
     }
     Ok(failures)
@@ -135,7 +140,8 @@ fn request(check: &HttpCheck, port: u16) -> Vec<String> {
         failures.push(format!("{what} answers {}, not {}", answer.status, check.status));
     }
     let body = String::from_utf8_lossy(&answer.body);
-    failures.extend(check.body.iter().filter_map(|check| Some(format!("{what}: the body {}", mismatch(check, &body)?))));
+    failures
+        .extend(check.body.iter().filter_map(|check| Some(format!("{what}: the body {}", mismatch(check, &body)?))));
     for (name, wanted) in &check.header {
         let values: Vec<&str> = answer.fields(name).collect();
         if !values.iter().any(|value| value.contains(wanted.value.as_str())) {

@@ -110,7 +110,8 @@ fn a_bundle_gives_no_rights() {
     assert_eq!(bundle["ociVersion"], "1.0.2");
     assert_eq!(bundle["process"], process);
     assert_eq!(bundle["root"], value!({ "path": "/r", "readonly": true }));
-    let kinds = value!([{ "type": "pid" }, { "type": "ipc" }, { "type": "uts" }, { "type": "mount" }, { "type": "network" }]);
+    let kinds =
+        value!([{ "type": "pid" }, { "type": "ipc" }, { "type": "uts" }, { "type": "mount" }, { "type": "network" }]);
     assert_eq!(bundle["linux"]["namespaces"], kinds);
     let mounts = bundle["mounts"].as_array().unwrap();
     let last = value!([

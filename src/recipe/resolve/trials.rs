@@ -65,7 +65,8 @@ impl Resolver<'_> {
 
     /// What only a service has, and what only a program that ends.
     fn checked_services(&mut self, test: &Test) {
-        for call in test.beside.iter().filter(|call| call.recipe.is_none() && call.run.is_none() && call.args.is_none()) {
+        for call in test.beside.iter().filter(|call| call.recipe.is_none() && call.run.is_none() && call.args.is_none())
+        {
             let mistake = Diagnostic::error(MISSING, "what runs beside the image needs `recipe`, `run` or `args`");
             self.missing(mistake.at(call.span, "would be the image once more"));
         }
