@@ -41,13 +41,22 @@ fn forward(signal: i32) -> bool {
     program.zip(Signal::from_named_raw(signal)).is_some_and(|(program, signal)| kill_process(program, signal).is_ok())
 }
 
+/// Whether a process is the first one of a namespace of processes: the number of one that has ended may be another's.
+fn is_first(process: Pid) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.as_raw_nonzero())).unwrap_or_default();
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    let numbers: Vec<&str> = numbers.into_iter().flat_map(str::split_whitespace).collect();
+    numbers.len() > 1 && numbers.last() == Some(&"1")
+}
+
 /// From now on SIGINT, SIGTERM and SIGHUP remove temporary folders before they end the process, with 128 and the
 /// signal's number as its exit code.
 pub(super) fn watch() {
     let Ok(mut signals) = Signals::new([SIGHUP, SIGINT, SIGTERM]) else { return };
     std::thread::spawn(move || {
-        for signal in signals.forever().filter(|signal| !forward(*signal)) {
-            for program in STARTED.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        if let Some(signal) = signals.forever().find(|signal| !forward(*signal)) {
+            let started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
+            for program in started.iter().filter(|program| is_first(**program)) {
                 let _ = kill_process(*program, Signal::KILL);
             }
             let staged = STAGED.lock().unwrap_or_else(PoisonError::into_inner);

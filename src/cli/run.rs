@@ -27,7 +27,7 @@ pub(super) struct Args {
     image: PathBuf,
     /// Arguments in place of the image's cmd.
     #[arg(last = true, value_name = "ARGS")]
-    args: Vec<String>,
+    words: Vec<String>,
     /// Set a variable; NAME alone takes it from here.
     #[arg(short, long, value_name = "NAME[=VALUE]")]
     env: Vec<String>,
@@ -49,7 +49,7 @@ pub(super) struct Args {
     /// Let the program write to the image's files; the changes go away at the end.
     #[arg(long)]
     read_write: bool,
-    /// The runtime: runc, crun, bwrap or a path. Default: the first that works (MKIMAGE_RUNTIME).
+    /// The runtime: runc, crun, bwrap or a path. Default: the first that works (`MKIMAGE_RUNTIME`).
     #[arg(long, value_name = "NAME")]
     runtime: Option<String>,
 }
@@ -90,9 +90,9 @@ fn start(args: &Args, entered: &Entered, console: &Console, texts: &mut Texts) -
     if args.network == Net::Host && !image.parameters.ports.is_empty() {
         console.say(&format!("note: the network is the machine's: ports {}", image.parameters.ports.join(", ")));
     }
-    let words = (!args.args.is_empty()).then_some(args.args.as_slice());
+    let words = (!args.words.is_empty()).then_some(args.words.as_slice());
     let command = match &args.entrypoint {
-        Some(program) => std::iter::once(program.clone()).chain(args.args.iter().cloned()).collect(),
+        Some(program) => std::iter::once(program.clone()).chain(args.words.iter().cloned()).collect(),
         None => image.parameters.command(words),
     };
     let env = variables(&args.env);

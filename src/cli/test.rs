@@ -35,7 +35,7 @@ pub(super) struct Args {
     /// How many tests run at once; by default twice as many as there are processors.
     #[arg(short, long, value_name = "N")]
     jobs: Option<std::num::NonZeroUsize>,
-    /// The runtime: runc, crun, bwrap or a path. Default: the first that works (MKIMAGE_RUNTIME).
+    /// The runtime: runc, crun, bwrap or a path. Default: the first that works (`MKIMAGE_RUNTIME`).
     #[arg(long, value_name = "NAME")]
     runtime: Option<String>,
     /// How to print. Default: text on a terminal, else tap.
@@ -47,7 +47,7 @@ pub(super) struct Args {
 enum Form {
     /// TAP 14.
     Tap,
-    /// JUnit's XML.
+    /// The XML of `JUnit`.
     Junit,
     /// One JSON document.
     Json,

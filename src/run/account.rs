@@ -38,13 +38,13 @@ impl Account {
         let uid = by_number.or_else(|| number(known?, 2)).ok_or_else(|| missing("user", user, "/etc/passwd"))?;
         let gid = match group {
             None => known.and_then(|fields| number(fields, 3)).unwrap_or(0),
-            Some(group) => match group.parse() {
-                Ok(gid) => gid,
-                Err(_) => {
+            Some(group) => group.parse().ok().map_or_else(
+                || {
                     let known = groups.iter().find(|fields| fields[0] == group);
-                    known.and_then(|fields| number(fields, 2)).ok_or_else(|| missing("group", group, "/etc/group"))?
-                }
-            },
+                    known.and_then(|fields| number(fields, 2)).ok_or_else(|| missing("group", group, "/etc/group"))
+                },
+                Ok,
+            )?,
         };
         // As engines do: a group that is named stands alone.
         let name = known.map(|fields| fields[0].as_str()).filter(|_| group.is_none());

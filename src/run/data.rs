@@ -77,12 +77,12 @@ pub(super) fn mount_points(start: &Start) -> io::Result<()> {
             continue;
         }
         let parent = make_folder(&root, &to.parent().unwrap_or_else(ImagePath::root))?;
-        let mode = Mode::from_raw_mode(if is_folder { 0o755 } else { 0o644 });
+        let bits = Mode::from_raw_mode(if is_folder { 0o755 } else { 0o644 });
         let made = if is_folder {
-            rustix::fs::mkdirat(parent, to.name(), mode)
+            rustix::fs::mkdirat(parent, to.name(), bits)
         } else {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            rustix::fs::openat(parent, to.name(), flags, mode).map(drop)
+            rustix::fs::openat(parent, to.name(), flags, bits).map(drop)
         };
         match made {
             // Another program of the same image was faster.

@@ -170,7 +170,7 @@ fn process_number(file: &Path) -> Option<Pid> {
 fn last_error(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let message = |line: &str| serde_json::from_str::<serde_json::Value>(line).ok()?["msg"].as_str().map(str::to_owned);
-    let last = text.lines().filter_map(message).last();
+    let last = text.lines().filter_map(message).next_back();
     last.map_or_else(|| "says no reason in its log".to_owned(), |text| show(text.trim().as_bytes()))
 }
 

@@ -64,6 +64,6 @@ impl Parameters {
 
     /// The first TCP port.
     pub fn tcp_port(&self) -> Option<u16> {
-        self.ports.iter().filter_map(|port| port.strip_suffix("/tcp").unwrap_or(port).parse().ok()).next()
+        self.ports.iter().find_map(|port| port.strip_suffix("/tcp").unwrap_or(port).parse().ok())
     }
 }

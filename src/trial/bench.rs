@@ -123,11 +123,11 @@ impl<'a> Bench<'a> {
         let from = if let Some(known) = self.data.get(&key) {
             known.clone()
         } else {
-            let made = self.folder.join(format!("data-{}", self.data.len()));
-            folder_of(&image.rootfs, &path, &made, mode)
+            let copy = self.folder.join(format!("data-{}", self.data.len()));
+            folder_of(&image.rootfs, &path, &copy, mode)
                 .map_err(|error| Error::io("copy", path.to_string().as_ref(), &error))?;
-            self.data.insert(key, made.clone());
-            made
+            self.data.insert(key, copy.clone());
+            copy
         };
         Ok(Mount::Bind { from, to: path, read_only: false })
     }

@@ -1,4 +1,4 @@
-//! The forms in which test results are read: TAP 14, JUnit's XML, JSON, and lines for people.
+//! The forms in which test results are read: TAP 14, `JUnit`'s XML, JSON, and lines for people.
 
 use std::fmt::Write as _;
 
@@ -29,7 +29,7 @@ pub fn tap(outcomes: &[Outcome]) -> String {
     text
 }
 
-/// JUnit's XML: a suite for each recipe.
+/// The XML of `JUnit`: a suite for each recipe.
 pub fn junit(outcomes: &[Outcome]) -> String {
     let failed = |all: &[&Outcome]| all.iter().filter(|outcome| matches!(outcome.verdict, Verdict::Failed(_))).count();
     let seconds = |outcome: &Outcome| format!("{:.3}", outcome.time.as_secs_f64());
