@@ -18,6 +18,8 @@
 //! - [`layer`]: the tree as compressed tar archives; the parallel step.
 //! - [`image`]: the configuration and the manifest.
 //! - [`output`]: a layout, an archive, a folder, an engine.
+//! - [`run`]: an image started here by a runtime. The one place that starts a process, beside loading into an engine.
+//! - [`trial`]: the recipe's own tests of the image that was started so.
 //!
 //! [`mod@build`] puts them together and reads as this list; [`explain`] says why an image
 //! holds what it holds, [`draft`] writes first recipes. [`report`], [`path`], [`elf`], [`oci`] and [`deb`] are leaves that
@@ -45,6 +47,8 @@ pub mod policy;
 pub mod layer;
 pub mod image;
 pub mod output;
+pub mod run;
+pub mod trial;
 
 pub mod build;
 pub mod explain;

@@ -60,13 +60,17 @@ fn of_machine(machine: Machine) -> Platform {
 
 /// For an image without a program: the machine that mkimage was compiled for.
 fn of_host() -> Platform {
-    let architecture = match std::env::consts::ARCH {
+    Platform { os: "linux".to_owned(), architecture: host_architecture().to_owned(), variant: None }
+}
+
+/// The architecture that mkimage was compiled for, in OCI's words.
+pub fn host_architecture() -> &'static str {
+    match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
         "x86" => "386",
         "powerpc64" => "ppc64le",
         "loongarch64" => "loong64",
         other => other,
-    };
-    Platform { os: "linux".to_owned(), architecture: architecture.to_owned(), variant: None }
+    }
 }

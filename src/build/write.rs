@@ -104,7 +104,7 @@ pub fn write(
         built[0].notes.extend(output::write_rootfs(&path, &assembled.tree, staging)?.notes);
     }
     for pending in pending {
-        let image = describe(recipe, assembled, &pending, options)?;
+        let image = describe(recipe, assembled, pending.variant, pending.layers.clone(), options)?;
         let built = &mut built[pending.variant as usize];
         let written = match &pending.place {
             Place::Engine(engine) => output::load(engine, &image, &built.names)?,
@@ -217,11 +217,26 @@ impl Plans {
     }
 }
 
+/// The configuration that an image will have, as JSON, but for its layers.
+///
+/// # Errors
+/// When the recipe has a value that a configuration can't hold.
+pub fn parameters(recipe: &Recipe, assembled: &Assembled, options: &Options) -> Result<serde_json::Value> {
+    let image = describe(recipe, assembled, Variant::Plain, Vec::new(), options)?;
+    serde_json::from_slice(&image.config.bytes).map_err(Error::internal)
+}
+
 /// The documents of an image.
-fn describe(recipe: &Recipe, assembled: &Assembled, pending: &Pending, options: &Options) -> Result<Image> {
+fn describe(
+    recipe: &Recipe,
+    assembled: &Assembled,
+    variant: Variant,
+    layers: Vec<Layer>,
+    options: &Options,
+) -> Result<Image> {
     let accounts = &assembled.selection.accounts;
     let title = recipe.name.value.rsplit('/').next().unwrap_or(&recipe.name.value);
-    let names = names(recipe, pending.variant)?;
+    let names = names(recipe, variant)?;
     let env = &assembled.env;
     let bundle = env.get("SSL_CERT_FILE").and_then(|path| ImagePath::new(path).ok());
     let facts = image::Facts {
@@ -234,7 +249,7 @@ fn describe(recipe: &Recipe, assembled: &Assembled, pending: &Pending, options: 
         ca_bundle: bundle.as_ref(),
         locale: env.get("LANG").map(String::as_str),
     };
-    image::describe(pending.layers.clone(), &config(&recipe.config, assembled), &facts)
+    image::describe(layers, &config(&recipe.config, assembled), &facts)
 }
 
 /// The names of an image: the recipe's with each of its tags.

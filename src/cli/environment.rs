@@ -52,3 +52,13 @@ fn is_program(path: &Path) -> bool {
 pub(super) fn temporary() -> PathBuf {
     std::env::temp_dir()
 }
+
+/// Whether a person reads standard output.
+pub(super) fn stdout_is_terminal() -> bool {
+    std::io::IsTerminal::is_terminal(&std::io::stdout())
+}
+
+/// Whether a person writes standard input.
+pub(super) fn stdin_is_terminal() -> bool {
+    std::io::IsTerminal::is_terminal(&std::io::stdin())
+}

@@ -1,17 +1,52 @@
-//! What is left to do when the process is told to stop: temporary folders go.
+//! What is left to do when the process is told to stop: what it started ends, temporary folders go.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use rustix::process::{Pid, Signal, kill_process};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 use signal_hook::iterator::Signals;
 
 /// Temporary folders of this process that may still be there.
 static STAGED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+/// Programs of images that this process started and that may still run.
+static STARTED: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+/// The program that signals are for.
+static FORWARD: Mutex<Option<Pid>> = Mutex::new(None);
 
 /// Remembers a temporary folder.
 pub(super) fn remember(path: &Path) {
     STAGED.lock().unwrap_or_else(PoisonError::into_inner).push(path.to_owned());
+}
+
+/// Remembers a program that must not outlive this process.
+pub(super) fn end_with(program: Pid) {
+    STARTED.lock().unwrap_or_else(PoisonError::into_inner).push(program);
+}
+
+/// From now on signals are for a program, whose end is the end of this process.
+pub(super) fn forward_to(program: Pid) {
+    *FORWARD.lock().unwrap_or_else(PoisonError::into_inner) = Some(program);
+    let Ok(mut signals) = Signals::new([SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH]) else { return };
+    std::thread::spawn(move || {
+        for signal in signals.forever() {
+            forward(signal);
+        }
+    });
+}
+
+/// Whether a signal was for a program.
+fn forward(signal: i32) -> bool {
+    let program = *FORWARD.lock().unwrap_or_else(PoisonError::into_inner);
+    program.zip(Signal::from_named_raw(signal)).is_some_and(|(program, signal)| kill_process(program, signal).is_ok())
+}
+
+/// Whether a process is the first one of a namespace of processes: the number of one that has ended may be another's.
+fn is_first(process: Pid) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.as_raw_nonzero())).unwrap_or_default();
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    let numbers: Vec<&str> = numbers.into_iter().flat_map(str::split_whitespace).collect();
+    numbers.len() > 1 && numbers.last() == Some(&"1")
 }
 
 /// From now on SIGINT, SIGTERM and SIGHUP remove temporary folders before they end the process, with 128 and the
@@ -19,7 +54,11 @@ pub(super) fn remember(path: &Path) {
 pub(super) fn watch() {
     let Ok(mut signals) = Signals::new([SIGHUP, SIGINT, SIGTERM]) else { return };
     std::thread::spawn(move || {
-        if let Some(signal) = signals.forever().next() {
+        if let Some(signal) = signals.forever().find(|signal| !forward(*signal)) {
+            let started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
+            for program in started.iter().filter(|program| is_first(**program)) {
+                let _ = kill_process(*program, Signal::KILL);
+            }
             let staged = STAGED.lock().unwrap_or_else(PoisonError::into_inner);
             for path in staged.iter() {
                 // A folder that took its final name is no longer there under this one.

@@ -20,9 +20,12 @@ mod init;
 mod inspect;
 mod interrupt;
 mod recipes;
+mod run;
 mod schema;
 mod summary;
+mod test;
 mod tree;
+mod unpacked;
 mod verify;
 mod why;
 
@@ -73,6 +76,14 @@ enum Command {
     Init(init::Args),
     Inspect(inspect::Args),
     Verify(verify::Args),
+    Run(run::Args),
+    Test(test::Args),
+    /// Maps the users of a namespace, for a process that has just entered it.
+    #[command(name = unpacked::HELPER, hide = true)]
+    MapUsers {
+        /// The process.
+        process: u32,
+    },
     /// Print the JSON Schema of recipes, for editors.
     Schema,
     /// Print a shell's completions.
@@ -90,14 +101,22 @@ pub(crate) fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return console::usage(&error),
     };
+    // A process with threads can't enter a namespace.
+    let entered = match &cli.command {
+        Command::MapUsers { process } => {
+            return if mkimage::run::map(*process, std::io::stdin()) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
+        Command::Run(_) | Command::Test(_) => unpacked::enter(),
+        _ => Ok(mkimage::run::Mapping::Outside),
+    };
     interrupt::watch();
     let console = Console::new(cli.global.quiet, cli.global.verbose, cli.global.progress, cli.global.color);
     std::panic::set_hook(Box::new(console::bug));
-    let run = || run(cli.command, &console);
+    let run = || run(cli.command, &entered, &console);
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_or(ExitCode::from(console::BUG))
 }
 
-fn run(command: Command, console: &Console) -> ExitCode {
+fn run(command: Command, entered: &unpacked::Entered, console: &Console) -> ExitCode {
     match command {
         Command::Build(args) => build::run(&args, console),
         Command::Check(args) => check::run(&args, console),
@@ -108,6 +127,9 @@ fn run(command: Command, console: &Console) -> ExitCode {
         Command::Init(args) => init::run(&args, console),
         Command::Inspect(args) => inspect::run(&args, console),
         Command::Verify(args) => verify::run(&args, console),
+        Command::Run(args) => run::run(&args, entered, console),
+        Command::Test(args) => test::run(&args, entered, console),
+        Command::MapUsers { .. } => ExitCode::SUCCESS,
         Command::Schema => schema::schema(console),
         Command::Completions { shell } => schema::completions(shell, console),
         Command::Man => schema::man(console),

@@ -32,6 +32,11 @@ pub(super) struct RecipeArgs {
 }
 
 impl RecipeArgs {
+    /// One recipe, over which nothing is laid.
+    pub(super) fn of(recipe: &std::path::Path) -> Self {
+        Self { recipes: vec![recipe.to_owned()], root: None, platform: None, set: Vec::new(), no_workspace: false }
+    }
+
     /// Loads the recipes. `tags` and `compression` replace theirs where given.
     pub(super) fn load(
         &self,

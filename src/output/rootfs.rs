@@ -150,7 +150,10 @@ impl Writer {
                 rustix::fs::symlinkat(OsStr::from_bytes(target), &folder, name)?;
                 if self.is_root {
                     let (user, group) = owner(entry);
-                    rustix::fs::chownat(&folder, name, user, group, AtFlags::SYMLINK_NOFOLLOW)?;
+                    match rustix::fs::chownat(&folder, name, user, group, AtFlags::SYMLINK_NOFOLLOW) {
+                        Err(Errno::INVAL) => self.is_root = false,
+                        result => result?,
+                    }
                 }
                 rustix::fs::utimensat(&folder, name, &times(entry), AtFlags::SYMLINK_NOFOLLOW)?;
             }
@@ -178,7 +181,11 @@ impl Writer {
     fn finish(&mut self, file: &File, entry: &Entry) -> io::Result<()> {
         if self.is_root {
             let (user, group) = owner(entry);
-            rustix::fs::fchown(file, user, group)?;
+            match rustix::fs::fchown(file, user, group) {
+                // Root of a namespace that has no such user.
+                Err(Errno::INVAL) => self.is_root = false,
+                result => result?,
+            }
         }
         rustix::fs::fchmod(file, Mode::from_raw_mode(entry.mode & 0o7777))?;
         for (name, value) in &entry.xattrs {

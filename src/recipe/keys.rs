@@ -4,6 +4,8 @@
 use super::decode::keys;
 use super::kinds::{Added, Flag, Later, List, Mode, Number, OneOrMore, Rule, Scalar, Text, Words};
 use super::tables::{Item, Mapping, Numbered, Section, Setting, WordOrList};
+use super::trial_keys::TestKeys;
+use crate::report::Spanned;
 
 keys! {
     /// A recipe for one minimal OCI image, or a workspace of recipes.
@@ -58,8 +60,8 @@ keys! {
         certificates: Section<CertificateKeys>,
         #[schemars(skip)]
         init: Later,
-        #[schemars(skip)]
-        test: Later,
+        /// Tests of the image, which `mkimage test` runs.
+        test: Added<Spanned<TestKeys>>,
         /// Who the image runs as: a name, a number, or `user:group`. Default: `nonroot`, 65532.
         user: Option<Scalar>,
         /// Accounts beside root, nobody and nonroot: `name = uid`, or a table.

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use crate::report::{Code, Diagnostic};
 
 mod model;
+mod trial;
 mod document;
 mod guess;
 mod decode;
@@ -16,6 +17,7 @@ mod words;
 mod kinds;
 mod tables;
 mod keys;
+mod trial_keys;
 mod schema;
 mod values;
 mod vars;
@@ -29,6 +31,7 @@ pub use describe::describe;
 pub use load::{load, unknown_settings};
 pub use model::*;
 pub use schema::schema;
+pub use trial::{Call, Expect, FileCheck, HttpCheck, Test, TextCheck};
 pub use values::Invalid;
 
 /// A recipe cannot be read: not there, too large, not text.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::trial::Test;
 use crate::path::ImagePath;
 use crate::report::{Span, Spanned};
 
@@ -61,6 +62,8 @@ pub struct Recipe {
     pub compression: Option<Spanned<Compression>>,
     /// What is allowed, and limits.
     pub policy: Policy,
+    /// The recipe's own tests.
+    pub tests: Vec<Test>,
 }
 
 /// Where absolute paths come from.

@@ -10,9 +10,12 @@ use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
+use crate::report::Spanned;
+
 use super::keys::{RecipeKeys, SettingKeys};
 use super::kinds::{Added, Flag, List, Mode, Number, OneOrMore, Rule, Scalar, Text, Words};
-use super::tables::{Item, Mapping, Numbered, Section, Setting, WordOrList};
+use super::tables::{Calls, Item, Mapping, Numbered, Section, Setting, Tables, WordOrList};
+use super::trial_keys::CallKeys;
 
 /// The JSON Schema of recipes and workspaces, for editors.
 pub fn schema() -> String {
@@ -79,6 +82,19 @@ described! {
     [T] WordOrList<T>, generator => {
         let items = generator.subschema_for::<T>();
         json_schema!({ "type": ["string", "array"], "pattern": "^(auto|single|package)$", "items": items })
+    };
+    [T] Spanned<T>, generator => generator.subschema_for::<T>();
+    [T] Tables<T>, generator => {
+        let items = generator.subschema_for::<T>();
+        let mut schema = also::<T>(generator, "array");
+        schema.insert(String::from("items"), items.to_value());
+        schema
+    };
+    [] Calls, generator => {
+        let items = also::<CallKeys>(generator, "string");
+        let mut schema = also::<CallKeys>(generator, "array");
+        schema.insert(String::from("items"), items.to_value());
+        schema
     };
     [] Setting, generator => {
         let mut schema = also::<SettingKeys>(generator, "string");

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use super::decode::{Decode, Field, Keys, Reader, table};
 use super::document::{Key, Kind, Value};
 use super::keys::SettingKeys;
-use super::kinds::{Text, decode_all};
+use super::kinds::{Text, Words, decode_all};
+use super::trial_keys::CallKeys;
 use super::{MISSING, words};
 use crate::report::{Diagnostic, Spanned};
 
@@ -78,6 +79,38 @@ impl<T: Keys> Decode for WordOrList<T> {
             Kind::Text(text) => Some(Self::Word(Spanned::new(text, value.span))),
             Kind::List(items) => Some(Self::List(Spanned::new(decode_all(items, reader), value.span))),
             _ => reader.wrong_type(&value, "a string or a list"),
+        }
+    }
+}
+
+/// A table, or a list of them.
+#[derive(Debug, Clone)]
+pub(super) struct Tables<T>(pub(super) Vec<Spanned<T>>);
+
+impl<T: Keys> Decode for Tables<T> {
+    fn decode(value: Value, reader: &mut Reader<'_>) -> Option<Self> {
+        match value.kind {
+            Kind::Table(_) => Spanned::decode(value, reader).map(|table| Self(vec![table])),
+            Kind::List(items) => Some(Self(decode_all(items, reader))),
+            _ => reader.wrong_type(&value, "a table or a list of tables"),
+        }
+    }
+}
+
+/// Programs of a test: one as a list of words, or tables that say more.
+#[derive(Debug, Clone)]
+pub(super) enum Calls {
+    Words(Words),
+    Tables(Tables<CallKeys>),
+}
+
+impl Decode for Calls {
+    fn decode(value: Value, reader: &mut Reader<'_>) -> Option<Self> {
+        let is_table = |value: &Value| matches!(value.kind, Kind::Table(_));
+        match &value.kind {
+            Kind::Table(_) => Tables::decode(value, reader).map(Self::Tables),
+            Kind::List(items) if items.iter().any(is_table) => Tables::decode(value, reader).map(Self::Tables),
+            _ => Words::decode(value, reader).map(Self::Words),
         }
     }
 }

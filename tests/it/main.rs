@@ -33,4 +33,5 @@ mod policy;
 mod readme;
 mod recipe;
 mod tidy;
+mod trial;
 mod verify;

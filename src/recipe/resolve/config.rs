@@ -26,13 +26,13 @@ impl Resolver<'_> {
         }
     }
 
-    fn words(&mut self, words: Option<&Words>) -> Option<Vec<Spanned<String>>> {
+    pub(super) fn words(&mut self, words: Option<&Words>) -> Option<Vec<Spanned<String>>> {
         let words = words?;
         Some(words.0.value.iter().filter_map(|text| self.variables.expand(&text.0)).collect())
     }
 
     /// A table of the user's own keys, which hold no variables.
-    fn mapping(
+    pub(super) fn mapping(
         &mut self,
         table: &Mapping<Text>,
         check: impl Fn(&str) -> Result<(), Invalid>,

@@ -16,6 +16,7 @@ mod config;
 mod entries;
 mod identity;
 mod policy;
+mod trials;
 
 /// A recipe's keys, merged with those of all files that it extends, and where they come from.
 pub(super) struct Merged {
@@ -108,6 +109,7 @@ impl<'a> Resolver<'a> {
             layers: self.layers(),
             compression: overrides.compression.clone().or_else(|| self.optional(keys.compression.as_ref(), str::parse)),
             policy: self.policy(),
+            tests: self.tests(),
         };
         name.map(|_| recipe)
     }

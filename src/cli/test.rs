@@ -1,0 +1,195 @@
+//! `mkimage test`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use mkimage::recipe::{Context, Input, Recipe, Test, load};
+use mkimage::report::{Diagnostic, Error, Result, Texts};
+use mkimage::run::{Image, Launcher, Running};
+use mkimage::trial::{self, Outcome, Surroundings, Verdict};
+
+use super::console::Console;
+use super::format::print_json;
+use super::recipes::{RecipeArgs, USAGE};
+use super::unpacked::{Entered, Workplace};
+use super::{environment, interrupt};
+
+/// Run the recipes' own tests, each in a network of its own.
+///
+/// Exits with 0 when all pass, with 1 when one fails.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    recipes: RecipeArgs,
+    /// Test this layout or archive in place of the recipe's image.
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<PathBuf>,
+    /// Only tests whose name contains this.
+    #[arg(long, value_name = "WORD")]
+    only: Option<String>,
+    /// Fail when a recipe has no test.
+    #[arg(long)]
+    require: bool,
+    /// How many tests run at once; by default twice as many as there are processors.
+    #[arg(short, long, value_name = "N")]
+    jobs: Option<std::num::NonZeroUsize>,
+    /// The runtime: runc, crun, bwrap or a path. Default: the first that works (`MKIMAGE_RUNTIME`).
+    #[arg(long, value_name = "NAME")]
+    runtime: Option<String>,
+    /// How to print. Default: text on a terminal, else tap.
+    #[arg(long, value_enum, value_name = "FORM")]
+    format: Option<Form>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    /// TAP 14.
+    Tap,
+    /// The XML of `JUnit`.
+    Junit,
+    /// One JSON document.
+    Json,
+    /// Lines for people.
+    Text,
+}
+
+pub(super) fn run(args: &Args, entered: &Entered, console: &Console) -> ExitCode {
+    let mut texts = Texts::default();
+    match test_all(args, entered, console, &mut texts) {
+        Ok(code) => code,
+        Err(error) => console.fail(&error, &texts),
+    }
+}
+
+fn test_all(args: &Args, entered: &Entered, console: &Console, texts: &mut Texts) -> Result<ExitCode> {
+    let loaded = args.recipes.load(&[], None, texts)?;
+    let recipes: Vec<Recipe> = loaded.into_iter().flat_map(|loaded| loaded.recipes).collect();
+    if args.image.is_some() && recipes.len() != 1 {
+        return Err(Diagnostic::error(USAGE, "`--image` is tested by one recipe").into());
+    }
+    let without: Vec<&Recipe> = recipes.iter().filter(|recipe| recipe.tests.is_empty()).collect();
+    for recipe in &without {
+        console.say(&format!("note: {} has no tests", recipe.origin));
+    }
+    if let Some(first) = without.first().filter(|_| args.require) {
+        let error = Diagnostic::error(USAGE, format!("{} has no tests", first.origin));
+        return Err(error.help("a test is `[[test]]` with what is run and what must come of it").into());
+    }
+    let workplace = Workplace::new(entered, args.runtime.as_deref())?;
+    let bench = Tests { workplace, console, built: Mutex::default(), next: AtomicUsize::new(0) };
+    let mut jobs: Vec<(&Recipe, &Test, Arc<Image>)> = Vec::new();
+    for recipe in &recipes {
+        let wanted = |test: &&Test| args.only.as_ref().is_none_or(|word| trial::name(test).contains(word.as_str()));
+        let own: Vec<&Test> = recipe.tests.iter().filter(wanted).collect();
+        // What is not started need not be built.
+        if own.iter().all(|test| test.skip.is_some()) {
+            let nothing = Image {
+                name: recipe.origin.clone(),
+                rootfs: PathBuf::new(),
+                parameters: mkimage::run::Parameters::default(),
+                writable: Vec::new(),
+            };
+            let nothing = Arc::new(nothing);
+            jobs.extend(own.iter().map(|test| (recipe, *test, Arc::clone(&nothing))));
+            continue;
+        }
+        let image = match &args.image {
+            Some(path) => bench.workplace.unpack(path)?,
+            None => bench.workplace.build(recipe, console)?,
+        };
+        let image = Arc::new(image);
+        jobs.extend(own.iter().map(|test| (recipe, *test, Arc::clone(&image))));
+    }
+    let outcomes = bench.run_all(&jobs, args.jobs.map(usize::from), texts);
+    let failed = outcomes.iter().any(|outcome| matches!(outcome.verdict, Verdict::Failed(_)));
+    let form = args.format.unwrap_or(if environment::stdout_is_terminal() { Form::Text } else { Form::Tap });
+    let printed = match form {
+        Form::Tap => console.print(&trial::tap(&outcomes)),
+        Form::Junit => console.print(&trial::junit(&outcomes)),
+        Form::Json => print_json(console, trial::json(&outcomes)),
+        Form::Text => console.print(&trial::text(&outcomes)),
+    };
+    Ok(if failed { ExitCode::FAILURE } else { printed })
+}
+
+/// All tests of a run, and the images that they need.
+struct Tests<'a> {
+    workplace: Workplace<'a>,
+    console: &'a Console,
+    /// Images of other recipes that tests ask for, each built once.
+    built: Mutex<Vec<(PathBuf, Arc<Image>)>>,
+    next: AtomicUsize,
+}
+
+impl Tests<'_> {
+    fn run_all(&self, jobs: &[(&Recipe, &Test, Arc<Image>)], count: Option<usize>, texts: &Texts) -> Vec<Outcome> {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let next = AtomicUsize::new(0);
+        let outcomes: Mutex<Vec<(usize, Outcome)>> = Mutex::default();
+        let worker = || {
+            while let Some((index, (recipe, test, image))) = {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                jobs.get(index).map(|job| (index, job))
+            } {
+                // A network belongs to a thread, so each test has one.
+                let ran = std::thread::scope(|scope| scope.spawn(|| trial::run(test, image, self)).join());
+                let (verdict, time) = ran.unwrap_or_else(|_| {
+                    (
+                        Verdict::Failed(vec!["internal error: the test's thread panicked".to_owned()]),
+                        std::time::Duration::ZERO,
+                    )
+                });
+                let outcome = Outcome {
+                    recipe: recipe.origin.clone(),
+                    name: trial::name(test),
+                    place: texts.place(test.span),
+                    verdict,
+                    time,
+                };
+                outcomes.lock().unwrap_or_else(PoisonError::into_inner).push((index, outcome));
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..count.unwrap_or(2 * processors).min(jobs.len()) {
+                scope.spawn(worker);
+            }
+        });
+        let mut outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
+        outcomes.sort_by_key(|(index, _)| *index);
+        outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+    }
+}
+
+impl Surroundings for Tests<'_> {
+    fn image(&self, recipe: &Path) -> Result<Arc<Image>> {
+        let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, image)) = built.iter().find(|(known, _)| known == recipe) {
+            return Ok(Arc::clone(image));
+        }
+        let context = Context { env: Box::new(environment::variable), ..Context::default() };
+        let loaded = load(&Input::Path(recipe.to_owned()), &context, &mut Texts::default())?;
+        let Some(first) = loaded.recipes.first() else {
+            return Err(Error::from(Diagnostic::error(
+                USAGE,
+                format!("`{}` is no recipe of an image", recipe.display()),
+            )));
+        };
+        let image = Arc::new(self.workplace.build(first, self.console)?);
+        built.push((recipe.to_owned(), Arc::clone(&image)));
+        Ok(image)
+    }
+
+    fn launcher(&self) -> Result<&Launcher> {
+        self.workplace.launcher()
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.workplace.folder().join(format!("test-{}", self.next.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    fn started(&self, program: &Running) {
+        interrupt::end_with(program.process());
+    }
+}

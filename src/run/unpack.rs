@@ -1,0 +1,156 @@
+//! The layers of an image that was written, unpacked into a folder. Nothing is written outside of it, whatever names
+//! and links they hold: each folder is opened inside the new root, by the kernel's own rule.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid};
+use rustix::io::Errno;
+
+use super::data::make_folder;
+use super::{Image, NOT_UNPACKED, Parameters};
+use crate::oci::{BadStore, BadTar, Entries, Entry, Kind, Store, StoredImage};
+use crate::path::{ImagePath, show};
+use crate::report::{Diagnostic, Error, Result, plain};
+
+/// More is no image that a person would start here.
+const MOST_BYTES: u64 = 64 << 30;
+
+/// Unpacks the image of a layout or archive whose platform is `architecture`, or its only one, into an empty folder.
+///
+/// # Errors
+/// When it can't be read, or a layer can't be unpacked.
+pub fn unpack(path: &Path, architecture: &str, rootfs: &Path) -> Result<Image> {
+    let bad = |error: BadStore| Error::from(Diagnostic::error(NOT_UNPACKED, format!("`{}` {error}", path.display())));
+    let store = Store::open(path).map_err(bad)?;
+    let images = store.images().map_err(bad)?;
+    let fits = |image: &&StoredImage| image.config["architecture"].as_str() == Some(architecture);
+    let image = images.iter().find(fits).or(images.first().filter(|_| images.len() == 1)).ok_or_else(|| {
+        let what = format!("`{}` has no image for linux/{architecture}", path.display());
+        Error::from(Diagnostic::error(NOT_UNPACKED, what))
+    })?;
+    let mut unpacker = Unpacker::new(rootfs).map_err(|error| Error::io("open", rootfs, &error))?;
+    for layer in &image.layers {
+        let stream = store.file(&layer.file).map_err(bad)?;
+        unpacker.layer(layer.encoding.decoder(stream).map_err(|error| bad(error.into()))?).map_err(|why| {
+            Error::from(Diagnostic::error(
+                NOT_UNPACKED,
+                format!("layer `{}` of `{}` {why}", layer.file, path.display()),
+            ))
+        })?;
+    }
+    let name = image.names.first().cloned().unwrap_or_else(|| path.display().to_string());
+    let parameters = Parameters::of(&image.config);
+    Ok(Image { name, rootfs: rootfs.to_owned(), parameters, writable: Vec::new() })
+}
+
+struct Unpacker {
+    root: OwnedFd,
+    bytes: u64,
+}
+
+impl Unpacker {
+    fn new(rootfs: &Path) -> io::Result<Self> {
+        Ok(Self { root: rustix::fs::openat(CWD, rootfs, folder_flags(), Mode::empty())?, bytes: 0 })
+    }
+
+    /// The error completes "layer ...".
+    fn layer(&mut self, stream: impl Read) -> Result<(), String> {
+        let mut entries = Entries::new(stream);
+        loop {
+            let entry = match entries.next_entry() {
+                Ok(Some(entry)) => entry,
+                Ok(None) => return Ok(()),
+                Err(BadTar::Io(error)) => return Err(format!("can't be read: {}", plain(&error))),
+                Err(error) => return Err(error.to_string()),
+            };
+            self.bytes = self.bytes.saturating_add(entry.size);
+            if self.bytes > MOST_BYTES {
+                return Err("unpacks to more than 64 GiB".to_owned());
+            }
+            let name = [b"/", entry.path.as_slice()].concat();
+            let path = ImagePath::new(&name).map_err(|why| format!("has `{}`, which {why}", show(&entry.path)))?;
+            self.entry(&path, &entry, entries.data())
+                .map_err(|error| format!("has `{path}`, which can't be written: {}", plain(&error)))?;
+        }
+    }
+
+    fn entry(&self, path: &ImagePath, entry: &Entry, mut data: impl Read) -> io::Result<()> {
+        let Some(parent) = path.parent() else { return Ok(()) };
+        let folder = make_folder(&self.root, &parent)?;
+        let name = path.name();
+        if name == b".wh..wh..opq" {
+            return empty(&folder);
+        }
+        if let Some(gone) = name.strip_prefix(b".wh.") {
+            return remove(&folder, gone);
+        }
+        let there = rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW);
+        let is_folder = there.is_ok_and(|found| rustix::fs::FileType::from_raw_mode(found.st_mode).is_dir());
+        if there.is_ok() && !(is_folder && entry.kind == Kind::Directory) {
+            remove(&folder, name)?;
+        }
+        match &entry.kind {
+            Kind::Directory if is_folder => {}
+            Kind::Directory => rustix::fs::mkdirat(&folder, name, Mode::RWXU)?,
+            Kind::Symlink(target) => return Ok(rustix::fs::symlinkat(target.as_slice(), &folder, name)?),
+            Kind::HardLink(target) => {
+                let target = ImagePath::new([b"/", target.as_slice()].concat())
+                    .map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+                let from = make_folder(&self.root, &target.parent().unwrap_or_else(ImagePath::root))?;
+                return Ok(rustix::fs::linkat(from, target.name(), folder, name, AtFlags::empty())?);
+            }
+            Kind::File => {
+                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let mut file = File::from(rustix::fs::openat(&folder, name, flags, Mode::RUSR | Mode::WUSR)?);
+                if io::copy(&mut data, &mut file)? != entry.size {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+            }
+            // Devices are the runtime's business.
+            Kind::Special => return Ok(()),
+        }
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let made = rustix::fs::openat(&folder, name, flags, Mode::empty())?;
+        let id = |number: u64| u32::try_from(number).ok().filter(|number| *number != u32::MAX);
+        if let (Some(uid), Some(gid)) = (id(entry.uid), id(entry.gid)) {
+            match rustix::fs::fchown(&made, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))) {
+                // Where there is only one user, all is that one's.
+                Err(Errno::INVAL | Errno::PERM) => {}
+                other => other?,
+            }
+        }
+        Ok(rustix::fs::fchmod(&made, Mode::from_raw_mode(entry.mode & 0o7777))?)
+    }
+}
+
+fn folder_flags() -> OFlags {
+    OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC
+}
+
+/// Removes what has a name in a folder, if anything.
+fn remove(folder: &OwnedFd, name: &[u8]) -> io::Result<()> {
+    if name.is_empty() || name == b"." || name == b".." {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        // `remove_dir_all` follows no link below the folder that is open.
+        Err(Errno::ISDIR | Errno::PERM) => std::fs::remove_dir_all(
+            Path::new(&format!("/proc/self/fd/{}", folder.as_raw_fd())).join(OsStr::from_bytes(name)),
+        ),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Removes all that is in a folder.
+fn empty(folder: &OwnedFd) -> io::Result<()> {
+    for entry in std::fs::read_dir(format!("/proc/self/fd/{}", folder.as_raw_fd()))? {
+        remove(folder, entry?.file_name().as_bytes())?;
+    }
+    Ok(())
+}

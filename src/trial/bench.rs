@@ -1,0 +1,159 @@
+//! Where the programs of one test run: what they share, and how each is started and waited for.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Surroundings;
+use crate::path::ImagePath;
+use crate::recipe::{Call, Test};
+use crate::report::{Error, Result};
+use crate::run::{Account, Image, Mount, Network, Running, Start, Streams, folder_of};
+
+/// More of what a program writes is not looked at.
+const MOST_BYTES: usize = 4 << 20;
+
+/// The programs of a test and what they share.
+pub(super) struct Bench<'a> {
+    image: &'a Arc<Image>,
+    surroundings: &'a dyn Surroundings,
+    folder: PathBuf,
+    shared: Vec<ImagePath>,
+    /// Folders that are written to: those of every image by path, `/tmp` and `/run` of each image by itself.
+    data: BTreeMap<(PathBuf, ImagePath), PathBuf>,
+    count: usize,
+}
+
+/// A program that was started.
+pub(super) struct Program {
+    pub(super) running: Running,
+    pub(super) image: Arc<Image>,
+    stdout: PathBuf,
+    stderr: PathBuf,
+}
+
+/// How a program ended.
+pub(super) struct Ended {
+    pub(super) exit: u8,
+    pub(super) stdout: String,
+    pub(super) stderr: String,
+}
+
+impl<'a> Bench<'a> {
+    pub(super) fn new(test: &Test, image: &'a Arc<Image>, surroundings: &'a dyn Surroundings) -> Result<Self> {
+        let folder = surroundings.folder();
+        std::fs::create_dir(&folder).map_err(|error| Error::io("create", &folder, &error))?;
+        let shared = test.shared.iter().map(|path| path.value.clone()).collect();
+        Ok(Self { image, surroundings, folder, shared, data: BTreeMap::new(), count: 0 })
+    }
+
+    /// Starts a program.
+    pub(super) fn start(&mut self, call: &Call) -> Result<Program> {
+        let image = match &call.recipe {
+            Some(recipe) => self.surroundings.image(&recipe.value)?,
+            None => Arc::clone(self.image),
+        };
+        let words = |words: &[crate::report::Spanned<String>]| words.iter().map(|word| word.value.clone()).collect();
+        let args: Option<Vec<String>> = call.args.as_deref().map(words);
+        let user = call.as_user.as_ref().map_or(image.parameters.user.as_str(), |user| user.value.as_str());
+        let start = Start {
+            rootfs: image.rootfs.clone(),
+            args: call.run.as_deref().map_or_else(|| image.parameters.command(args.as_deref()), words),
+            env: image
+                .parameters
+                .environment(call.env.iter().map(|(name, value)| (name.as_str(), value.value.as_str()))),
+            workdir: image.parameters.workdir.clone(),
+            account: Account::find(&image.rootfs, user)?,
+            mounts: self.mounts(&image, call)?,
+            read_only: true,
+            terminal: false,
+            network: Network::Caller { host: false },
+        };
+        self.count += 1;
+        let place = |what: &str| self.folder.join(format!("{}.{what}", self.count));
+        let (stdin, stdout, stderr) = (place("stdin"), place("stdout"), place("stderr"));
+        let text = call.stdin.as_ref().map_or("", |text| text.value.as_str());
+        std::fs::write(&stdin, text).map_err(|error| Error::io("write", &stdin, &error))?;
+        let streams = || -> io::Result<Streams> {
+            Ok(Streams {
+                stdin: Stdio::from(File::open(&stdin)?),
+                stdout: Stdio::from(File::create(&stdout)?),
+                stderr: Stdio::from(File::create(&stderr)?),
+            })
+        };
+        let running = self.surroundings.launcher()?.launch(&start, streams)?;
+        self.surroundings.started(&running);
+        Ok(Program { running, image, stdout, stderr })
+    }
+
+    /// Runs a program to its end; `None` when that does not come in time.
+    pub(super) fn finish(&mut self, call: &Call, deadline: Instant) -> Result<Option<Ended>> {
+        let mut program = self.start(call)?;
+        Ok(program.running.wait_until(deadline).map(|exit| program.ended(exit)))
+    }
+
+    /// What is mounted over an image: what it writes to, and what the test gives it.
+    fn mounts(&mut self, image: &Image, call: &Call) -> Result<Vec<Mount>> {
+        let mut mounts = Vec::new();
+        for (path, mode) in [("/tmp", 0o1777), ("/run", 0o755)] {
+            let to = ImagePath::new(path).map_err(Error::internal)?;
+            mounts.push(self.data(image, &image.rootfs, to, mode)?);
+        }
+        let own = image.parameters.volumes.iter().chain(&image.writable).map(|path| (path.clone(), 0o755));
+        let mut folders: BTreeMap<ImagePath, u32> = own.collect();
+        folders.extend(self.shared.iter().map(|path| (path.clone(), 0o777)));
+        for (path, mode) in folders {
+            mounts.push(self.data(image, Path::new(""), path, mode)?);
+        }
+        for (to, from) in &call.mounts {
+            let from = std::path::absolute(from).unwrap_or_else(|_| from.clone());
+            mounts.push(Mount::Bind { from, to: to.value.clone(), read_only: true });
+        }
+        mounts.push(self.hosts()?);
+        Ok(mounts)
+    }
+
+    /// A folder that is written to, made when it is first needed.
+    fn data(&mut self, image: &Image, key: &Path, path: ImagePath, mode: u32) -> Result<Mount> {
+        let key = (key.to_owned(), path.clone());
+        let from = if let Some(known) = self.data.get(&key) {
+            known.clone()
+        } else {
+            let copy = self.folder.join(format!("data-{}", self.data.len()));
+            folder_of(&image.rootfs, &path, &copy, mode)
+                .map_err(|error| Error::io("copy", path.to_string().as_ref(), &error))?;
+            self.data.insert(key, copy.clone());
+            copy
+        };
+        Ok(Mount::Bind { from, to: path, read_only: false })
+    }
+
+    /// `/etc/hosts`, which every engine gives.
+    fn hosts(&self) -> Result<Mount> {
+        let from = self.folder.join("hosts");
+        std::fs::write(&from, "127.0.0.1\tlocalhost mkimage\n::1\tlocalhost\n")
+            .map_err(|error| Error::io("write", &from, &error))?;
+        Ok(Mount::Bind { from, to: ImagePath::new("/etc/hosts").map_err(Error::internal)?, read_only: true })
+    }
+}
+
+impl Program {
+    /// What it has written so far.
+    pub(super) fn output(&self) -> (String, String) {
+        let read = |path: &Path| {
+            let mut bytes = std::fs::read(path).unwrap_or_default();
+            bytes.truncate(MOST_BYTES);
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
+        (read(&self.stdout), read(&self.stderr))
+    }
+
+    pub(super) fn ended(&self, exit: u8) -> Ended {
+        let (stdout, stderr) = self.output();
+        Ended { exit, stdout, stderr }
+    }
+}
