@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use crate::closure::diagnose;
-use crate::closure::{self, Because, Closure, Headers, Kind, Libc, Privilege, Resolution, Role, Wanted, Warning};
+use crate::closure::{self, Because, Closure, Headers, Libc, Privilege, Resolution, Role, Wanted, Warning};
 use crate::needs::{self, Addition, Distribution, Finder, Suggestion, Want};
 use crate::path::{ImagePath, show};
 use crate::policy;
@@ -130,13 +130,12 @@ impl<'a> Closing<'a> {
     /// Warnings and notes of the loaders' rules.
     pub(super) fn remarks(&self, selection: &Selection) -> Vec<Diagnostic> {
         let mut remarks = self.remarks.clone();
-        let mut foreign: BTreeMap<Option<Span>, Vec<&Resolution>> = BTreeMap::new();
+        // Also the files that are right: what leaves the foreign ones out must not match them.
+        let mut copied: BTreeMap<Option<Span>, Vec<&Resolution>> = BTreeMap::new();
         for (wanted, resolution) in self.wanted.iter().zip(&self.closure.resolutions) {
-            if matches!(resolution.kind, Kind::Foreign(_)) {
-                foreign.entry(wanted.span).or_default().push(resolution);
-            }
+            copied.entry(wanted.span).or_default().push(resolution);
         }
-        for (span, files) in foreign {
+        for (span, files) in copied {
             let folder = selection.copied.iter().find(|(_, copied)| Some(*copied) == span);
             let from = folder.map_or(b"/".as_slice(), |(folder, _)| folder.as_bytes());
             remarks.extend(diagnose::foreign_note(from, span, &files).and_then(|note| self.by_policy(note)));

@@ -374,6 +374,26 @@ fn musl_takes_the_environment_first() {
 }
 
 #[test]
+fn musl_preloads_without_the_paths_of_the_program() {
+    let root = Root::musl(
+        "/bin/p program runpath=/opt/own interp=/lib/ld-musl-x86_64.so.1
+         /opt/own/libown.so library
+         /usr/lib/libpre.so library libown.so",
+    );
+    let options = Options { preload: b"libown.so:libpre.so".to_vec(), ..Options::default() };
+    expect(
+        &root,
+        &program(),
+        &options,
+        "
+         /bin/p: dynamic, loader /lib/ld-musl-x86_64.so.1 (musl)
+           libpre.so => /usr/lib/libpre.so (system directory; preloaded by LD_PRELOAD for p)
+           libown.so => not found (needed by libpre.so)
+           libown.so => not found, may be missing (preloaded by LD_PRELOAD for p)",
+    );
+}
+
+#[test]
 fn chains_and_lists_of_any_length_end() {
     let names = (0..500).map(|index| format!("libw{index:03}.so")).collect::<Vec<_>>().join(" ");
     let wide = (0..500).map(|index| format!("/opt/w/libw{index:03}.so library\n"));

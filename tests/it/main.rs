@@ -12,6 +12,7 @@ mod closure;
 mod closure_cache;
 mod closure_json;
 mod closure_later;
+mod closure_loaders;
 mod closure_messages;
 mod closure_musl;
 mod closure_refusals;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::mapping::{Asked, Context, base_name, parent};
 use super::super::near;
 use super::super::tree::{Looked, Place};
-use super::super::{Bytes, Found, Missing, NearMiss, NotTaken, Refusal, Searched};
+use super::super::{Because, Bytes, Found, Missing, NearMiss, NotTaken, Refusal, Searched};
 use super::{Process, refusal};
 
 /// Where the loader looks when no file says otherwise.
@@ -23,26 +23,29 @@ enum Searching {
 }
 
 impl Process<'_> {
-    /// The lists of directories for a name, in order.
-    fn lists(&self, by: usize) -> Vec<(Bytes, Found)> {
+    /// The lists of directories for a name, in order. Nobody asks for a preload: the program's own path is not for it,
+    /// nor for what it needs.
+    fn lists(&self, asked: Asked<'_>) -> Vec<(Bytes, Found)> {
         let mut lists = Vec::new();
         if !self.context.secure && !self.context.library_path.is_empty() {
             lists.push((Arc::from(self.context.library_path), Found::LibraryPath));
         }
-        let mut next = Some(by);
+        let is_asked_for = |because| because != Because::Preload;
+        let mut next = is_asked_for(asked.because).then_some(asked.by);
         while let Some(object) = next {
             let dynamic = self.map.objects[object].elf.dynamic.as_ref();
             let inherited = dynamic.is_some_and(|dynamic| dynamic.runpath.is_none());
             let found = if inherited { Found::Rpath(object) } else { Found::Runpath(object) };
             lists.extend(self.inner[object].path.as_ref().map(|path| (Arc::clone(path), found)));
-            next = self.map.objects[object].needed_by;
+            let loaded = &self.map.objects[object];
+            next = loaded.needed_by.filter(|_| is_asked_for(loaded.because));
         }
         lists.push((Arc::clone(&self.system_path), Found::SystemDirectory));
         lists
     }
 
     pub(super) fn search(&self, asked: Asked<'_>) -> Option<(Bytes, Arc<Place>, Found)> {
-        for (list, found) in self.lists(asked.by) {
+        for (list, found) in self.lists(asked) {
             match self.search_in(&list, asked.name) {
                 Searching::Done(path, place) => return Some((path, place, found)),
                 Searching::NotThere => {}
@@ -76,7 +79,7 @@ impl Process<'_> {
         if asked.name.contains(&b'/') {
             searched.push(Searched { directory: parent(asked.name), entries: None, because: Found::Path });
         } else {
-            for (list, because) in self.lists(asked.by) {
+            for (list, because) in self.lists(asked) {
                 let each =
                     |directory| Searched { directory: Arc::from(directory), entries: None, because: because.clone() };
                 searched.extend(directories(&list).map(each));
