@@ -7,6 +7,8 @@ use crate::tree::{Cause, EntryKind};
 
 use super::files::follow_text;
 use super::glob::Excludes;
+use super::relative::relative;
+use super::venv;
 use super::{BAD_LINK, IO, LEFT_OUT, Manner, Selector, WRONG_KIND};
 
 /// How deep folders may nest through followed links before it is held for a circle.
@@ -107,7 +109,13 @@ impl Selector<'_> {
 
     /// A link that stays a link: what it leads to has to be where its text looks for it.
     fn kept_link(&mut self, copy: &Copy<'_>, from: &ImagePath, to: &ImagePath, target: &[u8]) {
+        if venv::is_interpreter(copy.source, from) {
+            return self.place_link(to.clone(), target, copy.manner);
+        }
         let absolute = target.first() == Some(&b'/');
+        if absolute && let Some(inside) = copy.inside(to, target) {
+            return self.place_link(to.clone(), &inside, copy.manner);
+        }
         if absolute && copy.manner.beside {
             self.errors.push(
                 Diagnostic::error(
@@ -217,6 +225,20 @@ impl Selector<'_> {
 }
 
 impl Copy<'_> {
+    /// The text of a link at `to` for an absolute one that leads into the folder itself, when the folder is moved.
+    fn inside(&self, to: &ImagePath, target: &[u8]) -> Option<Vec<u8>> {
+        if self.from == self.to && !self.manner.beside {
+            return None;
+        }
+        let real = resolve(self.source, target).ok()?.real;
+        let target = ImagePath::new(target).ok().filter(|path| path.is_within(&self.from)).unwrap_or(real);
+        let below = target.below(&self.from)?;
+        if self.excludes_any(below) {
+            return None;
+        }
+        Some(relative(&to.parent()?, &self.to.join_path(below).ok()?))
+    }
+
     fn below<'p>(&self, path: &'p ImagePath) -> &'p [u8] {
         path.below(&self.from).unwrap_or_else(|| path.relative())
     }
