@@ -233,6 +233,7 @@ fn describe(recipe: &Recipe, assembled: &Assembled, pending: &Pending, options: 
         version: names.first().map_or("latest", Reference::tag),
         ca_bundle: bundle.as_ref(),
         locale: env.get("LANG").map(String::as_str),
+        variables: env,
     };
     image::describe(pending.layers.clone(), &config(&recipe.config, assembled), &facts)
 }
