@@ -352,7 +352,9 @@ impl Candidate {
                 if let Some(fatal) = &resolution.fatal {
                     return Some(format!("`{}`: {}", show(&fatal.path), fatal.reason));
                 }
-                resolution.missing.first().map(|missing| format!("`{}` is not in the root", show(&missing.name)))
+                // What another file of the image provides is loaded before, as the JVM's libraries find libjvm.so.
+                let nowhere = resolution.missing.iter().find(|missing| missing.provided_by.is_none());
+                nowhere.map(|missing| format!("`{}` is not in the root", show(&missing.name)))
             }
             Self::Dlopen { name, .. } => {
                 let missing = resolution.missing.iter().any(|missing| *missing.name == **name);

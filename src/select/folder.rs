@@ -183,6 +183,11 @@ impl Selector<'_> {
         }
         let place = follow_text(&to.parent().unwrap_or_else(ImagePath::root), target);
         let place = self.land(&place);
+        if let Some((real, place)) = with_siblings(copy.source, real, &place)
+            && self.out.tree.get(&place).is_none()
+        {
+            return self.copy_folder(copy.source, &real, &place, None, &manner);
+        }
         if self.out.tree.get(&place).is_some_and(|there| !matches!(there.kind, EntryKind::Symlink(_))) {
             return;
         }
@@ -249,6 +254,19 @@ impl Copy<'_> {
         let ends = below.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
         ends.chain([below.len()]).any(|end| end > 0 && excludes.leave_out(&below[..end]))
     }
+}
+
+/// Where a package of Node lies in a store, as pnpm's: beside it, in a `node_modules` of no project, are the links to what
+/// it needs, and a package without them is worth nothing. That folder and its place, for a package and its place.
+fn with_siblings(source: &dyn Source, package: &ImagePath, place: &ImagePath) -> Option<(ImagePath, ImagePath)> {
+    let (folder, at) = (package.parent()?, place.parent()?);
+    let scoped = folder.name().starts_with(b"@") && at.name() == folder.name();
+    let (folder, at) = if scoped { (folder.parent()?, at.parent()?) } else { (folder, at) };
+    if folder.name() != b"node_modules" || at.name() != b"node_modules" {
+        return None;
+    }
+    let project = source.node(&folder.parent()?.join(b"package.json"));
+    matches!(project, Ok(None)).then_some((folder, at))
 }
 
 fn ends_in(below: &[u8], name: &[u8]) -> bool {
