@@ -31,5 +31,6 @@ mod ownership;
 mod policy;
 mod readme;
 mod recipe;
+mod runtimes;
 mod tidy;
 mod verify;
