@@ -1,6 +1,6 @@
 //! SipHash-c-d with a 64-bit key, by which Python names the source of a compiled file (`_Py_KeyedHash`).
 
-/// SipHash with `compression` rounds for each word and `finish` rounds at the end; the upper half of the key is 0.
+/// `SipHash` with `compression` rounds for each word and `finish` rounds at the end; the upper half of the key is 0.
 pub(super) fn siphash(compression: u32, finish: u32, key: u64, bytes: &[u8]) -> u64 {
     let mut state = State {
         a: key ^ 0x736f_6d65_7073_6575,

@@ -242,9 +242,9 @@ impl Selector<'_> {
         let count = if changed.len() == 1 { "1 script".to_owned() } else { format!("{} scripts", changed.len()) };
         let named: Vec<String> = named.iter().map(|old| format!("`{}`", show(old))).collect();
         let title = format!("{count} of `{}` got its place in the image for a first line", venv.at);
-        let names: Vec<String> = changed.iter().map(|path| show(path.name())).collect();
+        let scripts: Vec<String> = changed.iter().map(|path| show(path.name())).collect();
         let note = Diagnostic::note_of(VENV, title).at(venv.span, "copies it");
-        self.out.notes.push(note.note(format!("instead of {}: {}", named.join(", "), names.join(", "))));
+        self.out.notes.push(note.note(format!("instead of {}: {}", named.join(", "), scripts.join(", "))));
     }
 
     /// Changes one script. What it began with, if it did.
