@@ -90,11 +90,13 @@ fn assemble_sharing(
 
     progress.stage("assembling");
     let mut tree = std::mem::take(&mut closing.tree);
+    let compiled = rootfs::settle_compiled(&mut tree)?;
     let cache = closing.cache(&tree);
     let standard = Standard { accounts: &selection.accounts, cache: cache.as_deref() };
     rootfs::add_standard(&mut tree, &*root, &standard)?;
     let mut notes = selection.notes.clone();
     notes.append(&mut closing.notes);
+    notes.extend(compiled);
     let (denied, remarks): (Vec<_>, Vec<_>) =
         closing.remarks(&selection).into_iter().partition(|remark| remark.level == Level::Error);
     if !denied.is_empty() {

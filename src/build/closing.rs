@@ -369,7 +369,9 @@ impl Candidate {
                 if let Some(fatal) = &resolution.fatal {
                     return Some(format!("`{}`: {}", show(&fatal.path), fatal.reason));
                 }
-                resolution.missing.first().map(|missing| format!("`{}` is not in the root", show(&missing.name)))
+                // What another file of the image provides is loaded before, as the JVM's libraries find libjvm.so.
+                let nowhere = resolution.missing.iter().find(|missing| missing.provided_by.is_none());
+                nowhere.map(|missing| format!("`{}` is not in the root", show(&missing.name)))
             }
             Self::Dlopen { name, .. } => {
                 let missing = resolution.missing.iter().any(|missing| *missing.name == **name);
@@ -397,12 +399,21 @@ fn wanted(selection: &Selection) -> Vec<Wanted> {
         wanted.privilege = if special { Privilege::Secure } else { Privilege::Ordinary };
         all.push(wanted);
     }
+    // What lies in a virtual environment is loaded by its interpreter.
+    let mut hosts = Vec::new();
+    for program in &selection.interpreters {
+        let venv = program.path.parent().and_then(|bin| bin.parent());
+        hosts.extend(venv.map(|venv| (venv, all.len())));
+        all.push(Wanted { span: Some(program.span), ..Wanted::program(program.path.as_bytes()) });
+    }
     for name in &selection.libraries {
         all.push(Wanted { span: Some(name.span), ..Wanted::library(name.value.as_bytes()) });
     }
-    let host = (!selection.programs.is_empty()).then_some(0);
+    let first = (!selection.programs.is_empty() || !selection.interpreters.is_empty()).then_some(0);
     for object in &selection.objects {
         let path = object.path.as_bytes();
+        let venv = hosts.iter().find(|(venv, _)| object.path.is_within(venv));
+        let host = venv.map(|(_, index)| *index).or(first);
         let wanted = if object.named && host.is_none() { Wanted::library(path) } else { Wanted::plugin(path, host) };
         all.push(Wanted { span: Some(object.span), ..wanted });
     }

@@ -248,6 +248,7 @@ fn describe(
         version: names.first().map_or("latest", Reference::tag),
         ca_bundle: bundle.as_ref(),
         locale: env.get("LANG").map(String::as_str),
+        variables: env,
     };
     image::describe(layers, &config(&recipe.config, assembled), &facts)
 }

@@ -91,6 +91,9 @@ fn environment(config: &Config, facts: &Facts) -> Result<Vec<String>> {
     if let Some(locale) = facts.locale {
         all.insert("LANG", locale.to_owned());
     }
+    for (name, value) in facts.variables {
+        all.insert(name, value.clone());
+    }
     for (name, value) in &config.env {
         if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
             return Err(Diagnostic::error(BAD_CONFIG, format!("`{}` is no environment variable", name.escape_debug()))

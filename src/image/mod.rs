@@ -37,6 +37,8 @@ pub struct Facts<'a> {
     pub ca_bundle: Option<&'a ImagePath>,
     /// The locale that ships, for `LANG`, as `C.UTF-8`.
     pub locale: Option<&'a str>,
+    /// Other variables that rules set.
+    pub variables: &'a BTreeMap<String, String>,
 }
 
 /// A document of an image: bytes that never change, and their digest.

@@ -177,6 +177,18 @@ pub(super) fn environment(rule: &Rule, image: &dyn Source) -> Result<Option<Stri
     Ok(None)
 }
 
+/// The variables by which runtimes of the image that have certificates of their own are told of a bundle: Node adds
+/// those in it, Python's `requests` takes them instead of its own.
+pub(super) fn of_runtimes(seen: &Seen<'_>) -> impl Iterator<Item = &'static str> {
+    let programs = || seen.programs.iter().chain(seen.interpreters).map(ImagePath::name);
+    let node = programs().any(|name| matches!(name, b"node" | b"nodejs"));
+    let python = programs().any(|name| name.starts_with(b"python"));
+    [(node, "NODE_EXTRA_CA_CERTS"), (python, "REQUESTS_CA_BUNDLE")]
+        .into_iter()
+        .filter(|(is, _)| *is)
+        .map(|(_, name)| name)
+}
+
 /// Finds the bundle by the first name that leads to a file, with the links of all names that lead to the same one.
 /// Without any, the first name is where it will stand.
 fn locate(view: &dyn Source, names: &[ImagePath]) -> Result<Option<Bundle>> {

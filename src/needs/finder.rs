@@ -7,6 +7,7 @@ use super::asked::{self, Ask, Asked};
 use super::certificates::{self, Company};
 use super::evidence::Evidence;
 use super::rules::{Argument, Builtin, Rule, TABLE};
+use super::runtimes::Runtimes;
 use super::trigger::{right_libc, trigger};
 use super::{Addition, Level, Needs, Request, Seen, Suggestion, Want, absent, bring, locale};
 use crate::path::ImagePath;
@@ -18,6 +19,7 @@ pub struct Finder {
     asked: Asked,
     company: Company,
     evidence: Evidence,
+    runtimes: Runtimes,
     /// What earlier rounds returned.
     handed: BTreeSet<(&'static str, Key)>,
     /// Rules that bring the same whatever else the image holds, with what stood after the colon: they are done.
@@ -57,8 +59,8 @@ impl Finder {
             }
             (Err(faults), Ok(_)) | (Ok(_), Err(faults)) => return Err(faults),
         };
-        let (evidence, handed, settled, noted) = Default::default();
-        Ok(Self { asked, company, evidence, handed, settled, noted })
+        let (evidence, runtimes, handed, settled, noted) = Default::default();
+        Ok(Self { asked, company, evidence, runtimes, handed, settled, noted })
     }
 
     /// What the image needs beyond what earlier calls returned. The caller adds it, closes over what it added, and
@@ -76,6 +78,8 @@ impl Finder {
                 }
             }
         }
+        let removed = |name: &str| TABLE.iter().any(|rule| rule.name == name && self.asked.removes(rule));
+        self.runtimes.find(seen, &removed, &mut needs)?;
         if faults.is_empty() { Ok(needs) } else { Err(Error(faults)) }
     }
 
@@ -90,6 +94,9 @@ impl Finder {
             match rule.builtin {
                 Some(Builtin::Certificates) => {
                     let bundle = certificates::environment(rule, seen.image)?;
+                    if let Some(path) = bundle.as_ref().filter(|_| self.company.span.is_some()) {
+                        variables.extend(certificates::of_runtimes(seen).map(|name| (name.to_owned(), path.clone())));
+                    }
                     variables.extend(bundle.map(|path| ("SSL_CERT_FILE".to_owned(), path)));
                 }
                 Some(Builtin::Locale) if locale::has_usual(seen.image)? => {

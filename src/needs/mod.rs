@@ -29,6 +29,7 @@ mod lookup;
 mod nsswitch;
 mod pem;
 mod rules;
+mod runtimes;
 mod scan;
 mod template;
 mod trigger;

@@ -11,9 +11,11 @@ use crate::source::{Node, NodeKind, Source, Unresolved, resolve};
 use crate::tree::{Cause, Entry, EntryKind, Overlay, Placed, Rank, Reason, Tree};
 
 pub mod additions;
+mod compiled;
 mod finish;
 mod standard;
 
+pub use compiled::{NOT_TAKEN, settle_compiled};
 pub use finish::finish;
 pub use standard::{Standard, add_standard};
 

@@ -13,13 +13,77 @@ use super::{WRONG_KIND, capability, glob, plain_mode};
 /// Where a bare program name is looked for, in order: the PATH that images get.
 pub const PATH: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
-impl Selector<'_> {
-    pub(super) fn binaries(&mut self) {
+impl<'a> Selector<'a> {
+    /// Places the programs. Those that the root does not have are returned, with their place among the programs: they
+    /// may be in a folder that the recipe copies.
+    pub(super) fn binaries(&mut self) -> Vec<(usize, &'a Binary)> {
+        let mut later = Vec::new();
         for binary in &self.recipe.binaries {
-            if let Some(path) = self.binary(binary) {
-                let dlopen = binary.dlopen.clone();
-                self.out.programs.push(Program { path, span: binary.span, dlopen });
+            if self.may_come_with_a_folder(binary) {
+                later.push((self.out.programs.len() + later.len(), binary));
+            } else {
+                self.program(binary);
             }
+        }
+        later
+    }
+
+    fn program(&mut self, binary: &Binary) {
+        if let Some(path) = self.binary(binary) {
+            let dlopen = binary.dlopen.clone();
+            self.out.programs.push(Program { path, span: binary.span, dlopen });
+        }
+    }
+
+    /// Whether a program is asked for by a path that the root does not have, or lies in a virtual environment beside the
+    /// recipe, and some folder goes to another place.
+    fn may_come_with_a_folder(&self, binary: &Binary) -> bool {
+        if binary.to.is_some() || binary.mode.is_some() || !binary.caps.is_empty() {
+            return false;
+        }
+        match &binary.from.value {
+            Origin::Root(path) => {
+                self.recipe.files.iter().any(|file| file.to.is_some()) && resolve(self.root, path).is_err()
+            }
+            Origin::Beside { base, text } => ImagePath::new(absolute(base, text))
+                .ok()
+                .and_then(|path| path.parent()?.parent())
+                .is_some_and(|venv| self.beside.node(&venv.join(b"pyvenv.cfg")).is_ok_and(|node| node.is_some())),
+            Origin::Name(_) => false,
+        }
+    }
+
+    /// Programs that came with a folder: they are where that put them. Others are placed as usual, or refused.
+    pub(super) fn later_binaries(&mut self, later: Vec<(usize, &'a Binary)>) {
+        for (index, binary) in later {
+            let Some(path) = self.place_of(binary) else {
+                self.program(binary);
+                let moved = self.out.programs.len() > index;
+                if let Some(last) = self.out.programs.pop_if(|_| moved) {
+                    self.out.programs.insert(index.min(self.out.programs.len()), last);
+                }
+                continue;
+            };
+            let dlopen = binary.dlopen.clone();
+            let program = Program { path, span: binary.span, dlopen };
+            self.out.programs.insert(index.min(self.out.programs.len()), program);
+        }
+    }
+
+    /// Where the program of an entry stands by another entry.
+    fn place_of(&self, binary: &Binary) -> Option<ImagePath> {
+        let is_program = |path: &ImagePath| {
+            let found = resolve(&self.view(), path.as_bytes()).ok();
+            found.is_some_and(|found| found.node.content().is_some() && found.node.mode & 0o111 != 0)
+        };
+        match &binary.from.value {
+            Origin::Root(path) => ImagePath::new(path).ok().filter(is_program),
+            Origin::Beside { base, text } => {
+                let wanted = resolve(self.beside, &absolute(base, text)).ok()?.node.content()?.id();
+                let mut found = self.out.tree.iter().filter(|(_, it)| it.content().is_some_and(|it| it.id() == wanted));
+                found.find(|(_, entry)| entry.mode & 0o111 != 0).map(|(path, _)| path.clone())
+            }
+            Origin::Name(_) => None,
         }
     }
 

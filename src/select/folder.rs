@@ -7,6 +7,8 @@ use crate::tree::{Cause, EntryKind};
 
 use super::files::follow_text;
 use super::glob::Excludes;
+use super::relative::relative;
+use super::venv;
 use super::{BAD_LINK, IO, LEFT_OUT, Manner, Selector, WRONG_KIND};
 
 /// How deep folders may nest through followed links before it is held for a circle.
@@ -107,7 +109,13 @@ impl Selector<'_> {
 
     /// A link that stays a link: what it leads to has to be where its text looks for it.
     fn kept_link(&mut self, copy: &Copy<'_>, from: &ImagePath, to: &ImagePath, target: &[u8]) {
+        if venv::is_interpreter(copy.source, from) {
+            return self.place_link(to.clone(), target, copy.manner);
+        }
         let absolute = target.first() == Some(&b'/');
+        if absolute && let Some(inside) = copy.inside(to, target) {
+            return self.place_link(to.clone(), &inside, copy.manner);
+        }
         if absolute && copy.manner.beside {
             self.errors.push(
                 Diagnostic::error(
@@ -175,6 +183,11 @@ impl Selector<'_> {
         }
         let place = follow_text(&to.parent().unwrap_or_else(ImagePath::root), target);
         let place = self.land(&place);
+        if let Some((real, place)) = with_siblings(copy.source, real, &place)
+            && self.out.tree.get(&place).is_none()
+        {
+            return self.copy_folder(copy.source, &real, &place, None, &manner);
+        }
         if self.out.tree.get(&place).is_some_and(|there| !matches!(there.kind, EntryKind::Symlink(_))) {
             return;
         }
@@ -217,6 +230,20 @@ impl Selector<'_> {
 }
 
 impl Copy<'_> {
+    /// The text of a link at `to` for an absolute one that leads into the folder itself, when the folder is moved.
+    fn inside(&self, to: &ImagePath, target: &[u8]) -> Option<Vec<u8>> {
+        if self.from == self.to && !self.manner.beside {
+            return None;
+        }
+        let real = resolve(self.source, target).ok()?.real;
+        let target = ImagePath::new(target).ok().filter(|path| path.is_within(&self.from)).unwrap_or(real);
+        let below = target.below(&self.from)?;
+        if self.excludes_any(below) {
+            return None;
+        }
+        Some(relative(&to.parent()?, &self.to.join_path(below).ok()?))
+    }
+
     fn below<'p>(&self, path: &'p ImagePath) -> &'p [u8] {
         path.below(&self.from).unwrap_or_else(|| path.relative())
     }
@@ -227,6 +254,19 @@ impl Copy<'_> {
         let ends = below.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
         ends.chain([below.len()]).any(|end| end > 0 && excludes.leave_out(&below[..end]))
     }
+}
+
+/// Where a package of Node lies in a store, as pnpm's: beside it, in a `node_modules` of no project, are the links to what
+/// it needs, and a package without them is worth nothing. That folder and its place, for a package and its place.
+fn with_siblings(source: &dyn Source, package: &ImagePath, place: &ImagePath) -> Option<(ImagePath, ImagePath)> {
+    let (folder, at) = (package.parent()?, place.parent()?);
+    let scoped = folder.name().starts_with(b"@") && at.name() == folder.name();
+    let (folder, at) = if scoped { (folder.parent()?, at.parent()?) } else { (folder, at) };
+    if folder.name() != b"node_modules" || at.name() != b"node_modules" {
+        return None;
+    }
+    let project = source.node(&folder.parent()?.join(b"package.json"));
+    matches!(project, Ok(None)).then_some((folder, at))
 }
 
 fn ends_in(below: &[u8], name: &[u8]) -> bool {

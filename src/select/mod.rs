@@ -21,11 +21,14 @@ mod folder;
 mod glob;
 mod land;
 mod magic;
+mod relative;
+mod venv;
 
 pub use accounts::{Account, Accounts, NONROOT};
 pub use binaries::PATH;
 pub use glob::Excludes;
 pub use magic::is_elf;
+pub use venv::VENV;
 
 /// A program is not on PATH inside the root.
 pub const NOT_ON_PATH: Code = Code("E0201");
@@ -59,6 +62,9 @@ pub struct Selection {
     pub tree: Tree,
     /// Its programs, in order.
     pub programs: Vec<Program>,
+    /// Interpreters of virtual environments among its folders: programs that are started by name, by scripts or as an
+    /// entrypoint.
+    pub interpreters: Vec<Program>,
     /// Sonames to be found as the loader would.
     pub libraries: Vec<Spanned<String>>,
     /// ELF files that it names otherwise, as in copied folders: their libraries come along.
@@ -108,6 +114,7 @@ pub fn select(recipe: &Recipe, root: &dyn Source, beside: &dyn Source, packages:
     let selection = Selection {
         tree: Tree::default(),
         programs: Vec::new(),
+        interpreters: Vec::new(),
         libraries: Vec::new(),
         objects: Vec::new(),
         accounts,
@@ -117,10 +124,12 @@ pub fn select(recipe: &Recipe, root: &dyn Source, beside: &dyn Source, packages:
     };
     let mut selector = Selector { recipe, root, beside, out: selection, errors };
     selector.links();
-    selector.binaries();
+    let later = selector.binaries();
     selector.libraries();
     selector.files();
     selector.packages(packages);
+    selector.later_binaries(later);
+    selector.venvs();
     selector.dirs();
     if selector.errors.is_empty() { Ok(selector.out) } else { Err(Error(selector.errors)) }
 }

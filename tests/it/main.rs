@@ -33,6 +33,7 @@ mod ownership;
 mod policy;
 mod readme;
 mod recipe;
+mod runtimes;
 mod tidy;
 mod trial;
 mod verify;

@@ -1,5 +1,6 @@
 //! Trees made of nothing but this file, so that digests of them can be written down.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
@@ -153,11 +154,14 @@ pub(crate) fn spanned<T>(value: T) -> Spanned<T> {
     Spanned::new(value, mkimage::report::Span { text, start: 0, end: 0 })
 }
 
+/// No variables.
+static NONE: BTreeMap<String, String> = BTreeMap::new();
+
 /// The facts of an image that has nothing special.
 pub(crate) fn facts(platform: &Platform) -> Facts<'_> {
     let (entrypoint, ca_bundle, locale) = (None, None, None);
     let (user, title, version) = ("65532:65532", "test", "1");
-    Facts { platform, user, entrypoint, created: 0, title, version, ca_bundle, locale }
+    Facts { platform, user, entrypoint, created: 0, title, version, ca_bundle, locale, variables: &NONE }
 }
 
 pub(crate) fn amd64() -> Platform {
