@@ -70,7 +70,7 @@ pub fn assemble(recipe: &Recipe, options: &Options, progress: &dyn Progress) -> 
 
     progress.stage("resolving");
     let mut closing = Closing::new(recipe, &*root, &selection);
-    let mut finder = closing.run(&*host)?;
+    let mut finder = closing.run(&*host, (selection.accounts.uid, selection.accounts.gid))?;
     let env = closing.environment(&finder)?;
     let suggestions = if options.suggestions { closing.suggestions(&mut finder)? } else { Vec::new() };
     let programs = static_programs(&closing.tree, &closing.closure)?;
