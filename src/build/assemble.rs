@@ -83,7 +83,7 @@ fn assemble_sharing(
 
     progress.stage("resolving");
     let mut closing = Closing::new(recipe, &*root, &selection, headers);
-    let mut finder = closing.run(&*host)?;
+    let mut finder = closing.run(&*host, (selection.accounts.uid, selection.accounts.gid))?;
     let env = closing.environment(&finder)?;
     let suggestions = if options.suggestions { closing.suggestions(&mut finder)? } else { Vec::new() };
     let platform = platform(recipe, &closing.wanted, &closing.closure)?;

@@ -54,10 +54,12 @@ impl<'a> Closing<'a> {
     }
 
     /// Closes over what the recipe names, then over what rules add, until nothing new comes.
-    pub(super) fn run(&mut self, host: &dyn Source) -> Result<Finder> {
+    pub(super) fn run(&mut self, host: &dyn Source, owner: (u32, u32)) -> Result<Finder> {
         let recipe = self.recipe;
-        let (extras, certificates) = (&recipe.extras, &recipe.certificates);
-        let mut finder = Finder::new(&needs::Request { extras, certificates, root: self.root, host })?;
+        let (extras, certificates, root) = (&recipe.extras, &recipe.certificates, self.root);
+        let mounts: Vec<ImagePath> = recipe.mounts.iter().map(|mount| mount.value.clone()).collect();
+        let request = needs::Request { extras, certificates, mounts: &mounts, owner, root, host };
+        let mut finder = Finder::new(&request)?;
         self.close()?;
         for _ in 0..MOST_ROUNDS {
             let needs = self.look(|seen| finder.find(seen))?;
@@ -181,7 +183,7 @@ impl<'a> Closing<'a> {
         for addition in additions {
             for (path, content) in additions::files_of(&view, &addition.want, &addition.reason)? {
                 if self.headers.object(&content).map_err(|error| unreadable(&path, &error))?.is_some() {
-                    let mut wanted = Wanted::plugin(path.as_bytes(), self.host(None));
+                    let mut wanted = Wanted::plugin(path.as_bytes(), self.host(addition.by.as_ref()));
                     wanted.span = addition.reason.span;
                     candidates.push((Candidate::File(wanted), addition.required));
                 }

@@ -1,16 +1,17 @@
 //! What a rule brings, looked up in the root: its paths, filled in with the folders that objects have compiled in.
 
-use super::certificates::{self, Company};
+use super::bringing::{Add, Directory};
+use super::certificates;
 use super::evidence::Evidence;
-use super::finder::Why;
+use super::finder::{Told, Why};
 use super::lookup::{self, there};
-use super::rules::{Add, Builtin, Directory, Rule};
+use super::rules::{Builtin, Rule};
 use super::template::{Folders, Template};
 use super::trigger::library_folder;
-use super::{Family, Seen, Want, busybox, locale, nsswitch};
+use super::{Family, Seen, Want, busybox, follow, locale, nsswitch, pam};
 use crate::path::ImagePath;
-use crate::report::Result;
-use crate::tree::Reason;
+use crate::report::{Diagnostic, Result};
+use crate::tree::{Cause, Entry, EntryKind, Rank, Reason, Tree};
 
 /// What a rule found.
 #[derive(Default)]
@@ -19,6 +20,10 @@ pub(super) struct Found {
     pub(super) wants: Vec<Want>,
     /// Where it was looked for, for a person.
     pub(super) looked: Vec<String>,
+    /// Whether nothing more is wanted though nothing is brought: the image has its own.
+    pub(super) satisfied: bool,
+    /// What a person should know.
+    pub(super) notes: Vec<Diagnostic>,
 }
 
 /// Looks up what a rule brings.
@@ -26,7 +31,7 @@ pub(super) fn bring(
     rule: &'static Rule,
     seen: &Seen<'_>,
     why: &Why,
-    company: &Company,
+    told: &Told<'_>,
     evidence: &mut Evidence,
     reason: &Reason,
 ) -> Result<Found> {
@@ -34,7 +39,7 @@ pub(super) fn bring(
     let folders = folders(rule, seen, why, evidence)?;
     match (rule.builtin, &why.ask.argument) {
         (Some(Builtin::Certificates), _) => {
-            certificates::add(rule, seen, company, &folders, reason, &mut found)?;
+            certificates::add(rule, seen, told.company, &folders, reason, &mut found)?;
             return Ok(found);
         }
         (Some(Builtin::Busybox), _) => {
@@ -42,7 +47,8 @@ pub(super) fn bring(
             return Ok(found);
         }
         (Some(Builtin::Locale), Some(name)) => locale::add(name, seen, reason, &mut found)?,
-        (Some(Builtin::Nsswitch), _) => nsswitch::add(seen, &mut found)?,
+        (Some(Builtin::Nsswitch), _) => nsswitch::add(seen, told.mounts, &mut found)?,
+        (Some(Builtin::Pam), _) => pam::add(&folders, seen, told.mounts, evidence, &mut found)?,
         (Some(Builtin::Locale) | None, _) => {}
     }
     for add in &rule.add {
@@ -53,24 +59,82 @@ pub(super) fn bring(
             None => true,
         };
         if in_family && asked_for && by_glibc {
-            list(add, seen, &folders, &mut found)?;
+            if has_own(add, seen, &folders)? {
+                found.satisfied = true;
+                continue;
+            }
+            list(add, seen, &folders, why, &mut found)?;
+            make(add, told.owner, seen, &folders, reason, &mut found)?;
         }
+    }
+    for follow in &rule.follow {
+        follow::add(follow, seen, &folders, told.mounts, why, &mut found)?;
     }
     Ok(found)
 }
 
+/// Whether the recipe brings its own in place of a list of paths.
+fn has_own(add: &Add, seen: &Seen<'_>, folders: &Folders) -> Result<bool> {
+    for pattern in add.unless.iter().flat_map(|template| template.patterns(folders)) {
+        for path in lookup::find(seen.image, &pattern)? {
+            let real = there(seen.image, &path)?.map_or(path, |found| found.real);
+            let by_rule = |entry: &Entry| entry.reasons.iter().all(|reason| matches!(reason.cause, Cause::Rule { .. }));
+            if seen.image.get(&real).is_some_and(|entry| entry.rank > Rank::Need || !by_rule(entry)) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// Makes the folders that programs want empty, unless the image has them.
+fn make(
+    add: &Add,
+    owner: (u32, u32),
+    seen: &Seen<'_>,
+    folders: &Folders,
+    reason: &Reason,
+    found: &mut Found,
+) -> Result<()> {
+    let wanted = add.make.iter().map(|template| (template, (0, 0)));
+    let wanted = wanted.chain(add.make_writable.iter().map(|template| (template, owner)));
+    for (template, (uid, gid)) in wanted {
+        for literal in template.patterns(folders).iter().filter_map(|pattern| lookup::literal(pattern)) {
+            let Ok(path) = ImagePath::new(&literal) else { continue };
+            let (real, _) = lookup::place(seen.view, &path)?;
+            if seen.image.get(&real).is_none() {
+                let entry = Entry::new(EntryKind::Directory, 0o755, Rank::Need, reason.clone());
+                found.wants.push(Want::Make(real, Entry { uid, gid, ..entry }));
+            }
+        }
+        found.satisfied = true;
+    }
+    Ok(())
+}
+
+/// Whether the recipe copies this very folder: then it has chosen what of it to leave out.
+fn is_of_the_recipe(image: &Tree, folder: &ImagePath) -> bool {
+    image.get(folder).is_some_and(|entry| entry.rank >= Rank::Folder)
+}
+
 /// Looks up one list of paths.
-fn list(add: &Add, seen: &Seen<'_>, folders: &Folders, found: &mut Found) -> Result<()> {
+fn list(add: &Add, seen: &Seen<'_>, folders: &Folders, why: &Why, found: &mut Found) -> Result<()> {
     for template in &add.copy {
         let paths = paths(template, seen, folders, found)?;
         found.wants.extend(paths.into_iter().map(Want::Copy));
     }
     for part in &add.folder {
-        let paths = paths(&part.path, seen, folders, found)?;
-        found.wants.extend(paths.into_iter().map(|path| Want::Folder { path, exclude: part.exclude.clone() }));
+        for path in paths(&part.path, seen, folders, found)? {
+            if is_of_the_recipe(seen.image, &path) {
+                found.satisfied = true;
+            } else {
+                found.wants.push(Want::Folder { path, exclude: part.exclude.clone() });
+            }
+        }
     }
     let by = add.by.as_ref().and_then(|by| seen.objects.iter().find(|object| object.fits(by).is_some()));
-    let load = |name: &[u8]| Want::Load { name: name.to_vec(), by: by.map(|object| object.real.clone()) };
+    let by = by.map(|object| object.real.clone()).or_else(|| why.object.clone().filter(|_| add.by.is_none()));
+    let load = |name: &[u8]| Want::Load { name: name.to_vec(), by: by.clone() };
     for template in &add.load {
         if template.is_name() {
             found.wants.push(load(template.text().as_bytes()));
@@ -95,16 +159,26 @@ fn paths(template: &Template, seen: &Seen<'_>, folders: &Folders, found: &mut Fo
 /// What the names in braces stand for. Where a folder usually is counts only when the recipe asks and no object says.
 fn folders(rule: &'static Rule, seen: &Seen<'_>, why: &Why, evidence: &mut Evidence) -> Result<Folders> {
     let mut folders = Folders::new();
-    folders.insert("libdir".to_owned(), library_folder(seen)?.into_iter().collect());
+    folders.insert("libdir".to_owned(), library_folder(seen)?.iter().map(|path| path.as_bytes().to_vec()).collect());
     for directory in &rule.directory {
-        let mut known = compiled_in(directory, seen, evidence)?;
+        let mut known: Vec<Vec<u8>> = match &directory.real {
+            Some(capture) => {
+                let objects = seen.objects.iter().map(|object| &object.real);
+                let all = seen.programs.iter().chain(seen.interpreters).chain(objects);
+                all.filter_map(|path| capture.take(path.as_bytes())).map(<[u8]>::to_vec).collect()
+            }
+            None => compiled_in(directory, seen, evidence)?.iter().map(|path| path.as_bytes().to_vec()).collect(),
+        };
         let usual = directory.usual.get(&seen.family).and_then(|path| ImagePath::new(path).ok());
         if let Some(usual) = usual.filter(|_| known.is_empty() && why.trigger.is_empty())
             && there(seen.view, &usual)?.is_some()
         {
-            known.push(usual);
+            known.push(usual.as_bytes().to_vec());
         }
-        folders.insert(directory.name.clone(), known);
+        let all = folders.entry(directory.name.clone()).or_default();
+        all.append(&mut known);
+        all.sort();
+        all.dedup();
     }
     Ok(folders)
 }
@@ -112,8 +186,8 @@ fn folders(rule: &'static Rule, seen: &Seen<'_>, why: &Why, evidence: &mut Evide
 /// A folder as the objects have it compiled in. One that a program names must be there: it may be a build machine's.
 fn compiled_in(directory: &'static Directory, seen: &Seen<'_>, evidence: &mut Evidence) -> Result<Vec<ImagePath>> {
     let mut known: Vec<ImagePath> = Vec::new();
-    for object in seen.objects.iter().filter(|object| object.fits(&directory.soname).is_some()) {
-        known.extend(evidence.folder(seen, object, directory)?);
+    for object in seen.objects.iter().filter(|object| directory.looks_into(object)) {
+        known.extend(evidence.folders(seen, object, directory)?);
     }
     if directory.programs && known.is_empty() {
         for program in seen.programs {

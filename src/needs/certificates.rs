@@ -155,7 +155,8 @@ pub(super) fn add(
         Some(text) => make(bundle.real.clone(), EntryKind::File(Content::bytes(text)), 0o644),
         None => Want::Copy(bundle.real.clone()),
     });
-    for folder in folders.get("openssldir").into_iter().flatten() {
+    let openssldirs = folders.get("openssldir").into_iter().flatten().filter_map(|text| ImagePath::new(text).ok());
+    for folder in &openssldirs.collect::<Vec<_>>() {
         found.wants.extend(openssl_links(seen.view, folder, &bundle.real)?.into_iter().map(link));
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::rules::Around;
+use super::bringing::Around;
 use super::scan;
 use crate::source::{self, Content, Source, Unresolved};
 

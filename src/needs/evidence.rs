@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use super::lookup::{there, unreadable};
-use super::rules::{Around, Directory, TABLE, Version};
-use super::scan::{Hit, scan};
+use super::bringing::{Around, Directory};
+use super::rules::{TABLE, Version};
+use super::scan::{Hit, paths, scan};
 use super::{Level, Libc, Object, Seen, distribution};
 use crate::path::ImagePath;
 use crate::report::Result;
@@ -19,6 +20,8 @@ pub(super) struct Evidence {
     programs: BTreeMap<(ImagePath, Level), Texts>,
     /// The folders that objects have compiled in.
     objects: BTreeMap<ImagePath, Texts>,
+    /// The paths that objects have compiled in, of those that rules look for.
+    paths: BTreeMap<ImagePath, Vec<Vec<u8>>>,
     glibc: Option<Stated>,
 }
 
@@ -33,6 +36,10 @@ static SYMBOLS: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
     let all = TABLE.iter().flat_map(|rule| &rule.when);
     all.flat_map(|when| when.imports.iter().chain(&when.and_imports)).map(String::as_str).collect()
 });
+
+fn directories() -> impl Iterator<Item = &'static Directory> {
+    TABLE.iter().flat_map(|rule| &rule.directory)
+}
 
 impl Evidence {
     /// Which of the table's symbols an object imports.
@@ -60,8 +67,8 @@ impl Evidence {
             let of_level = whens.filter(|(of, _)| (*of).min(Level::Recommended) == key.1);
             let mut wanted: BTreeSet<&Around> = of_level.flat_map(|(_, when)| &when.string).collect();
             if key.1 == Level::Recommended {
-                let directories = TABLE.iter().flat_map(|rule| &rule.directory).filter(|directory| directory.programs);
-                wanted.extend(directories.map(|directory| &directory.string));
+                let directories = directories().filter(|directory| directory.programs);
+                wanted.extend(directories.filter_map(|directory| directory.string.as_ref()));
             }
             let texts = look(seen, program, wanted)?;
             self.programs.insert(key.clone(), texts);
@@ -69,20 +76,46 @@ impl Evidence {
         Ok(&self.programs[&key])
     }
 
-    /// The folder that an object, or a program that holds such a library, has compiled in.
-    pub(super) fn folder(
+    /// The folders that an object has compiled in.
+    pub(super) fn folders(
         &mut self,
         seen: &Seen<'_>,
         object: &Object,
         directory: &'static Directory,
-    ) -> Result<Option<ImagePath>> {
-        if !self.objects.contains_key(&object.real) {
-            let directories = TABLE.iter().flat_map(|rule| &rule.directory);
-            let fitting = directories.filter(|directory| object.fits(&directory.soname).is_some());
-            let texts = look(seen, &object.real, fitting.map(|directory| &directory.string).collect())?;
-            self.objects.insert(object.real.clone(), texts);
+    ) -> Result<Vec<ImagePath>> {
+        if let Some(around) = &directory.string {
+            if !self.objects.contains_key(&object.real) {
+                let fitting = directories().filter(|directory| directory.looks_into(object));
+                let texts = look(seen, &object.real, fitting.filter_map(|one| one.string.as_ref()).collect())?;
+                self.objects.insert(object.real.clone(), texts);
+            }
+            return Ok(folder(seen, self.objects[&object.real].get(around)).into_iter().collect());
         }
-        Ok(folder(seen, self.objects[&object.real].get(&directory.string)))
+        let Some(pattern) = &directory.paths else { return Ok(Vec::new()) };
+        if !self.paths.contains_key(&object.real) {
+            let patterns = directories().filter(|one| one.looks_into(object)).filter_map(|one| one.paths.as_ref());
+            let patterns: Vec<_> = patterns.collect();
+            let found = there(seen.view, &object.real)?;
+            let texts = match found.as_ref().and_then(|found| found.node.content()) {
+                None => BTreeSet::new(),
+                Some(content) => paths(content, &|text| patterns.iter().any(|pattern| pattern.matches(text)))
+                    .map_err(|error| unreadable(seen.view, &object.real, &error))?,
+            };
+            self.paths.insert(object.real.clone(), texts.into_iter().collect());
+        }
+        let fitting = self.paths[&object.real].iter().filter(|text| pattern.matches(text));
+        let mut folders = Vec::new();
+        for path in fitting.filter_map(|text| ImagePath::new(text).ok()).collect::<BTreeSet<_>>() {
+            let Some(found) = there(seen.view, &path)? else { continue };
+            let has = match &directory.has {
+                Some(name) => path.join_path(name.as_bytes()).map_or(Ok(None), |below| there(seen.view, &below))?.is_some(),
+                None => true,
+            };
+            if has && found.node.is_directory() {
+                folders.push(path);
+            }
+        }
+        Ok(folders)
     }
 
     /// The folder that a program has compiled in, of a library that is part of it.
@@ -92,7 +125,8 @@ impl Evidence {
         program: &ImagePath,
         directory: &'static Directory,
     ) -> Result<Option<ImagePath>> {
-        Ok(folder(seen, self.program(seen, program, Level::Recommended)?.get(&directory.string)))
+        let texts = self.program(seen, program, Level::Recommended)?;
+        Ok(folder(seen, directory.string.as_ref().and_then(|around| texts.get(around))))
     }
 
     /// glibc's version: as given, or as libc.so.6 states it.

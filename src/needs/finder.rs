@@ -7,7 +7,6 @@ use super::asked::{self, Ask, Asked};
 use super::certificates::{self, Company};
 use super::evidence::Evidence;
 use super::rules::{Argument, Builtin, Rule, TABLE};
-use super::runtimes::Runtimes;
 use super::trigger::{right_libc, trigger};
 use super::{Addition, Level, Needs, Request, Seen, Suggestion, Want, absent, bring, locale};
 use crate::path::ImagePath;
@@ -18,14 +17,19 @@ use crate::tree::{Cause, Reason};
 pub struct Finder {
     asked: Asked,
     company: Company,
+    /// What is given at run time.
+    mounts: Vec<ImagePath>,
+    /// Number and group of the image's user.
+    owner: (u32, u32),
     evidence: Evidence,
-    runtimes: Runtimes,
     /// What earlier rounds returned.
     handed: BTreeSet<(&'static str, Key)>,
     /// Rules that bring the same whatever else the image holds, with what stood after the colon: they are done.
     settled: BTreeSet<(&'static str, Option<String>)>,
     /// The rules of which a note told that they bring nothing.
     noted: BTreeSet<&'static str>,
+    /// What was told of configuration.
+    told: BTreeSet<String>,
 }
 
 /// What tells two wants of a rule apart.
@@ -33,6 +37,13 @@ pub struct Finder {
 enum Key {
     Path(ImagePath),
     Name(Vec<u8>),
+}
+
+/// What the recipe tells the rules.
+pub(super) struct Told<'a> {
+    pub(super) company: &'a Company,
+    pub(super) owner: (u32, u32),
+    pub(super) mounts: &'a [ImagePath],
 }
 
 /// Why a rule applies.
@@ -43,6 +54,8 @@ pub(super) struct Why {
     pub(super) trigger: String,
     /// How much it matters.
     pub(super) level: Level,
+    /// The object that set it off, in whose context things are loaded.
+    pub(super) object: Option<ImagePath>,
 }
 
 impl Finder {
@@ -59,8 +72,9 @@ impl Finder {
             }
             (Err(faults), Ok(_)) | (Ok(_), Err(faults)) => return Err(faults),
         };
-        let (evidence, runtimes, handed, settled, noted) = Default::default();
-        Ok(Self { asked, company, evidence, runtimes, handed, settled, noted })
+        let (evidence, handed, settled, noted, told) = Default::default();
+        let (mounts, owner) = (request.mounts.to_vec(), request.owner);
+        Ok(Self { asked, company, mounts, owner, evidence, handed, settled, noted, told })
     }
 
     /// What the image needs beyond what earlier calls returned. The caller adds it, closes over what it added, and
@@ -78,8 +92,6 @@ impl Finder {
                 }
             }
         }
-        let removed = |name: &str| TABLE.iter().any(|rule| rule.name == name && self.asked.removes(rule));
-        self.runtimes.find(seen, &removed, &mut needs)?;
         if faults.is_empty() { Ok(needs) } else { Err(Error(faults)) }
     }
 
@@ -134,12 +146,14 @@ impl Finder {
         }
         let asks = self.asked.of(rule);
         if !asks.is_empty() {
-            let asked = |ask: &Ask| Why { ask: ask.clone(), trigger: String::new(), level: rule.level };
+            let asked = |ask: &Ask| Why { ask: ask.clone(), trigger: String::new(), level: rule.level, object: None };
             return Ok(asks.iter().map(asked).collect());
         }
         let trigger = trigger(rule, seen, &mut self.evidence, Level::Recommended)?;
         let argument = (rule.argument == Argument::Name).then(|| locale::USUAL.to_owned());
-        let why = |ask| trigger.map(|trigger| Why { ask, trigger: trigger.text, level: trigger.level });
+        let why = |ask| {
+            trigger.map(|trigger| Why { ask, trigger: trigger.text, level: trigger.level, object: trigger.object })
+        };
         Ok(why(Ask { argument, span: None }).into_iter().collect())
     }
 
@@ -155,7 +169,12 @@ impl Finder {
         }
         let cause = Cause::Rule { name: Arc::from(rule.name.as_str()), trigger: why.trigger.clone() };
         let reason = Reason::new(cause, why.ask.span);
-        let found = bring::bring(rule, seen, why, &self.company, &mut self.evidence, &reason)?;
+        let told = Told { company: &self.company, owner: self.owner, mounts: &self.mounts };
+        let mut found = bring::bring(rule, seen, why, &told, &mut self.evidence, &reason)?;
+        needs.notes.extend(std::mem::take(&mut found.notes).into_iter().filter(|note| self.told.insert(note.title.clone())));
+        if found.satisfied && found.wants.is_empty() {
+            return Ok(());
+        }
         if found.wants.is_empty() {
             let note = absent::nothing_found(rule, seen, why, &self.company, &found)?;
             self.note(rule, note, needs);
@@ -166,7 +185,8 @@ impl Finder {
         }
         for want in found.wants {
             if self.handed.insert((rule.name.as_str(), Key::of(&want))) {
-                needs.additions.push(Addition { want, reason: reason.clone(), required: why.level == Level::Required });
+                let (required, by) = (why.level == Level::Required, why.object.clone());
+                needs.additions.push(Addition { want, reason: reason.clone(), required, by });
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! What no ELF header names: certificates, plugins, locales, time zones.
 //!
 //! In: what the image holds so far ([`Seen`]), the recipe's `extras` and `[certificates]`, and a table of rules
-//! (`rules.toml`). Out: what to add, each with the rule as its reason ([`Needs`]). Reads the image laid over its root;
+//! (`rules/`). Out: what to add, each with the rule as its reason ([`Needs`]). Reads the image laid over its root;
 //! places nothing and resolves no library itself.
 
 use std::collections::BTreeSet;
@@ -18,18 +18,20 @@ mod absent;
 mod archive;
 mod asked;
 mod bring;
+mod bringing;
 mod busybox;
 mod catalogue;
 mod certificates;
 mod distribution;
 mod evidence;
 mod finder;
+mod follow;
 mod locale;
 mod lookup;
 mod nsswitch;
+mod pam;
 mod pem;
 mod rules;
-mod runtimes;
 mod scan;
 mod template;
 mod trigger;
@@ -49,6 +51,8 @@ pub const CERTIFICATE: Code = Code("E0242");
 pub const UNREADABLE: Code = Code("E0243");
 /// Two entries of the recipe contradict each other.
 pub const CONFLICT: Code = Code("E0244");
+/// Configuration in the image names a file that neither the image nor the root has.
+pub const NAMED: Code = Code("E0245");
 
 /// What a recipe asks for.
 #[derive(Clone, Copy)]
@@ -57,6 +61,10 @@ pub struct Request<'a> {
     pub extras: &'a [Extra],
     /// Its `[certificates]`.
     pub certificates: &'a Certificates,
+    /// Its `mounts`: what is given at run time, so that nothing is missing below.
+    pub mounts: &'a [ImagePath],
+    /// Number and group of the image's user.
+    pub owner: (u32, u32),
     /// The root, for certificates in it.
     pub root: &'a dyn Source,
     /// This machine's `/`, for certificates beside the recipe.
@@ -116,6 +124,8 @@ pub struct Addition {
     pub reason: Reason,
     /// Whether programs fail without it. A library of an addition that is not required and can't load stays out.
     pub required: bool,
+    /// The object in whose context ELF files of it are loaded, where one is known.
+    pub by: Option<ImagePath>,
 }
 
 /// What to bring.

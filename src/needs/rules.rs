@@ -1,18 +1,28 @@
-//! The table of rules: `rules.toml` in, typed rules out.
+//! The table of rules: the files of `rules/` in, typed rules out.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
 
+use super::bringing::{Add, Around, Directory, Follow};
 use super::template::{Pattern, Template};
 use super::{Family, Level};
 
 /// The rules, in the order in which they apply.
 pub(super) static TABLE: LazyLock<Vec<Rule>> = LazyLock::new(|| {
-    let table: Table = toml::from_str(include_str!("rules.toml")).expect("a test reads rules.toml");
-    table.rule
+    let files = FILES.iter().map(|text| toml::from_str::<Table>(text).expect("a test reads every file of the table"));
+    files.flat_map(|table| table.rule).collect()
 });
+
+/// The table's files, in their order.
+const FILES: [&str; 5] = [
+    include_str!("rules/system.toml"),
+    include_str!("rules/plugins.toml"),
+    include_str!("rules/languages.toml"),
+    include_str!("rules/services.toml"),
+    include_str!("rules/desktop.toml"),
+];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -59,6 +69,9 @@ pub(super) struct Rule {
     /// What it brings.
     #[serde(default)]
     pub(super) add: Vec<Add>,
+    /// Configuration that names more.
+    #[serde(default)]
+    pub(super) follow: Vec<Follow>,
 }
 
 /// What may stand after an extra's name and a colon.
@@ -84,6 +97,8 @@ pub(super) enum Builtin {
     Locale,
     /// The modules that the image's nsswitch.conf names.
     Nsswitch,
+    /// The services of PAM that programs ask for, and the modules that those name.
+    Pam,
     /// The first program of `add`, with links by the names of its applets.
     Busybox,
 }
@@ -129,7 +144,7 @@ pub(super) struct When {
     /// With `imports`: objects that do not count, by soname.
     #[serde(default)]
     pub(super) except: Vec<Pattern>,
-    /// A program has such a path.
+    /// A program or library of the image has such a path.
     #[serde(default)]
     pub(super) program: Vec<Pattern>,
     /// A script is run by such a program.
@@ -170,93 +185,13 @@ impl TryFrom<String> for Version {
     }
 }
 
-/// A folder whose name is compiled into an object.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Directory {
-    /// The name in braces that stands for it.
-    pub(super) name: String,
-    /// The objects to look into.
-    pub(super) soname: Pattern,
-    /// Whether to look into programs too, which may hold the library.
-    #[serde(default)]
-    pub(super) programs: bool,
-    /// The text around it, `{}` in its place.
-    pub(super) string: Around,
-    /// Where it is usually, for a recipe that asks without an object to look into.
-    #[serde(default)]
-    pub(super) usual: BTreeMap<Family, String>,
-}
-
-/// The text around a folder's name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(try_from = "String")]
-pub(super) struct Around {
-    /// What stands before it; empty when a NUL does.
-    pub(super) before: String,
-    /// What stands after it; empty when a NUL does.
-    pub(super) after: String,
-}
-
-impl Around {
-    /// The part before the gap, as a person should see it.
-    pub(super) fn shown(&self) -> &str {
-        self.before.trim_end_matches([':', ' ', '"'])
-    }
-}
-
-impl TryFrom<String> for Around {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let (before, after) = text.split_once("{}").ok_or_else(|| format!("`{text}` has no {{}}"))?;
-        if before.is_empty() && after.is_empty() {
-            return Err("`{}` alone is everywhere".to_owned());
-        }
-        Ok(Self { before: before.to_owned(), after: after.to_owned() })
-    }
-}
-
-/// What a rule brings.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Add {
-    /// Only in roots of this family.
-    pub(super) family: Option<Family>,
-    /// Only when the recipe asks for `NAME:full`.
-    #[serde(default)]
-    pub(super) full: bool,
-    /// Only with a glibc older than this.
-    pub(super) glibc_before: Option<Version>,
-    /// Files and folders, those that are there.
-    #[serde(default)]
-    pub(super) copy: Vec<Template>,
-    /// Folders without some of what is below.
-    #[serde(default)]
-    pub(super) folder: Vec<Part>,
-    /// Libraries that are loaded at run time.
-    #[serde(default)]
-    pub(super) load: Vec<Template>,
-    /// The object that loads them, by soname.
-    pub(super) by: Option<Pattern>,
-}
-
-/// A folder without some of what is below.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Part {
-    /// The folder.
-    pub(super) path: Template,
-    /// Globs, relative to it.
-    pub(super) exclude: Vec<String>,
-}
-
 impl Rule {
     /// Whether what it brings is the same whatever the image holds.
     pub(super) fn looks_at_the_root_alone(&self) -> bool {
         self.directory.is_empty()
-            && self.builtin != Some(Builtin::Nsswitch)
-            && self.add.iter().all(|add| add.by.is_none() && add.glibc_before.is_none())
+            && self.follow.is_empty()
+            && !matches!(self.builtin, Some(Builtin::Nsswitch | Builtin::Pam))
+            && self.add.iter().all(|add| add.looks_at_the_root_alone())
     }
 }
 
@@ -300,6 +235,9 @@ mod tests {
         for rule in TABLE.iter() {
             assert!(names.insert(rule.name.as_str()), "two rules `{}`", rule.name);
             assert!(rule.level == Level::Optional || !rule.when.is_empty(), "`{}` never applies", rule.name);
+            for directory in &rule.directory {
+                assert_eq!(directory.ways(), 1, "{}: {{{}}}", rule.name, directory.name);
+            }
             for when in &rule.when {
                 let subjects = [
                     !when.soname.is_empty(),

@@ -1,11 +1,12 @@
 //! Texts inside a file's bytes: whether they are there, and what stands after or before them. One pass for all.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use memchr::memmem;
 use rayon::prelude::*;
 
-use super::rules::Around;
+use super::bringing::Around;
 use crate::source::{Content, Reader};
 
 /// What is looked at in one go: less than a processor's second cache.
@@ -39,6 +40,38 @@ pub(super) fn scan(content: &Content, texts: &[&Around]) -> io::Result<Vec<Hit>>
         hits.iter_mut().zip(piece).for_each(|(hit, later)| hit.join(later));
     }
     Ok(hits)
+}
+
+/// Every text between two NULs that begins as an absolute path, those in lists with colons each by itself, if `wanted`.
+pub(super) fn paths(content: &Content, wanted: &dyn Fn(&[u8]) -> bool) -> io::Result<BTreeSet<Vec<u8>>> {
+    let reader = content.open()?;
+    let (mut found, mut buffer, mut offset) = (BTreeSet::new(), Vec::new(), 0);
+    let begin = memmem::Finder::new(b"/");
+    while offset < reader.size() {
+        let length = WINDOW.min(reader.size() - offset);
+        buffer.resize(usize::try_from(length).map_err(io::Error::other)?, 0);
+        reader.read_exact_at(&mut buffer, offset)?;
+        let mut done = 0;
+        for place in begin.find_iter(&buffer) {
+            let starts = place.checked_sub(1).is_some_and(|before| matches!(buffer[before], 0 | b':' | b';'));
+            if place < done || !starts {
+                continue;
+            }
+            let rest = &buffer[place..buffer.len().min(place + LONGEST)];
+            let Some(end) = rest.iter().position(|byte| matches!(byte, 0 | b':' | b';')) else { continue };
+            let text = &rest[..end];
+            if wanted(text) && !text.iter().any(u8::is_ascii_control) {
+                found.insert(text.to_vec());
+            }
+            done = place + end;
+        }
+        if offset + length >= reader.size() {
+            break;
+        }
+        offset += length - LONGEST as u64;
+    }
+    reader.finish()?;
+    Ok(found)
 }
 
 impl Hit {

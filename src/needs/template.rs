@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::path::ImagePath;
-
 /// One byte of a pattern, or what stands for others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Token {
@@ -75,8 +73,34 @@ fn token(byte: u8) -> Token {
     }
 }
 
-/// What the names in braces stand for.
-pub(super) type Folders = BTreeMap<String, Vec<ImagePath>>;
+/// A pattern with `{}` in it, which stands for what is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Capture {
+    before: Vec<Token>,
+    after: Vec<Token>,
+}
+
+impl Capture {
+    /// What stands in the gap of a text that the pattern matches: as little as may be.
+    pub(super) fn take<'a>(&self, text: &'a [u8]) -> Option<&'a [u8]> {
+        let starts = (0..=text.len()).rev().filter(|&start| matches(&self.before, &text[..start]));
+        let mut gaps = starts.flat_map(|start| (start..=text.len()).map(move |end| (start, end)));
+        gaps.find(|&(_, end)| matches(&self.after, &text[end..])).map(|(start, end)| &text[start..end])
+    }
+}
+
+impl TryFrom<String> for Capture {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let (before, after) = text.split_once("{}").ok_or_else(|| format!("`{text}` has no {{}}"))?;
+        Ok(Self { before: before.bytes().map(token).collect(), after: after.bytes().map(token).collect() })
+    }
+}
+
+/// What the names in braces stand for: paths of folders, or parts of names.
+pub(super) type Folders = BTreeMap<String, Vec<Vec<u8>>>;
 
 /// A path of the table, as `{libdir}/nss/*.so` or `/usr/share/terminfo/{a/ansi,x/xterm*}`; or the bare name of a library.
 #[derive(Debug, Clone, Deserialize)]
@@ -125,8 +149,8 @@ fn fill(pieces: &[Piece], folders: &Folders) -> Vec<Vec<Token>> {
             Piece::Token(token) => filled.iter_mut().for_each(|pattern| pattern.push(*token)),
             Piece::Folder(name) => {
                 let values = folders.get(name).map_or(&[][..], Vec::as_slice);
-                let with = |pattern: &Vec<Token>, value: &ImagePath| {
-                    let value = value.as_bytes().iter().map(|&byte| Token::Byte(byte));
+                let with = |pattern: &Vec<Token>, value: &Vec<u8>| {
+                    let value = value.iter().map(|&byte| Token::Byte(byte));
                     pattern.iter().copied().chain(value).collect()
                 };
                 filled =
@@ -186,9 +210,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_taken_is_as_short_as_may_be() {
+        let take = |pattern: &str, text: &str| {
+            let capture = Capture::try_from(pattern.to_owned()).unwrap();
+            capture.take(text.as_bytes()).map(|taken| String::from_utf8(taken.to_vec()).unwrap())
+        };
+        assert_eq!(take("{}/bin/java", "/opt/jre/bin/java").as_deref(), Some("/opt/jre"));
+        assert_eq!(take("*/bin/python{}", "/usr/bin/python3.11").as_deref(), Some("3.11"));
+        assert_eq!(take("*/libpython{}.so*", "/usr/lib/libpython3.11.so.1.0").as_deref(), Some("3.11"));
+        assert_eq!(take("*/bin/python{}", "/usr/bin/perl"), None);
+    }
+
+    #[test]
     fn folders_stand_for_themselves() {
         let template = Template::try_from("{dir}/{a/x,b}*.so".to_owned()).unwrap();
-        let folders = ["/odd*", "/usr"].map(|path| ImagePath::new(path).unwrap()).to_vec();
+        let folders = ["/odd*", "/usr"].map(|path| path.as_bytes().to_vec()).to_vec();
         let patterns = template.patterns(&Folders::from([("dir".to_owned(), folders)]));
         let texts: Vec<_> = patterns.iter().map(|pattern| text(pattern)).collect();
         assert_eq!(texts, ["/odd*/a/x%.so", "/usr/a/x%.so", "/odd*/b%.so", "/usr/b%.so"]);

@@ -14,7 +14,12 @@ pub(super) struct Trigger {
     pub(super) text: String,
     /// How much the rule matters then.
     pub(super) level: Level,
+    /// The object that does, where one does.
+    pub(super) object: Option<ImagePath>,
 }
+
+/// What a condition holds by: in words, and the object.
+type Held = (String, Option<ImagePath>);
 
 impl Object {
     /// Whether others know it by this name.
@@ -49,8 +54,8 @@ pub(super) fn trigger(rule: &Rule, seen: &Seen<'_>, evidence: &mut Evidence, lea
     }
     for level in [Level::Required, Level::Recommended, Level::Optional].into_iter().filter(|level| *level >= least) {
         for when in rule.when.iter().filter(|when| when.level.unwrap_or(rule.level) == level) {
-            if let Some(text) = when.holds(seen, evidence, level)? {
-                return Ok(Some(Trigger { text, level }));
+            if let Some((text, object)) = when.holds(seen, evidence, level)? {
+                return Ok(Some(Trigger { text, level, object }));
             }
         }
     }
@@ -58,27 +63,30 @@ pub(super) fn trigger(rule: &Rule, seen: &Seen<'_>, evidence: &mut Evidence, lea
 }
 
 impl When {
-    fn holds(&self, seen: &Seen<'_>, evidence: &mut Evidence, level: Level) -> Result<Option<String>> {
+    fn holds(&self, seen: &Seen<'_>, evidence: &mut Evidence, level: Level) -> Result<Option<Held>> {
         if let Some(limit) = self.glibc_before
             && !evidence.glibc_before(seen, limit)?
         {
             return Ok(None);
         }
-        if let Some(name) = seen.objects.iter().find_map(|object| object.fits_any(&self.soname)) {
-            return Ok(Some(format!("links {}", show(name))));
+        let linked = |object: &Object| Some((format!("links {}", show(object.fits_any(&self.soname)?)), object.real.clone()));
+        if let Some((text, object)) = seen.objects.iter().find_map(linked) {
+            return Ok(Some((text, Some(object))));
         }
         let fits = |path: &&ImagePath, patterns: &[Pattern]| patterns.iter().any(|p| p.matches(path.as_bytes()));
-        if let Some(path) = seen.programs.iter().find(|path| fits(path, &self.program)) {
-            return Ok(Some(format!("the image has {path}")));
+        let objects = seen.objects.iter().map(|object| &object.real);
+        if let Some(path) = seen.programs.iter().chain(seen.interpreters).chain(objects).find(|path| fits(path, &self.program))
+        {
+            return Ok(Some((format!("the image has {path}"), Some(path.clone()))));
         }
         if let Some(path) = seen.interpreters.iter().find(|path| fits(path, &self.interpreter)) {
-            return Ok(Some(format!("a script is run by {path}")));
+            return Ok(Some((format!("a script is run by {path}"), Some(path.clone()))));
         }
         if let Some(path) = self.file_in(seen)? {
-            return Ok(Some(format!("the image has {path}")));
+            return Ok(Some((format!("the image has {path}"), None)));
         }
-        if let Some(text) = self.imported(seen, evidence)? {
-            return Ok(Some(text));
+        if let Some(held) = self.imported(seen, evidence)? {
+            return Ok(Some(held));
         }
         self.text_in(seen, evidence, level)
     }
@@ -92,7 +100,7 @@ impl When {
         Ok(None)
     }
 
-    fn imported(&self, seen: &Seen<'_>, evidence: &mut Evidence) -> Result<Option<String>> {
+    fn imported(&self, seen: &Seen<'_>, evidence: &mut Evidence) -> Result<Option<Held>> {
         if self.imports.is_empty() {
             return Ok(None);
         }
@@ -107,20 +115,20 @@ impl When {
             if let Some(symbol) = one_of(&self.imports)
                 && (self.and_imports.is_empty() || one_of(&self.and_imports).is_some())
             {
-                return Ok(Some(format!("{path} imports {symbol}")));
+                return Ok(Some((format!("{path} imports {symbol}"), Some(path.clone()))));
             }
         }
         Ok(None)
     }
 
-    fn text_in(&self, seen: &Seen<'_>, evidence: &mut Evidence, level: Level) -> Result<Option<String>> {
+    fn text_in(&self, seen: &Seen<'_>, evidence: &mut Evidence, level: Level) -> Result<Option<Held>> {
         if self.string.is_empty() {
             return Ok(None);
         }
         for program in seen.programs {
             for text in &self.string {
                 if evidence.holds(seen, program, text, level)? {
-                    return Ok(Some(format!("{program} names {}", text.shown())));
+                    return Ok(Some((format!("{program} names {}", text.shown()), Some(program.clone()))));
                 }
             }
         }

@@ -35,6 +35,10 @@ pub fn describe(recipe: &Recipe, texts: &Texts) -> String {
     facts.each("package", &recipe.packages);
     recipe.dirs.iter().for_each(|dir| facts.directory(dir));
     facts.each("writable", &recipe.writable);
+    facts.each("mount", &recipe.mounts);
+    if let Some(span) = recipe.init {
+        facts.say("init", "true", span);
+    }
     recipe.symlinks.iter().for_each(|link| facts.symlink(link));
     for extra in &recipe.extras {
         facts.say("extra", extra, extra.name.span);

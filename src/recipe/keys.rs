@@ -50,16 +50,16 @@ keys! {
         dirs: Added<Item<DirectoryKeys>>,
         /// Folders that belong to the image's user.
         writable: Added<Text>,
-        #[schemars(skip)]
-        mounts: Later,
+        /// Folders that are given at run time: nothing below is ever missing.
+        mounts: Added<Text>,
         /// Links to make: `"/link" = "target"`.
         symlinks: Mapping<Text>,
         /// What no ELF header asks for, as `ca-certificates`, `tzdata`, `locale:C.UTF-8`; `!name` takes one away.
         extras: Added<Text>,
         /// Company roots for the image's CA bundle.
         certificates: Section<CertificateKeys>,
-        #[schemars(skip)]
-        init: Later,
+        /// Whether a small init from the root, tini or catatonit, is process 1 and starts the program. Default: false.
+        init: Option<Flag>,
         /// Tests of the image, which `mkimage test` runs.
         test: Added<Spanned<TestKeys>>,
         /// Who the image runs as: a name, a number, or `user:group`. Default: `nonroot`, 65532.

@@ -42,6 +42,10 @@ pub struct Recipe {
     pub dirs: Vec<Directory>,
     /// Folders that belong to the image's user.
     pub writable: Vec<Spanned<ImagePath>>,
+    /// Folders that are given at run time: nothing below is ever missing.
+    pub mounts: Vec<Spanned<ImagePath>>,
+    /// Whether a small init is process 1, with the place that says so.
+    pub init: Option<Span>,
     /// Links to make.
     pub symlinks: Vec<Symlink>,
     /// Extras asked for, and those taken away (`!name`).

@@ -26,6 +26,7 @@ struct Sandbox {
     texts: Texts,
     extras: Vec<Extra>,
     certificates: Certificates,
+    mounts: Vec<ImagePath>,
 }
 
 /// What a build would do with the additions of all rounds.
@@ -56,6 +57,7 @@ impl Sandbox {
             texts: Texts::default(),
             extras: Vec::new(),
             certificates: Certificates::default(),
+            mounts: Vec::new(),
         }
     }
 
@@ -151,7 +153,8 @@ impl Sandbox {
         let host = Folder::open("/").unwrap();
         let name = self.folder.path().display().to_string();
         let failed = |Error(errors): Error| render(&errors, &self.texts, false).replace(&name, "ROOT");
-        let request = Request { extras: &self.extras, certificates: &self.certificates, root: &root, host: &host };
+        let (extras, certificates) = (&self.extras, &self.certificates);
+        let request = Request { extras, certificates, mounts: &self.mounts, owner: (65532, 65532), root: &root, host: &host };
         let imports = |path: &ImagePath| Ok(self.imports.get(path).cloned().unwrap_or_default());
         let mut finder = Finder::new(&request).map_err(failed)?;
         let mut image = self.image.clone();

@@ -99,6 +99,8 @@ impl<'a> Resolver<'a> {
             packages: self.set(&keys.packages.0, "packages", values::package),
             dirs: self.directories(),
             writable: self.set(&keys.writable.0, "writable", values::image_path),
+            mounts: self.set(&keys.mounts.0, "mounts", values::image_path),
+            init: keys.init.as_ref().filter(|flag| flag.0.value).map(|flag| flag.0.span),
             symlinks: self.symlinks(),
             extras: self.extras(),
             certificates: self.certificates(),
