@@ -18,6 +18,7 @@ use mkimage::source::Folder;
 use crate::support::elf::{AUXILIARY, Elf, FILTER, FLAGS_1, NEEDED, RPATH, RUNPATH, SONAME};
 use crate::support::root::GLIBC;
 
+const VERSYM: u64 = 0x6fff_fff0;
 const MUSL: &str = "/lib/ld-musl-x86_64.so.1";
 const TREES: Range<u64> = 0..150;
 
@@ -206,6 +207,10 @@ impl Made {
                 }
                 elf.verneed.push((name, wanted));
             }
+        }
+        if !elf.verneed.is_empty() || !elf.verdef.is_empty() {
+            // Where there are versions, loaders count on a table of them. No symbol is ever looked up in it.
+            elf.numbers.push((VERSYM, 0));
         }
         elf
     }
