@@ -100,8 +100,11 @@ pub fn assemble(recipe: &Recipe, options: &Options, progress: &dyn Progress) -> 
         tree.place(path.clone(), entry).map_err(|error| Error::io("read", Path::new("/"), &error))?;
     }
     notes.extend(rootfs::finish(&mut tree, recipe)?);
-    let entrypoint = entrypoint(recipe, &selection, &tree)?;
+    let mut entrypoint = entrypoint(recipe, &selection, &tree)?;
     notes.extend(without_configuration(&entrypoint, &tree, &*root));
+    if let Some(init) = selection.init.as_ref().filter(|_| !entrypoint.is_empty()) {
+        entrypoint.splice(0..0, [init.to_string(), "--".to_owned()]);
+    }
     let debug = if options.debug_twin { Some(debug_twin(recipe, options, progress)?) } else { None };
 
     let Closing { wanted, closure, .. } = closing;

@@ -27,6 +27,8 @@ pub use binaries::PATH;
 pub use glob::Excludes;
 pub use magic::is_elf;
 
+/// `init` is wanted, and the root has none.
+pub const NO_INIT: Code = Code("E0219");
 /// A program is not on PATH inside the root.
 pub const NOT_ON_PATH: Code = Code("E0201");
 /// A path that the recipe names is not there.
@@ -59,6 +61,8 @@ pub struct Selection {
     pub tree: Tree,
     /// Its programs, in order.
     pub programs: Vec<Program>,
+    /// The small init that is process 1, where the recipe wants one; it is among the programs.
+    pub init: Option<ImagePath>,
     /// Sonames to be found as the loader would.
     pub libraries: Vec<Spanned<String>>,
     /// ELF files that it names otherwise, as in copied folders: their libraries come along.
@@ -108,6 +112,7 @@ pub fn select(recipe: &Recipe, root: &dyn Source, beside: &dyn Source, packages:
     let selection = Selection {
         tree: Tree::default(),
         programs: Vec::new(),
+        init: None,
         libraries: Vec::new(),
         objects: Vec::new(),
         accounts,
