@@ -31,5 +31,6 @@ mod ownership;
 mod policy;
 mod readme;
 mod recipe;
+mod required;
 mod tidy;
 mod verify;

@@ -14,14 +14,14 @@ use mkimage::source::{self, Content, Folder, Link, NodeKind, Source};
 use mkimage::tree::{Cause, Entry, EntryKind, Overlay, Rank, Reason, Tree};
 
 /// A root, what the image is said to hold, and a recipe.
-struct Sandbox {
+pub(super) struct Sandbox {
     folder: tempfile::TempDir,
     image: Tree,
     objects: Vec<Object>,
     programs: Vec<ImagePath>,
-    interpreters: Vec<ImagePath>,
+    pub(super) interpreters: Vec<ImagePath>,
     imports: BTreeMap<ImagePath, BTreeSet<Vec<u8>>>,
-    libc: Option<Libc>,
+    pub(super) libc: Option<Libc>,
     family: Family,
     texts: Texts,
     extras: Vec<Extra>,
@@ -30,21 +30,21 @@ struct Sandbox {
 }
 
 /// What a build would do with the additions of all rounds.
-struct Outcome {
+pub(super) struct Outcome {
     /// One line for each entry: `file PATH`, `link PATH -> TEXT`, `load NAME by PATH`; folders only when empty.
-    lines: Vec<String>,
+    pub(super) lines: Vec<String>,
     notes: String,
     environment: BTreeMap<String, String>,
     suggestions: Vec<String>,
     image: Tree,
 }
 
-fn path(text: &str) -> ImagePath {
+pub(super) fn path(text: &str) -> ImagePath {
     ImagePath::new(text).unwrap()
 }
 
 impl Sandbox {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
             image: Tree::default(),
@@ -67,42 +67,42 @@ impl Sandbox {
         path
     }
 
-    fn file(&mut self, path: &str, bytes: impl AsRef<[u8]>) -> &mut Self {
+    pub(super) fn file(&mut self, path: &str, bytes: impl AsRef<[u8]>) -> &mut Self {
         std::fs::write(self.host(path), bytes).unwrap();
         self
     }
 
-    fn files(&mut self, paths: &[&str]) -> &mut Self {
+    pub(super) fn files(&mut self, paths: &[&str]) -> &mut Self {
         for path in paths {
             self.file(path, "x");
         }
         self
     }
 
-    fn link(&mut self, path: &str, target: &str) -> &mut Self {
+    pub(super) fn link(&mut self, path: &str, target: &str) -> &mut Self {
         symlink(target, self.host(path)).unwrap();
         self
     }
 
-    fn library(&mut self, at: &str, soname: &str) -> &mut Self {
+    pub(super) fn library(&mut self, at: &str, soname: &str) -> &mut Self {
         let name = soname.as_bytes().to_vec();
         self.objects.push(Object { real: path(at), names: vec![name.clone()], soname: Some(name) });
         self
     }
 
-    fn program(&mut self, at: &str, imports: &[&str]) -> &mut Self {
+    pub(super) fn program(&mut self, at: &str, imports: &[&str]) -> &mut Self {
         self.programs.push(path(at));
         self.objects.push(Object { real: path(at), names: Vec::new(), soname: None });
         self.imported(at, imports)
     }
 
-    fn imported(&mut self, at: &str, imports: &[&str]) -> &mut Self {
+    pub(super) fn imported(&mut self, at: &str, imports: &[&str]) -> &mut Self {
         self.imports.insert(path(at), imports.iter().map(|name| name.as_bytes().to_vec()).collect());
         self
     }
 
     /// A libc.so.6 and a libcrypto.so.3 in Debian's places.
-    fn debian(&mut self) -> &mut Self {
+    pub(super) fn debian(&mut self) -> &mut Self {
         let gconv = b"\0/usr/lib/x86_64-linux-gnu/gconv/gconv-modules.cache\0".as_slice();
         self.file("/usr/lib/x86_64-linux-gnu/libc.so.6", [b"ELF\0", gconv].concat());
         self.library("/usr/lib/x86_64-linux-gnu/libc.so.6", "libc.so.6")
@@ -113,7 +113,7 @@ impl Sandbox {
         self.file(at, text).library(at, "libcrypto.so.3")
     }
 
-    fn extras(&mut self, extras: &[&str]) -> &mut Self {
+    pub(super) fn extras(&mut self, extras: &[&str]) -> &mut Self {
         let quoted: Vec<_> = extras.iter().map(|extra| format!("\"{extra}\"")).collect();
         let text = format!("extras = [{}]\n", quoted.join(", "));
         let id = self.texts.add("r.toml", text.as_str());
@@ -148,7 +148,7 @@ impl Sandbox {
     }
 
     /// Rounds until nothing more comes, as a build makes them.
-    fn build(&self) -> Result<Outcome, String> {
+    pub(super) fn build(&self) -> Result<Outcome, String> {
         let root = Folder::open(self.folder.path()).unwrap();
         let host = Folder::open("/").unwrap();
         let name = self.folder.path().display().to_string();
@@ -196,7 +196,7 @@ impl Sandbox {
         Ok(Outcome { lines, notes: notes.replace(&name, "ROOT"), environment, suggestions, image })
     }
 
-    fn lines(&self) -> Vec<String> {
+    pub(super) fn lines(&self) -> Vec<String> {
         self.build().unwrap_or_else(|error| panic!("{error}")).lines
     }
 
