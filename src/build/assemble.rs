@@ -114,8 +114,11 @@ fn assemble_sharing(
         tree.place(path.clone(), entry).map_err(|error| Error::io("read", Path::new("/"), &error))?;
     }
     notes.extend(rootfs::finish(&mut tree, recipe)?);
-    let entrypoint = entrypoint(recipe, &selection, &tree)?;
+    let mut entrypoint = entrypoint(recipe, &selection, &tree)?;
     notes.extend(without_configuration(&entrypoint, &tree, &*root));
+    if let Some(init) = selection.init.as_ref().filter(|_| !entrypoint.is_empty()) {
+        entrypoint.splice(0..0, [init.to_string(), "--".to_owned()]);
+    }
     let debug = if options.debug_twin { Some(debug_twin(recipe, options, progress, headers)?) } else { None };
 
     let asked = policy::verdict(&recipe.policy, &policy::DLOPEN).0 != Verdict::Allow;

@@ -33,6 +33,7 @@ mod ownership;
 mod policy;
 mod readme;
 mod recipe;
+mod required;
 mod runtimes;
 mod tidy;
 mod trial;
