@@ -841,3 +841,46 @@ fn the_distribution_of_a_root() {
     assert_eq!((found.family(), found.name.as_str()), (Family::Debian, "Ubuntu"));
     assert_eq!(found.version_id.as_deref(), Some("24.04"));
 }
+
+#[test]
+fn configuration_is_followed_to_what_it_names() {
+    let mut sandbox = Sandbox::new();
+    let built = "\0configure arguments: --prefix=/usr/share/nginx --conf-path=/etc/nginx/nginx.conf --x\0";
+    sandbox.debian().file("/usr/sbin/nginx", built).program("/usr/sbin/nginx", &[]);
+    sandbox.files(&["/etc/nginx/mime.types", "/usr/share/nginx/modules/a.so", "/etc/nginx/conf.d/of-the-root.conf"]);
+    let text = "load_module modules/a.so;\nhttp {\n  include mime.types;\n  include conf.d/*.conf;\n  include $host.conf;\n\
+                  include /etc/nginx/tls/on.conf;\n}\n";
+    let entry =
+        Entry::new(EntryKind::File(Content::bytes(text)), 0o644, Rank::Recipe, Reason::new(Cause::Key("files"), None));
+    sandbox.image.place(path("/etc/nginx/nginx.conf"), entry).unwrap();
+    let error = sandbox.error();
+    let expected = "error[E0245]: `/etc/nginx/nginx.conf:6` names `/etc/nginx/tls/on.conf`, and neither the image nor the \
+                    root has it\n";
+    assert!(error.starts_with(expected), "{error}");
+    sandbox.mounts.push(path("/etc/nginx/tls"));
+    let outcome = sandbox.build().unwrap();
+    let expected = [
+        "file /etc/nginx/mime.types",
+        "file /etc/nginx/nginx.conf",
+        "load /usr/share/nginx/modules/a.so by /usr/sbin/nginx",
+    ];
+    assert_eq!(outcome.lines, expected);
+    assert!(outcome.notes.contains("which `mounts` leaves to `/etc/nginx/tls` at run time"), "{}", outcome.notes);
+}
+
+#[test]
+fn services_of_pam_bring_the_modules_that_they_name() {
+    let mut sandbox = Sandbox::new();
+    let libpam = "/usr/lib/x86_64-linux-gnu/libpam.so.0";
+    sandbox.debian().file(libpam, "\0/lib/security\0").library(libpam, "libpam.so.0");
+    sandbox.file("/usr/sbin/imap-auth", "\0dovecot\0").program("/usr/sbin/imap-auth", &["pam_start"]);
+    sandbox.file("/etc/pam.d/dovecot", "@include common\n-session optional pam_absent.so\n");
+    sandbox.file("/etc/pam.d/common", "auth [success=1 default=ignore] pam_unix.so nullok\n");
+    sandbox.files(&["/lib/security/pam_unix.so", "/etc/pam.d/login"]);
+    let expected = [
+        "file /etc/pam.d/common",
+        "file /etc/pam.d/dovecot",
+        "load /lib/security/pam_unix.so by /usr/lib/x86_64-linux-gnu/libpam.so.0 (required)",
+    ];
+    assert_eq!(sandbox.lines(), expected);
+}

@@ -128,7 +128,7 @@ impl Walk<'_> {
                     let line = Line { file: path, number: directive.line };
                     match self.named(role, argument, optional, &line) {
                         Err(Error(faults)) if faults.iter().all(|fault| fault.code == NAMED) => {
-                            self.faults.extend(faults)
+                            self.faults.extend(faults);
                         }
                         other => other?,
                     }
