@@ -90,7 +90,7 @@ fn in_root(name: &str) -> bool {
 }
 
 /// A path without `.` and `..`, by its text.
-fn plain(path: &Path) -> PathBuf {
+pub(super) fn plain(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();
     for part in path.components() {
         match part {
@@ -105,7 +105,7 @@ fn plain(path: &Path) -> PathBuf {
 }
 
 /// A path as seen from a folder, as `./app` or `../target/app`; both absolute.
-fn relative(path: &Path, folder: &Path) -> String {
+pub(super) fn relative(path: &Path, folder: &Path) -> String {
     let shared = path.components().zip(folder.components()).take_while(|(a, b)| a == b).count();
     let up = folder.components().skip(shared).count();
     let down: PathBuf = path.components().skip(shared).collect();

@@ -9,6 +9,19 @@ use signal_hook::iterator::Signals;
 /// Temporary folders of this process that may still be there.
 static STAGED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
+/// Who takes the signals instead, while a program runs that they are meant for.
+static HELD: Mutex<Option<Box<dyn FnMut(i32) + Send>>> = Mutex::new(None);
+
+/// From now on signals go to `forward` and do not end this process.
+pub(super) fn hold(forward: impl FnMut(i32) + Send + 'static) {
+    *HELD.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(forward));
+}
+
+/// From now on signals end this process again.
+pub(super) fn release() {
+    *HELD.lock().unwrap_or_else(PoisonError::into_inner) = None;
+}
+
 /// Remembers a temporary folder.
 pub(super) fn remember(path: &Path) {
     STAGED.lock().unwrap_or_else(PoisonError::into_inner).push(path.to_owned());
@@ -19,7 +32,11 @@ pub(super) fn remember(path: &Path) {
 pub(super) fn watch() {
     let Ok(mut signals) = Signals::new([SIGHUP, SIGINT, SIGTERM]) else { return };
     std::thread::spawn(move || {
-        if let Some(signal) = signals.forever().next() {
+        for signal in signals.forever() {
+            if let Some(forward) = HELD.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+                forward(signal);
+                continue;
+            }
             let staged = STAGED.lock().unwrap_or_else(PoisonError::into_inner);
             for path in staged.iter() {
                 // A folder that took its final name is no longer there under this one.

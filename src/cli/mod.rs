@@ -5,8 +5,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod add;
 mod assembled;
 mod build;
+mod change;
 mod check;
 mod closure;
 mod console;
@@ -20,6 +22,7 @@ mod interrupt;
 mod recipes;
 mod schema;
 mod summary;
+mod trace;
 mod tree;
 mod verify;
 mod why;
@@ -69,6 +72,8 @@ enum Command {
     Why(why::Args),
     Extras(extras::Args),
     Init(init::Args),
+    Add(add::Args),
+    Trace(trace::Args),
     Inspect(inspect::Args),
     Verify(verify::Args),
     /// Print the JSON Schema of recipes, for editors.
@@ -103,6 +108,8 @@ fn run(command: Command, console: &Console) -> ExitCode {
         Command::Tree(args) => tree::run(&args, console),
         Command::Why(args) => why::run(&args, console),
         Command::Extras(args) => extras::run(&args, console),
+        Command::Add(args) => add::run(&args, console),
+        Command::Trace(args) => trace::run(&args, console),
         Command::Init(args) => init::run(&args, console),
         Command::Inspect(args) => inspect::run(&args, console),
         Command::Verify(args) => verify::run(&args, console),
