@@ -68,7 +68,11 @@ pub fn compare(observed: &Observed, around: &Surroundings<'_>) -> Comparison {
     let mut comparing = Comparing { observed, around, contents, found: BTreeMap::new(), out: Comparison::default() };
     let counted = comparing.counted();
     for (path, users) in &observed.paths {
-        let counts = |program: &Option<ProgramId>| program.is_none_or(|program| counted.contains(&program));
+        // Before the first program there was what started it.
+        let counts = |program: &Option<ProgramId>| match program {
+            Some(program) => counted.contains(program),
+            None => counted.len() == observed.programs.len(),
+        };
         let users: Vec<_> = users.iter().filter(|(program, _)| counts(program)).collect();
         let manners: BTreeSet<Manner> = users.iter().flat_map(|(_, manners)| manners.iter().copied()).collect();
         let by = users.first().and_then(|(program, _)| **program).and_then(|program| observed.programs.get(program));

@@ -100,7 +100,7 @@ pub(super) fn by_place(path: &ImagePath) -> Option<Why> {
         Some(Why::Temporary)
     } else if within(&HOST) {
         Some(Why::Host)
-    } else if within(&LOCALE) {
+    } else if within(&LOCALE) || path.as_bytes().ends_with(b"/gconv/gconv-modules.cache") {
         Some(Why::Locale)
     } else {
         None

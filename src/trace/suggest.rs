@@ -123,14 +123,18 @@ struct Files<'a> {
 
 impl Files<'_> {
     fn fold(&mut self) {
+        self.gather();
+        let found = self.found.clone();
+        self.found.retain(|entry| !found.iter().any(|other| other != entry && is_below(entry, other)));
+    }
+
+    fn gather(&mut self) {
         for folder in std::mem::take(&mut self.listed) {
             if !is_shared(&folder) && self.count(&folder, SMALL + 1) <= SMALL {
                 self.used.retain(|path| !path.is_within(&folder));
                 self.found.insert(format!("{folder}/"));
             }
         }
-        let found = self.found.clone();
-        self.found.retain(|entry| !found.iter().any(|other| other != entry && is_below(entry, other)));
         let used: Vec<ImagePath> = std::mem::take(&mut self.used).into_iter().collect();
         self.descend(&ImagePath::root(), &used);
     }

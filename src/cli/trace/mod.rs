@@ -8,10 +8,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use mkimage::build::{self, Assembled};
-use mkimage::edit::Addition;
+use mkimage::edit::{Addition, Key};
 use mkimage::path::ImagePath;
-use mkimage::recipe::{Extra, Input, Recipe, Root};
-use mkimage::report::{Diagnostic, Error, Result, Spanned, Texts};
+use mkimage::recipe::{Context, Input, Recipe, Root};
+use mkimage::report::{Diagnostic, Error, Result, Texts};
 use mkimage::source::{Folder, resolve};
 use mkimage::trace::{self, Comparison, Observed, Session, Surroundings, strace};
 
@@ -170,7 +170,11 @@ fn learn(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCode> 
     recipe.policy = allow_all(&recipe);
     let assembled = assemble(&recipe, console)?;
     let seen = args.source.observe(console)?;
-    let (comparison, additions) = suggestions(&recipe, &assembled, &seen.observed, console)?;
+    let trial = |additions: &[Addition]| {
+        let input = Input::Changed { path: file.path.clone(), text: file.with(additions).ok()?.into_bytes() };
+        try_out(&input, &context)
+    };
+    let (comparison, additions) = suggestions(&recipe, &assembled, &seen.observed, &trial)?;
     let changed = file.with(&additions)?;
     let diff = file.diff(&changed);
     let code = match args.format {
@@ -186,17 +190,28 @@ fn learn(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCode> 
     Ok(if code == ExitCode::SUCCESS { ExitCode::from(seen.code) } else { code })
 }
 
+/// Assembles what may or may not be a recipe that goes, and says nothing of it.
+pub(super) fn try_out(input: &Input, context: &Context) -> Option<Assembled> {
+    let mut recipe = mkimage::recipe::load(input, context, &mut Texts::default()).ok()?.recipes.pop()?;
+    recipe.policy = allow_all(&recipe);
+    build::assemble(&recipe, &build::Options { suggestions: false, ..options() }, &build::Silent).ok()
+}
+
 fn assemble(recipe: &Recipe, console: &Console) -> Result<Assembled> {
     let options = build::Options { suggestions: false, ..options() };
     build::assemble(recipe, &options, &console.building(&recipe.name.value))
 }
 
-/// What the image lacks, and the entries that bring it.
+/// Assembles the recipe with additions, when it can be.
+pub(super) type Trial<'a> = dyn Fn(&[Addition]) -> Option<Assembled> + 'a;
+
+/// What the image lacks, and the entries that bring it: no more than are needed. A library that a file brings along, or
+/// an extra that it sets off, is not named beside it.
 pub(super) fn suggestions(
     recipe: &Recipe,
     assembled: &Assembled,
     observed: &Observed,
-    console: &Console,
+    trial: &Trial<'_>,
 ) -> Result<(Comparison, Vec<Addition>)> {
     let root = match &recipe.root {
         Root::Host => Path::new("/"),
@@ -207,24 +222,42 @@ pub(super) fn suggestions(
     let cwd = std::env::current_dir().ok().and_then(|path| ImagePath::new(path.as_os_str().as_bytes()).ok());
     let around = Surroundings { tree: &assembled.tree, root: &root, home: home.as_ref(), cwd: cwd.as_ref() };
     let comparison = trace::compare(observed, &around);
-    let mut covered = BTreeMap::new();
-    for extra in trace::candidates(&comparison) {
-        let (name, argument) = extra.split_once(':').map_or((extra.as_str(), None), |(name, rest)| (name, Some(rest)));
-        let mut with = recipe.clone();
-        // One that the recipe takes away is not brought back.
-        if with.extras.iter().any(|known| known.removed && known.name.value == name) {
+    let covered = covered(recipe, &comparison, trial);
+    let all = trace::suggest(&comparison, &covered, &root);
+    let (mut additions, later): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|addition| !matches!(addition.key, Key::Libraries | Key::Extras));
+    for key in [Key::Libraries, Key::Extras] {
+        let wanted: Vec<Addition> = later.iter().filter(|addition| addition.key == key).cloned().collect();
+        if wanted.is_empty() {
             continue;
         }
-        let name = Spanned::new(name.to_owned(), recipe.span);
-        with.extras.push(Extra { name, argument: argument.map(str::to_owned), removed: false });
+        let Some(with) = (if additions.is_empty() { None } else { trial(&additions) }) else {
+            additions.extend(wanted);
+            continue;
+        };
+        let rest = trace::compare(observed, &Surroundings { tree: &with.tree, ..around });
+        let still = trace::suggest(&rest, &covered, &root);
+        additions.extend(wanted.into_iter().filter(|addition| still.contains(addition)));
+    }
+    Ok((comparison, additions))
+}
+
+/// The extras that bring what is missing.
+fn covered(recipe: &Recipe, comparison: &Comparison, trial: &Trial<'_>) -> BTreeMap<ImagePath, String> {
+    let mut covered = BTreeMap::new();
+    for extra in trace::candidates(comparison) {
+        // One that the recipe takes away is not brought back.
+        let name = extra.split(':').next().unwrap_or(&extra);
+        if recipe.extras.iter().any(|known| known.removed && known.name.value == name) {
+            continue;
+        }
         // An extra of which the root has nothing brings nothing.
-        let Ok(with) = assemble(&with, console) else { continue };
+        let Some(with) = trial(&[Addition::new(Key::Extras, &extra)]) else { continue };
         for missing in &comparison.missing {
             if resolve(&with.tree, missing.path.as_bytes()).is_ok() && !covered.contains_key(&missing.path) {
                 covered.insert(missing.path.clone(), extra.clone());
             }
         }
     }
-    let additions = trace::suggest(&comparison, &covered, &root);
-    Ok((comparison, additions))
+    covered
 }
