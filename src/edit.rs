@@ -173,7 +173,7 @@ fn insert_key(document: &mut DocumentMut, addition: &Addition) {
     let mut array = Array::new();
     push(&mut array, addition, name.len());
     let table = document.as_table_mut();
-    
+
     let keys: Vec<String> = table.iter().filter(|(_, item)| item.is_value()).map(|(key, _)| key.to_owned()).collect();
     let before = keys.iter().rposition(|key| rank_of(key).is_some_and(|rank| Some(rank) < rank_of(name)));
     let width = before.and_then(|at| keys.get(at)).map_or(name.len() + 1, |key| width_of(table, key));

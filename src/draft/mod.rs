@@ -11,11 +11,11 @@ use crate::build::{self, Assembled, Options, Progress};
 use crate::needs::{self, Level};
 use crate::path::ImagePath;
 use crate::policy::{self, Kind, SYMBOL_VERSIONS};
-use crate::select;
-use crate::source::resolve;
 use crate::recipe::{self, Context, Input};
 use crate::report::{Error, Level as Severity, Result, Texts};
+use crate::select;
 use crate::source::Folder;
+use crate::source::resolve;
 use crate::tree::Cause;
 
 mod service;
@@ -171,12 +171,14 @@ impl Draft<'_> {
             let _ = writeln!(text, "stop-signal = {}", quoted(signal));
         }
         if !service.files.is_empty() {
-            let entries: String = service.files.iter().map(|(path, why)| format!("  {},\n", file(path, why.as_ref()))).collect();
+            let entries: String =
+                service.files.iter().map(|(path, why)| format!("  {},\n", file(path, why.as_ref()))).collect();
             let _ = write!(text, "\n# Its configuration and data:\nfiles    = [\n{entries}]\n");
         }
         let writable: Vec<String> = outermost(&service.writable);
         if !writable.is_empty() {
-            let _ = write!(text, "\n# Where it keeps its state; volumes belong here:\nwritable = {}\n", list(&writable));
+            let _ =
+                write!(text, "\n# Where it keeps its state; volumes belong here:\nwritable = {}\n", list(&writable));
         }
         text
     }

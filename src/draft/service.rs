@@ -21,9 +21,32 @@ const MOST_CONFIGURATION: u64 = 1 << 18;
 
 /// Folders of `/etc` in which packages leave things for others.
 const FOREIGN: [&str; 26] = [
-    "alternatives", "apparmor.d", "apache2", "bash_completion.d", "cron.d", "cron.daily", "cron.hourly", "cron.monthly",
-    "cron.weekly", "default", "dhcp", "init.d", "insserv.conf.d", "ld.so.conf.d", "logcheck", "logrotate.d",
-    "modprobe.d", "network", "NetworkManager", "pam.d", "ppp", "profile.d", "resolvconf", "rsyslog.d", "systemd", "ufw",
+    "alternatives",
+    "apparmor.d",
+    "apache2",
+    "bash_completion.d",
+    "cron.d",
+    "cron.daily",
+    "cron.hourly",
+    "cron.monthly",
+    "cron.weekly",
+    "default",
+    "dhcp",
+    "init.d",
+    "insserv.conf.d",
+    "ld.so.conf.d",
+    "logcheck",
+    "logrotate.d",
+    "modprobe.d",
+    "network",
+    "NetworkManager",
+    "pam.d",
+    "ppp",
+    "profile.d",
+    "resolvconf",
+    "rsyslog.d",
+    "systemd",
+    "ufw",
 ];
 
 /// What a recipe of a service has beside its programs.
@@ -88,7 +111,8 @@ fn related(program: &ImagePath, root: &dyn Source) -> Related {
     };
     // What is built from the same source and belongs to the development or documentation of it is not for running.
     let apart = |package: &&Package| {
-        package.source_package.name == source && !["-dev", "-doc", "-dbg", "-dbgsym"].iter().any(|end| package.name.ends_with(end))
+        package.source_package.name == source
+            && !["-dev", "-doc", "-dbg", "-dbgsym"].iter().any(|end| package.name.ends_with(end))
     };
     for package in database.packages().iter().filter(apart) {
         related.names.insert(package.name.clone());
@@ -144,7 +168,14 @@ impl Finding<'_> {
     /// The option by which a program stays in the foreground, as far as its own words tell.
     fn foreground_option(&self) -> Option<String> {
         const OPTIONS: [&str; 9] = [
-            "foreground", "keep-in-foreground", "nodaemon", "no-daemon", "no-daemonize", "nofork", "no-fork", "no-detach",
+            "foreground",
+            "keep-in-foreground",
+            "nodaemon",
+            "no-daemon",
+            "no-daemonize",
+            "nofork",
+            "no-fork",
+            "no-detach",
             "nodetach",
         ];
         let option = OPTIONS.iter().find(|option| {
@@ -180,12 +211,16 @@ impl Finding<'_> {
 
     fn configuration(&mut self, unit: Option<&Unit>) {
         let words = unit.map(|unit| unit.command.iter().skip(1).cloned().collect()).unwrap_or_default();
-        let named: Vec<String> = std::iter::once(&words).flat_map(|words: &Vec<String>| words.iter().flat_map(|word| paths(word))).collect();
-        let mut folders: BTreeSet<String> = unit.map(|unit| unit.configuration.iter().cloned().collect()).unwrap_or_default();
+        let named: Vec<String> =
+            std::iter::once(&words).flat_map(|words: &Vec<String>| words.iter().flat_map(|word| paths(word))).collect();
+        let mut folders: BTreeSet<String> =
+            unit.map(|unit| unit.configuration.iter().cloned().collect()).unwrap_or_default();
         let program = String::from_utf8_lossy(self.program.name()).into_owned();
         folders.extend(build::configuration(&program, self.root).map(|folder| folder.to_string()));
         for path in &self.related.paths {
-            let Some(top) = path.components().nth(1).filter(|_| path.components().next() == Some(b"etc")) else { continue };
+            let Some(top) = path.components().nth(1).filter(|_| path.components().next() == Some(b"etc")) else {
+                continue;
+            };
             let top = String::from_utf8_lossy(top).into_owned();
             let etc = format!("/etc/{top}");
             if !FOREIGN.contains(&top.as_str()) && (self.says(&etc) || self.names().contains(&top)) {
@@ -262,12 +297,17 @@ impl Finding<'_> {
             let depth = match parts.as_slice() {
                 ["usr", "share", name, _, ..] if !is_documentation(name) => 3,
                 ["usr", "lib", name, _, _, ..] if name.contains("-linux-") => 4,
-                ["usr", "lib" | "libexec", name, _, ..] if !matches!(*name, "systemd" | "debug" | "tmpfiles.d" | "sysusers.d" | "udev" | "python3") => 3,
+                ["usr", "lib" | "libexec", name, _, ..]
+                    if !matches!(*name, "systemd" | "debug" | "tmpfiles.d" | "sysusers.d" | "udev" | "python3") =>
+                {
+                    3
+                }
                 _ => continue,
             };
             roots.insert(format!("/{}", parts[..depth].join("/")));
         }
-        let own = |root: &String| self.says(root) && !self.program.as_bytes().starts_with(format!("{root}/").as_bytes());
+        let own =
+            |root: &String| self.says(root) && !self.program.as_bytes().starts_with(format!("{root}/").as_bytes());
         let roots: Vec<String> = roots.into_iter().filter(own).collect();
         for root in roots {
             self.take_folder(&root);
@@ -321,10 +361,16 @@ impl Finding<'_> {
         const SHARED: [&str; 8] =
             ["/var", "/var/lib", "/var/log", "/var/cache", "/var/spool", "/var/run", "/var/tmp", "/var/lock"];
         let path = path.trim_end_matches(['/', '.', ',', ';', ':']);
-        if path.starts_with("/var/") || path.starts_with("/run/") {
+        if path.starts_with("/var/www/") {
+            self.take(path);
+        } else if path.starts_with("/var/") || path.starts_with("/run/") {
             let path = path.replacen("/var/run", "/run", 1);
             let is_folder = self.node(&path).is_some_and(|node| node.is_directory());
-            let folder = if is_folder { path.clone() } else { path.rsplit_once('/').map_or(path.clone(), |(folder, _)| folder.to_owned()) };
+            let folder = if is_folder {
+                path.clone()
+            } else {
+                path.rsplit_once('/').map_or(path.clone(), |(folder, _)| folder.to_owned())
+            };
             if !SHARED.contains(&folder.as_str()) || !is_folder && matches!(folder.as_str(), "/var/log") {
                 self.out.writable.insert(folder);
             }
@@ -362,7 +408,8 @@ impl Finding<'_> {
             let mut fields = line.split(':');
             let (name, uid) = (fields.next()?, fields.nth(1)?.parse::<u32>().ok()?);
             // The oldest accounts have the names of common words: `daemon`, `mail`, `backup`.
-            let own = name == "www-data" || self.names().iter().any(|known| known == name || name.ends_with(known.as_str()));
+            let own =
+                name == "www-data" || self.names().iter().any(|known| known == name || name.ends_with(known.as_str()));
             (uid > 0 && uid < 1000 && own).then(|| (name.to_owned(), uid))
         };
         text.lines().filter_map(entry).collect()
@@ -383,9 +430,31 @@ fn is_key(path: &str) -> bool {
 fn is_documentation(name: &str) -> bool {
     matches!(
         name,
-        "doc" | "man" | "info" | "lintian" | "bug" | "bash-completion" | "locale" | "zsh" | "vim" | "fish" | "applications"
-            | "icons" | "pixmaps" | "metainfo" | "perl5" | "python3" | "menu" | "apport" | "initramfs-tools" | "polkit-1"
-            | "dbus-1" | "doc-base" | "keyrings" | "common-licenses" | "help"
+        "doc"
+            | "man"
+            | "info"
+            | "lintian"
+            | "bug"
+            | "bash-completion"
+            | "locale"
+            | "zsh"
+            | "vim"
+            | "fish"
+            | "applications"
+            | "icons"
+            | "pixmaps"
+            | "metainfo"
+            | "perl5"
+            | "python3"
+            | "menu"
+            | "apport"
+            | "initramfs-tools"
+            | "polkit-1"
+            | "dbus-1"
+            | "doc-base"
+            | "keyrings"
+            | "common-licenses"
+            | "help"
     )
 }
 

@@ -98,6 +98,9 @@ pub(super) fn parse(name: &str, text: &str, file: &dyn Fn(&str) -> Option<String
         }
     }
     unit.command = command(name, &start, &unit.env);
+    // What only fills in arguments is not for the program itself.
+    let fills = |name: &String| [format!("${name}"), format!("${{{name}}}")].iter().any(|text| start.contains(text));
+    unit.env.retain(|name, _| !fills(name));
     unit
 }
 

@@ -36,9 +36,7 @@ const SHARE_DESCRIPTORS: Flag = Flag { name: "CLONE_FILES", bits: 0x400 };
 /// What a call of this name means; `None` when it has nothing to do with files, or an argument can't be read.
 pub fn call(name: &str, arguments: &dyn Arguments) -> Option<Call> {
     let plain = |place: usize| Some(At { from: Handle::Cwd, path: arguments.path(place)? });
-    let at = |place: usize| {
-        Some(At { from: arguments.handle(place)?, path: arguments.path(place + 1).unwrap_or_default() })
-    };
+    let at = |place: usize| Some(At { from: arguments.handle(place)?, path: arguments.path(place + 1)? });
     Some(match name {
         "open" => Call::Open { at: plain(0)?, mode: open_mode(arguments, 1) },
         "openat" | "openat2" => Call::Open { at: at(0)?, mode: open_mode(arguments, 2) },

@@ -64,7 +64,8 @@ pub enum Kind {
 
 /// Compares a run with an image.
 pub fn compare(observed: &Observed, around: &Surroundings<'_>) -> Comparison {
-    let contents = around.tree.iter().filter_map(|(_, entry)| entry.content()).map(crate::source::Content::id).collect();
+    let contents =
+        around.tree.iter().filter_map(|(_, entry)| entry.content()).map(crate::source::Content::id).collect();
     let mut comparing = Comparing { observed, around, contents, found: BTreeMap::new(), out: Comparison::default() };
     let counted = comparing.counted();
     for (path, users) in &observed.paths {
@@ -180,7 +181,9 @@ impl Comparing<'_> {
         let Ok(path) = ImagePath::new(path) else { return };
         let real = resolve_parent(self.around.root, path.as_bytes()).map_or(path, |found| found.real);
         let apart = |folder: &&str| ImagePath::new(folder).is_ok_and(|folder| real.is_within(&folder));
-        if by_place(&real).is_some() || ELSEWHERE.iter().any(|folder| apart(&folder)) || self.why(&real, &real).is_some()
+        if by_place(&real).is_some()
+            || ELSEWHERE.iter().any(|folder| apart(&folder))
+            || self.why(&real, &real).is_some()
         {
             return;
         }
@@ -236,7 +239,11 @@ fn is_library(path: &ImagePath) -> bool {
 fn is_variant(tree: &Tree, path: &ImagePath) -> bool {
     let parts: Vec<&[u8]> = path.components().collect();
     let Some(at) = parts.iter().position(|part| *part == b"glibc-hwcaps") else { return false };
-    let plain: Vec<u8> =
-        parts.iter().enumerate().filter(|(n, _)| *n != at && *n != at + 1).flat_map(|(_, p)| [b"/", *p].concat()).collect();
+    let plain: Vec<u8> = parts
+        .iter()
+        .enumerate()
+        .filter(|(n, _)| *n != at && *n != at + 1)
+        .flat_map(|(_, p)| [b"/", *p].concat())
+        .collect();
     resolve(tree, &plain).is_ok()
 }

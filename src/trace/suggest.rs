@@ -42,11 +42,7 @@ pub fn candidates(comparison: &Comparison) -> Vec<String> {
 }
 
 /// The entries that bring what is missing. `covered` says which extra brings a path.
-pub fn suggest(
-    comparison: &Comparison,
-    covered: &BTreeMap<ImagePath, String>,
-    root: &dyn Source,
-) -> Vec<Addition> {
+pub fn suggest(comparison: &Comparison, covered: &BTreeMap<ImagePath, String>, root: &dyn Source) -> Vec<Addition> {
     let mut additions = Vec::new();
     let extras: BTreeSet<&String> =
         comparison.missing.iter().filter_map(|missing| covered.get(&missing.path)).collect();
@@ -70,7 +66,9 @@ pub fn suggest(
     }
     files.fold();
     let covered = |path: &ImagePath| files.found.iter().any(|entry| is_below(&path.to_string(), entry));
-    additions.retain(|addition| addition.key != Key::Dirs || !ImagePath::new(&addition.value).is_ok_and(|path| covered(&path)));
+    additions.retain(|addition| {
+        addition.key != Key::Dirs || !ImagePath::new(&addition.value).is_ok_and(|path| covered(&path))
+    });
     additions.extend(files.found.iter().map(|entry| Addition::new(Key::Files, entry)));
     additions.extend(comparison.writable.iter().map(|folder| Addition::new(Key::Writable, folder.to_string())));
     additions
@@ -149,7 +147,9 @@ impl Files<'_> {
         }
         let mut below: BTreeMap<ImagePath, Vec<ImagePath>> = BTreeMap::new();
         for path in used {
-            let Some(name) = path.below(folder).and_then(|rest| rest.split(|&byte| byte == b'/').next()) else { continue };
+            let Some(name) = path.below(folder).and_then(|rest| rest.split(|&byte| byte == b'/').next()) else {
+                continue;
+            };
             below.entry(folder.join(name)).or_default().push(path.clone());
         }
         for (child, used) in below {
@@ -185,9 +185,32 @@ impl Files<'_> {
 /// Whether many packages put something into a folder: it is never copied whole.
 fn is_shared(folder: &ImagePath) -> bool {
     const SHARED: [&str; 26] = [
-        "/", "/bin", "/etc", "/home", "/lib", "/lib64", "/opt", "/root", "/sbin", "/srv", "/usr", "/usr/bin", "/usr/include",
-        "/usr/lib", "/usr/lib64", "/usr/libexec", "/usr/local", "/usr/local/bin", "/usr/local/lib", "/usr/local/share",
-        "/usr/sbin", "/usr/share", "/var", "/var/lib", "/var/cache", "/usr/lib/python3",
+        "/",
+        "/bin",
+        "/etc",
+        "/home",
+        "/lib",
+        "/lib64",
+        "/opt",
+        "/root",
+        "/sbin",
+        "/srv",
+        "/usr",
+        "/usr/bin",
+        "/usr/include",
+        "/usr/lib",
+        "/usr/lib64",
+        "/usr/libexec",
+        "/usr/local",
+        "/usr/local/bin",
+        "/usr/local/lib",
+        "/usr/local/share",
+        "/usr/sbin",
+        "/usr/share",
+        "/var",
+        "/var/lib",
+        "/var/cache",
+        "/usr/lib/python3",
     ];
     let name = folder.name();
     SHARED.iter().any(|shared| folder.as_bytes() == shared.as_bytes())

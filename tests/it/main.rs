@@ -7,6 +7,7 @@ mod sandbox;
 mod support;
 mod synthetic;
 
+mod add;
 mod assemble;
 mod closure;
 mod closure_cache;
@@ -32,4 +33,5 @@ mod policy;
 mod readme;
 mod recipe;
 mod tidy;
+mod trace;
 mod verify;

@@ -159,8 +159,7 @@ impl<'a> Follower<'a> {
                     self.foreign = true;
                     return Ok(());
                 };
-                let call = name(architecture, number)
-                    .and_then(|name| call(name, &Registers { pid, name, arguments }));
+                let call = name(architecture, number).and_then(|name| call(name, &Registers { pid, name, arguments }));
                 // The end of a process comes with no stop after it.
                 if call == Some(Call::Exit) {
                     self.tell(pid, Call::Exit, Outcome::Done(0));

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use mkimage::build::{self, Assembled};
-use mkimage::edit::{Addition, Key};
+use mkimage::edit::{self, Addition, Key};
 use mkimage::path::ImagePath;
 use mkimage::recipe::{Context, Input, Recipe, Root};
 use mkimage::report::{Diagnostic, Error, Result, Texts};
@@ -84,6 +84,11 @@ pub(super) struct Seen {
 }
 
 impl SourceArgs {
+    /// Whether it names neither a program nor a log.
+    pub(super) fn is_empty(&self) -> bool {
+        self.strace.is_empty() && self.command.is_empty()
+    }
+
     /// Runs the program, or reads the log.
     pub(super) fn observe(&self, console: &Console) -> Result<Seen> {
         match (self.strace.is_empty(), self.command.is_empty()) {
@@ -99,6 +104,33 @@ impl SourceArgs {
     }
 }
 
+/// A drafted recipe with what a run used beside it.
+pub(super) fn complete(
+    text: &str,
+    folder: &Path,
+    source: &SourceArgs,
+    console: &Console,
+    texts: &mut Texts,
+) -> Result<String> {
+    let input = |text: &str| Input::Text {
+        name: "recipe".to_owned(),
+        text: text.as_bytes().to_vec(),
+        folder: folder.to_owned(),
+    };
+    let context = Context { workspace: false, ..Context::default() };
+    let Some(mut recipe) = mkimage::recipe::load(&input(text), &context, texts)?.recipes.pop() else {
+        return Err(Error::internal("a draft holds no recipe"));
+    };
+    recipe.policy = allow_all(&recipe);
+    let assembled = assemble(&recipe, console)?;
+    let seen = source.observe(console)?;
+    let with = |additions: &[Addition]| edit::add(text, additions).map_err(Error::internal);
+    let trial = |additions: &[Addition]| try_out(&input(&with(additions).ok()?), &context);
+    let (comparison, additions) = suggestions(&recipe, &assembled, &seen.observed, &trial)?;
+    say::summary(console, &comparison, additions.len());
+    with(&additions)
+}
+
 /// Reads logs of strace; a name that is not there stands for all files that `-ff` made from it.
 fn read_logs(paths: &[PathBuf], console: &Console) -> Result<Observed> {
     let mut logs = BTreeMap::new();
@@ -112,7 +144,12 @@ fn read_logs(paths: &[PathBuf], console: &Console) -> Result<Observed> {
             return Err(error.help("`strace -f -y -o LOG CMD` writes one").into());
         }
         if log.unknown > 0 {
-            console.say(&format!("note: {} of {} lines of {} were not understood", log.unknown, log.unknown + log.lines, path.display()));
+            console.say(&format!(
+                "note: {} of {} lines of {} were not understood",
+                log.unknown,
+                log.unknown + log.lines,
+                path.display()
+            ));
         }
         logs.insert(pid.unwrap_or(nameless), log);
         nameless -= 1;

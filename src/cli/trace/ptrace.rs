@@ -60,9 +60,8 @@ pub(super) fn event(pid: pid_t) -> io::Result<pid_t> {
 pub(super) fn syscall_info(pid: pid_t) -> io::Result<[u8; 128]> {
     let mut bytes = [0_u8; 128];
     // SAFETY: the kernel writes no more bytes to the pointer than the address argument says: the array's length.
-    let result = unsafe {
-        libc::ptrace(GET_SYSCALL_INFO, pid, bytes.len() as *mut c_void, bytes.as_mut_ptr().cast::<c_void>())
-    };
+    let result =
+        unsafe { libc::ptrace(GET_SYSCALL_INFO, pid, bytes.len() as *mut c_void, bytes.as_mut_ptr().cast::<c_void>()) };
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(bytes) }
 }
 

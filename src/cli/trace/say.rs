@@ -17,7 +17,10 @@ pub(super) fn summary(console: &Console, comparison: &Comparison, additions: usi
         format!("the image lacks {missing}, which {additions} {entries} would bring")
     };
     let hint = if passed > 0 && console.verbose == 0 { "; -vv says which" } else { "" };
-    console.say(&format!("the run used {} paths of the image; {lacks}; {passed} were passed over{hint}", comparison.there));
+    console.say(&format!(
+        "the run used {} paths of the image; {lacks}; {passed} were passed over{hint}",
+        comparison.there
+    ));
     if console.verbose > 0 {
         for (why, paths) in &comparison.passed_over {
             console.say(&format!("  {} {}", paths.len(), why.text()));
