@@ -79,7 +79,7 @@ struct Draft<'a> {
     request: &'a Request,
     /// Rules of the policy without which nothing passes.
     allowed: BTreeSet<&'static str>,
-    /// What the root says of the first program beyond its libraries.
+    /// What the root says of the programs beyond their libraries.
     service: Service,
 }
 
@@ -139,21 +139,24 @@ impl Draft<'_> {
         text
     }
 
-    /// What the root says of the first program.
+    /// What the root says of the programs.
     fn look(&self) -> Service {
         let root = match &self.request.root {
             Some(root) => self.request.folder.join(root),
             None => PathBuf::from("/"),
         };
         let Ok(root) = Folder::open(root) else { return Service::default() };
-        let Some(program) = self.request.programs.first() else { return Service::default() };
-        let found = if program.starts_with('/') {
-            ImagePath::new(program).ok()
-        } else {
+        let path = |program: &String| {
+            if program.starts_with('/') {
+                return ImagePath::new(program).ok();
+            }
             let on_path = select::PATH.iter().filter_map(|folder| ImagePath::new(format!("{folder}/{program}")).ok());
             on_path.filter(|_| !program.contains('/')).find(|path| resolve(&root, path.as_bytes()).is_ok())
         };
-        found.map(|path| service::of(&path, &root)).unwrap_or_default()
+        let programs = self.request.programs.iter();
+        let services = programs.map(|it| path(it).map(|it| service::of(&it, &root)).unwrap_or_default());
+        // How the image starts is the first one's word; what is there, everyone's.
+        services.reduce(Service::with).unwrap_or_default()
     }
 
     /// The keys of a service, above any table.
@@ -171,9 +174,12 @@ impl Draft<'_> {
             let _ = writeln!(text, "stop-signal = {}", quoted(signal));
         }
         if !service.files.is_empty() {
-            let entries: String =
-                service.files.iter().map(|(path, why)| format!("  {},\n", file(path, why.as_ref()))).collect();
-            let _ = write!(text, "\n# Its configuration and data:\nfiles    = [\n{entries}]\n");
+            let entries: Vec<String> = service.files.iter().map(|(path, why)| file(path, why.as_ref())).collect();
+            let entries = match entries.as_slice() {
+                [one] => format!("[{one}]"),
+                several => several.iter().fold("[\n".to_owned(), |text, entry| text + "  " + entry + ",\n") + "]",
+            };
+            let _ = write!(text, "\n# Configuration and data:\nfiles    = {entries}\n");
         }
         let writable: Vec<String> = outermost(&service.writable);
         if !writable.is_empty() {

@@ -60,7 +60,7 @@ pub(super) struct Service {
     pub(super) workdir: Option<String>,
     /// `stop-signal`.
     pub(super) stop_signal: Option<String>,
-    /// `files`, each as TOML.
+    /// `files`: each path, and why it can't be named alone.
     pub(super) files: BTreeMap<String, Option<Unreadable>>,
     /// `writable`.
     pub(super) writable: BTreeSet<String>,
@@ -68,6 +68,16 @@ pub(super) struct Service {
     pub(super) env: BTreeMap<String, String>,
     /// Accounts that the configuration names, with their numbers.
     pub(super) users: BTreeMap<String, u32>,
+}
+
+impl Service {
+    /// With what another program of the image needs.
+    pub(super) fn with(mut self, other: Self) -> Self {
+        self.files.extend(other.files);
+        self.writable.extend(other.writable);
+        self.users.extend(other.users);
+        self
+    }
 }
 
 /// Why a file can't be named by its path alone: others may not read it.
