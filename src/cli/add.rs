@@ -145,7 +145,7 @@ impl Sorter<'_> {
         let found = select::PATH.iter().any(|folder| resolve(self.root, format!("{folder}/{name}").as_bytes()).is_ok());
         if found {
             Ok(Key::Binaries)
-        } else if name.ends_with(".so") || name.contains(".so.") {
+        } else if Path::new(name).extension().is_some_and(|end| end == "so") || name.contains(".so.") {
             Ok(Key::Libraries)
         } else {
             let error = Diagnostic::error(USAGE, format!("`{name}` is no extra, no program on PATH and no library"));
@@ -191,9 +191,8 @@ fn kind_of_file(content: &Content, mode: u32, in_root: bool) -> Key {
     match object.map(|object| object.shape()) {
         Some(Shape::Library) if in_root => Key::Libraries,
         Some(Shape::Fixed | Shape::Pie | Shape::Static | Shape::StaticPie) if executable => Key::Binaries,
-        Some(_) => Key::Files,
         None if executable && is_script(content) => Key::Binaries,
-        None => Key::Files,
+        Some(_) | None => Key::Files,
     }
 }
 

@@ -10,7 +10,10 @@ use signal_hook::iterator::Signals;
 static STAGED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// Who takes the signals instead, while a program runs that they are meant for.
-static HELD: Mutex<Option<Box<dyn FnMut(i32) + Send>>> = Mutex::new(None);
+static HELD: Mutex<Option<Forward>> = Mutex::new(None);
+
+/// Takes the number of a signal.
+type Forward = Box<dyn FnMut(i32) + Send>;
 
 /// From now on signals go to `forward` and do not end this process.
 pub(super) fn hold(forward: impl FnMut(i32) + Send + 'static) {

@@ -4,6 +4,7 @@
 //! names stand in its bytes and in its configuration. No program is known by its name.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use memchr::memmem;
 
@@ -434,7 +435,10 @@ impl Finding<'_> {
 }
 
 fn is_key(path: &str) -> bool {
-    path.ends_with(".key") || path.ends_with("_key") || path.contains("/private/") || path.starts_with("private/")
+    Path::new(path).extension().is_some_and(|end| end == "key")
+        || path.ends_with("_key")
+        || path.contains("/private/")
+        || path.starts_with("private/")
 }
 
 fn is_documentation(name: &str) -> bool {

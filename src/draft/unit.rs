@@ -141,7 +141,6 @@ fn words(text: &str) -> Vec<String> {
     for c in text.chars() {
         match quote {
             Some(open) if c == open => quote = None,
-            Some(_) => word.push(c),
             None if c == '"' || c == '\'' => (quote, begun) = (Some(c), true),
             None if c.is_whitespace() => {
                 if begun || !word.is_empty() {
@@ -149,7 +148,7 @@ fn words(text: &str) -> Vec<String> {
                 }
                 begun = false;
             }
-            None => word.push(c),
+            Some(_) | None => word.push(c),
         }
     }
     if begun || !word.is_empty() {

@@ -181,9 +181,7 @@ impl Comparing<'_> {
         let Ok(path) = ImagePath::new(path) else { return };
         let real = resolve_parent(self.around.root, path.as_bytes()).map_or(path, |found| found.real);
         let apart = |folder: &&str| ImagePath::new(folder).is_ok_and(|folder| real.is_within(&folder));
-        if by_place(&real).is_some()
-            || ELSEWHERE.iter().any(|folder| apart(&folder))
-            || self.why(&real, &real).is_some()
+        if by_place(&real).is_some() || ELSEWHERE.iter().any(apart) || self.why(&real, &real).is_some()
         {
             return;
         }

@@ -139,13 +139,12 @@ impl Session {
     fn path(&mut self, pid: Pid, process: Process, call: &Call, outcome: Outcome) {
         let (at, manner) = match call {
             Call::Open { at, mode: OpenMode::Read } => (at, Manner::Opened),
-            Call::Open { at, .. } => (at, Manner::Written),
             Call::Execute(at) => (at, Manner::Executed),
             Call::Look(at) => (at, Manner::Looked),
             Call::ReadLink(at) => (at, Manner::LinkRead),
             Call::Enter(at) | Call::ChangeRoot(at) => (at, Manner::Entered),
             Call::Connect(at) => (at, Manner::Connected),
-            Call::Make(at) | Call::Rename(_, at) | Call::Remove(at) => (at, Manner::Written),
+            Call::Open { at, .. } | Call::Make(at) | Call::Rename(_, at) | Call::Remove(at) => (at, Manner::Written),
             _ => return,
         };
         let Some(path) = self.absolute(process, at) else {

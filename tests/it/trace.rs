@@ -135,7 +135,7 @@ fn logs_of_each_process_are_joined_where_they_fork() {
 fn nothing_in_a_log_is_too_strange() {
     let line = r#"12 12:00:00 openat(AT_FDCWD</h>, "/e\x2ftc\12", O_RDONLY|O_CREAT, {a=[1]}) = 3</x> <0.1>"#;
     for end in 0..line.len() {
-        let _ = used(&parse(line[..end].as_bytes(), 1));
+        let _ = used(&parse(&line.as_bytes()[..end], 1));
         for byte in [b'"', b'<', b'(', b')', b'\\', 0xff] {
             let mut bytes = line.as_bytes().to_vec();
             bytes[end] = byte;

@@ -21,6 +21,11 @@ impl Registers {
         self.arguments.get(place).copied()
     }
 
+    /// An int in a register: what is above its 32 bits does not count.
+    fn int(&self, place: usize) -> Option<i32> {
+        u32::try_from(self.argument(place)? & 0xffff_ffff).ok().map(u32::cast_signed)
+    }
+
     fn read(&self, address: u64, bytes: &mut [u8]) -> Option<usize> {
         let memory = File::open(format!("/proc/{}/mem", self.pid)).ok()?;
         memory.read_at(bytes, address).ok()
@@ -28,12 +33,12 @@ impl Registers {
 
     /// A text with a NUL at its end, read up to the end of one page after the other: the next may not be there.
     fn text(&self, address: u64) -> Option<Vec<u8>> {
-        const PAGE: u64 = 4096;
+        const PAGE: usize = 4096;
         let mut text = Vec::new();
         let mut at = address;
         while at != 0 && text.len() < LONGEST {
-            let mut page = [0; PAGE as usize];
-            let rest = usize::try_from(PAGE - at % PAGE).ok()?;
+            let mut page = [0; PAGE];
+            let rest = PAGE - usize::try_from(at % PAGE as u64).ok()?;
             let count = self.read(at, page.get_mut(..rest)?)?;
             let read = page.get(..count).filter(|read| !read.is_empty())?;
             if let Some(end) = read.iter().position(|&byte| byte == 0) {
@@ -59,8 +64,7 @@ impl Arguments for Registers {
     }
 
     fn handle(&self, place: usize) -> Option<Handle> {
-        // An int in a register: what is above its 32 bits does not count.
-        let number = self.argument(place)?.cast_signed() as i32;
+        let number = self.int(place)?;
         if number == libc::AT_FDCWD {
             return Some(self.link("cwd").map_or(Handle::Cwd, Handle::Known));
         }
@@ -68,7 +72,7 @@ impl Arguments for Registers {
     }
 
     fn number(&self, place: usize) -> Option<i64> {
-        Some(i64::from(self.argument(place)?.cast_signed() as i32))
+        self.int(place).map(i64::from)
     }
 
     fn has(&self, place: usize, flag: Flag) -> bool {

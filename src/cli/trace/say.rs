@@ -25,7 +25,9 @@ pub(super) fn summary(console: &Console, comparison: &Comparison, additions: usi
         for (why, paths) in &comparison.passed_over {
             console.say(&format!("  {} {}", paths.len(), why.text()));
             if console.verbose > 1 {
-                paths.iter().for_each(|path| console.say(&format!("    {path}")));
+                for path in paths {
+                    console.say(&format!("    {path}"));
+                }
             }
         }
         for missing in &comparison.missing {

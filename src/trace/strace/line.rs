@@ -51,15 +51,11 @@ fn kind(rest: &[u8]) -> Line<'_> {
 }
 
 fn pid(text: &[u8]) -> (Option<Pid>, &[u8]) {
-    let (inside, after) = match text.strip_prefix(b"[pid") {
-        Some(rest) => match rest.iter().position(|&byte| byte == b']') {
-            Some(end) => (rest[..end].trim_ascii(), &rest[end + 1..]),
-            None => return (None, text),
-        },
-        None => {
-            let end = text.iter().position(u8::is_ascii_whitespace).unwrap_or(text.len());
-            text.split_at(end)
-        }
+    let (inside, after) = if let Some(rest) = text.strip_prefix(b"[pid") {
+        let Some(end) = rest.iter().position(|&byte| byte == b']') else { return (None, text) };
+        (rest[..end].trim_ascii(), &rest[end + 1..])
+    } else {
+        text.split_at(text.iter().position(u8::is_ascii_whitespace).unwrap_or(text.len()))
     };
     let digits = inside.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let is_pid = digits > 0 && (digits == inside.len() || inside[digits] == b'<');
