@@ -66,8 +66,19 @@ pub enum Kind {
 pub fn compare(observed: &Observed, around: &Surroundings<'_>) -> Comparison {
     let contents =
         around.tree.iter().filter_map(|(_, entry)| entry.content()).map(crate::source::Content::id).collect();
-    let mut comparing = Comparing { observed, around, contents, found: BTreeMap::new(), out: Comparison::default() };
+    let mut comparing = Comparing {
+        observed,
+        around,
+        contents,
+        mapped: BTreeSet::new(),
+        found: BTreeMap::new(),
+        out: Comparison::default(),
+    };
     let counted = comparing.counted();
+    // A tracer knows what is mapped by where it really is.
+    let is_mapped = |users: &BTreeMap<_, BTreeSet<Manner>>| users.values().flatten().any(|it| *it == Manner::Mapped);
+    let mapped = observed.paths.iter().filter(|(_, users)| is_mapped(users));
+    comparing.mapped = mapped.filter_map(|(path, _)| Some(resolve(around.root, path).ok()?.real)).collect();
     for (path, users) in &observed.paths {
         // Before the first program there was what started it.
         let counts = |program: &Option<ProgramId>| match program {
@@ -79,7 +90,10 @@ pub fn compare(observed: &Observed, around: &Surroundings<'_>) -> Comparison {
         let by = users.first().and_then(|(program, _)| **program).and_then(|program| observed.programs.get(program));
         comparing.one(path, &manners, by.map(|program| crate::path::show(&program.path)));
     }
-    comparing.out.missing = comparing.found.into_values().collect();
+    let missing: Vec<Missing> = comparing.found.into_values().collect();
+    let led_to: BTreeSet<ImagePath> =
+        missing.iter().filter(|it| it.path != it.real).map(|it| it.real.clone()).collect();
+    comparing.out.missing = missing.into_iter().filter(|it| it.path != it.real || !led_to.contains(&it.path)).collect();
     comparing.out
 }
 
@@ -88,6 +102,8 @@ struct Comparing<'a> {
     around: &'a Surroundings<'a>,
     /// The files of the image: one may be there under another path.
     contents: BTreeSet<ContentId>,
+    /// What was mapped as code, without links.
+    mapped: BTreeSet<ImagePath>,
     found: BTreeMap<ImagePath, Missing>,
     out: Comparison,
 }
@@ -145,7 +161,8 @@ impl Comparing<'_> {
         if let Some(why) = in_vain.then_some(Why::Nowhere).or_else(|| self.why(&parent.real, &found.real)) {
             return self.pass_over(why, path);
         }
-        match kind(&found.node, manners, &found.real, self.observed.maps) {
+        let loaded = self.mapped.contains(&found.real) || !self.observed.maps && manners.contains(&Manner::Opened);
+        match kind(&found.node, manners, is_library(&found.real) && loaded) {
             Ok(kind) => {
                 let (path, real) = (parent.real, found.real);
                 let missing = Missing { path: path.clone(), real, kind, by };
@@ -181,8 +198,7 @@ impl Comparing<'_> {
         let Ok(path) = ImagePath::new(path) else { return };
         let real = resolve_parent(self.around.root, path.as_bytes()).map_or(path, |found| found.real);
         let apart = |folder: &&str| ImagePath::new(folder).is_ok_and(|folder| real.is_within(&folder));
-        if by_place(&real).is_some() || ELSEWHERE.iter().any(apart) || self.why(&real, &real).is_some()
-        {
+        if by_place(&real).is_some() || ELSEWHERE.iter().any(apart) || self.why(&real, &real).is_some() {
             return;
         }
         let mut folder = real.clone();
@@ -213,7 +229,7 @@ impl Comparing<'_> {
 }
 
 /// What a node of the root was used as, or why it does not count.
-fn kind(node: &Node, manners: &BTreeSet<Manner>, real: &ImagePath, maps: bool) -> Result<Kind, Why> {
+fn kind(node: &Node, manners: &BTreeSet<Manner>, is_library: bool) -> Result<Kind, Why> {
     let used = |manner| manners.contains(&manner);
     match &node.kind {
         NodeKind::Special(_) => Err(Why::Socket),
@@ -221,8 +237,7 @@ fn kind(node: &Node, manners: &BTreeSet<Manner>, real: &ImagePath, maps: bool) -
         NodeKind::Directory if used(Manner::Entered) => Ok(Kind::Entered),
         NodeKind::Directory | NodeKind::Symlink(_) => Err(Why::LookedAt),
         NodeKind::File(_) if used(Manner::Executed) => Ok(Kind::Program),
-        NodeKind::File(_) if used(Manner::Mapped) && is_library(real) => Ok(Kind::Library),
-        NodeKind::File(_) if used(Manner::Opened) && is_library(real) && !maps => Ok(Kind::Library),
+        NodeKind::File(_) if is_library => Ok(Kind::Library),
         NodeKind::File(_) if used(Manner::Opened) || used(Manner::Mapped) => Ok(Kind::File),
         NodeKind::File(_) => Err(if used(Manner::Written) { Why::Made } else { Why::LookedAt }),
     }

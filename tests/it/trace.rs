@@ -322,3 +322,17 @@ fn a_system_that_denies_tracing_is_told_of() {
     assert!(run.stderr.contains("error[E0280]: this system does not let programs be traced"), "{}", run.stderr);
     assert!(run.stderr.contains("--strace LOG"), "{}", run.stderr);
 }
+
+#[test]
+fn a_library_is_named_as_the_program_asked_for_it() {
+    let sandbox = sandbox();
+    sandbox.static_program("root/usr/lib/libplug.so.1.2", 62).link("root/usr/lib/libplug.so.1", "libplug.so.1.2").file(
+        "log",
+        "execve(\"/usr/bin/app\", [], 0x7ffd) = 0\n\
+         openat(AT_FDCWD, \"/usr/lib/libplug.so.1\", O_RDONLY) = 3</usr/lib/libplug.so.1.2>\n\
+         mmap(NULL, 8192, PROT_READ|PROT_EXEC, MAP_PRIVATE, 3</usr/lib/libplug.so.1.2>, 0) = 0x7f00\n",
+    );
+    let run = sandbox.run(&["trace", "app.toml", "--strace", "log"]);
+    assert!(run.stdout.contains("+libraries = [\"libplug.so.1\"]\n"), "{}{}", run.stdout, run.stderr);
+    assert!(!run.stdout.contains("files"), "{}", run.stdout);
+}
