@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::noise::{Why, by_place};
 use super::session::{Manner, Observed, ProgramId};
+use crate::elf;
 use crate::path::ImagePath;
 use crate::source::{ContentId, Node, NodeKind, Source, resolve, resolve_parent};
 use crate::tree::Tree;
@@ -90,6 +91,7 @@ pub fn compare(observed: &Observed, around: &Surroundings<'_>) -> Comparison {
         let by = users.first().and_then(|(program, _)| **program).and_then(|program| observed.programs.get(program));
         comparing.one(path, &manners, by.map(|program| crate::path::show(&program.path)));
     }
+    comparing.without_name_services();
     let missing: Vec<Missing> = comparing.found.into_values().collect();
     let led_to: BTreeSet<ImagePath> =
         missing.iter().filter(|it| it.path != it.real).map(|it| it.real.clone()).collect();
@@ -171,6 +173,35 @@ impl Comparing<'_> {
             }
             Err(why) => self.pass_over(why, path),
         }
+    }
+
+    /// Name service modules, and what only these load, come of this machine's nsswitch.conf; the image has its own.
+    fn without_name_services(&mut self) {
+        let is_library = |missing: &&Missing| missing.kind == Kind::Library;
+        let libraries: Vec<Missing> = self.found.values().filter(is_library).cloned().collect();
+        let is_module = |missing: &&Missing| missing.path.name().starts_with(b"libnss_");
+        let (modules, others): (Vec<&Missing>, Vec<&Missing>) = libraries.iter().partition(is_module);
+        let mut gone: BTreeSet<&ImagePath> = modules.iter().map(|missing| &missing.path).collect();
+        let mut open = modules;
+        while let Some(library) = open.pop() {
+            let needed = self.needed(&library.real);
+            for other in others.iter().filter(|other| needed.contains(other.path.name())) {
+                if gone.insert(&other.path) {
+                    open.push(other);
+                }
+            }
+        }
+        for path in gone {
+            self.found.remove(path);
+            self.out.passed_over.entry(Why::Host).or_default().insert(path.to_string());
+        }
+    }
+
+    /// The libraries that a library needs, by name.
+    fn needed(&self, path: &ImagePath) -> BTreeSet<Vec<u8>> {
+        let node = self.around.root.node(path).ok().flatten();
+        let object = node.and_then(|node| elf::Object::parse(&node.content()?.open().ok()?).ok());
+        object.map(|object| object.needed().map(|name| name.to_vec()).collect()).unwrap_or_default()
     }
 
     fn why(&self, path: &ImagePath, real: &ImagePath) -> Option<Why> {
