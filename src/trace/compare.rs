@@ -192,7 +192,9 @@ impl Comparing<'_> {
             }
         }
         for path in gone {
-            self.found.remove(path);
+            if let Some(missing) = self.found.remove(path) {
+                self.found.remove(&missing.real);
+            }
             self.out.passed_over.entry(Why::Host).or_default().insert(path.to_string());
         }
     }
