@@ -7,6 +7,7 @@ mod sandbox;
 mod support;
 mod synthetic;
 
+mod add;
 mod assemble;
 mod closure;
 mod closure_cache;
@@ -36,5 +37,6 @@ mod recipe;
 mod required;
 mod runtimes;
 mod tidy;
+mod trace;
 mod trial;
 mod verify;
