@@ -234,7 +234,7 @@ fn describe(recipe: &Recipe, assembled: &Assembled, pending: &Pending, options: 
         ca_bundle: bundle.as_ref(),
         locale: env.get("LANG").map(String::as_str),
     };
-    image::describe(pending.layers.clone(), &config(&recipe.config, assembled), &facts)
+    image::describe(pending.layers.clone(), &config(recipe, assembled), &facts)
 }
 
 /// The names of an image: the recipe's with each of its tags.
@@ -250,9 +250,12 @@ fn names(recipe: &Recipe, variant: Variant) -> Result<Vec<Reference>> {
 }
 
 /// The recipe's configuration, with the entrypoint found in the image.
-fn config(config: &Config, assembled: &Assembled) -> Config {
-    let mut config = config.clone();
-    if let Some(words) = &mut config.entrypoint
+fn config(recipe: &Recipe, assembled: &Assembled) -> Config {
+    let mut config = recipe.config.clone();
+    if let Some(span) = recipe.init {
+        let words = assembled.entrypoint.iter().map(|word| Spanned::new(word.clone(), span));
+        config.entrypoint = Some(words.collect());
+    } else if let Some(words) = &mut config.entrypoint
         && let (Some(word), Some(found)) = (words.first_mut(), assembled.entrypoint.first())
     {
         word.value.clone_from(found);
