@@ -131,34 +131,3 @@ fn a_file_outside_the_root_is_out_of_reach_of_its_links() {
     sandbox.link("root/etc/alias", "/etc/hostname").file("root/etc/hostname", "inside");
     assert_eq!(tree(&sandbox, "/alias"), "0644 0:0 6 /alias r.toml:2:10\n");
 }
-
-/// The entrypoint of what a recipe builds, as `mkimage inspect` tells it.
-fn entrypoint(sandbox: &Sandbox) -> serde_json::Value {
-    let run = sandbox.run(&["build", "r.toml", "--root", "root", "-o", "out.oci"]);
-    assert_eq!(run.code, 0, "{}", run.stderr);
-    let run = sandbox.run(&["inspect", "out.oci", "--format", "json"]);
-    let document: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
-    let text = document.to_string();
-    let at = text.find("\"Entrypoint\":").unwrap_or_else(|| panic!("{text}"));
-    let rest = &text[at + "\"Entrypoint\":".len()..];
-    serde_json::from_str(&rest[..=rest.find(']').unwrap()]).unwrap()
-}
-
-#[test]
-fn an_init_starts_the_program() {
-    let first = sandbox("binaries = [\"app\"]\ninit = true\n[policy]\nno-pie = \"allow\"\n");
-    first.static_program("root/usr/bin/tini-static", 62);
-    assert_eq!(entrypoint(&first), serde_json::json!(["/usr/bin/tini-static", "--", "/usr/bin/app"]));
-    let own =
-        sandbox("binaries = [\"app\"]\nentrypoint = [\"app\", \"-x\"]\ninit = true\n[policy]\nno-pie = \"allow\"\n");
-    own.static_program("root/usr/bin/tini-static", 62);
-    assert_eq!(entrypoint(&own), serde_json::json!(["/usr/bin/tini-static", "--", "/usr/bin/app", "-x"]));
-}
-
-#[test]
-fn a_root_without_an_init_is_told() {
-    let sandbox = sandbox("binaries = [\"app\"]\ninit = true\n");
-    let run = sandbox.run(&["check", "r.toml", "--root", "root"]);
-    assert_eq!(run.code, 1, "{}", run.stderr);
-    assert!(run.stderr.contains("error[E0200]") && run.stderr.contains("tini"), "{}", run.stderr);
-}

@@ -189,7 +189,7 @@ fn a_small_init_starts_the_program() {
     sandbox.file("init.toml", "root = 'root'\ninit = true\nbinaries = ['server']\ncmd = ['-v']\n");
     let without = sandbox.run(&["build", "-q", "init.toml"]);
     assert_eq!(without.code, 1);
-    assert!(without.stderr.contains("error[E0219]: no init is in the root"), "{}", without.stderr);
+    assert!(without.stderr.contains("error[E0200]: no init is in the root"), "{}", without.stderr);
     assert!(without.stderr.contains("install `tini` or `catatonit` in the root"), "{}", without.stderr);
     std::fs::create_dir_all(sandbox.at("root/usr/bin")).unwrap();
     std::fs::copy(sandbox.at("root/bin/server"), sandbox.at("root/usr/bin/catatonit")).unwrap();
@@ -197,4 +197,8 @@ fn a_small_init_starts_the_program() {
     assert_eq!(build.code, 0, "{}", build.stderr);
     let shown = sandbox.run(&["inspect", "init.oci"]).stdout;
     assert!(shown.contains("entrypoint  [\"/usr/bin/catatonit\",\"--\",\"/usr/bin/server\"]"), "{shown}");
+    sandbox.file("own.toml", "root = 'root'\ninit = true\nbinaries = ['server']\nentrypoint = ['server', '-x']\n");
+    sandbox.run(&["build", "-q", "own.toml", "-o", "own.oci"]);
+    let shown = sandbox.run(&["inspect", "own.oci"]).stdout;
+    assert!(shown.contains("[\"/usr/bin/catatonit\",\"--\",\"/usr/bin/server\",\"-x\"]"), "{shown}");
 }
