@@ -92,7 +92,7 @@ impl Made {
             program = program.with(NEEDED, &name);
         }
         let program = made.paths(&mut chance, program);
-        made.write("bin/p", &made.versions(&mut chance, program), 0o755);
+        made.write("bin/p", &Self::versions(&mut chance, program), 0o755);
         if chance.percent(25) {
             made.library_path = made.list(&mut chance).replace("$ORIGIN", "${ORIGIN}");
         }
@@ -148,7 +148,7 @@ impl Made {
             elf.verdef = VERSIONS[..=chance.below(3)].iter().map(|&version| version.to_owned()).collect();
         }
         let elf = self.paths(chance, elf);
-        self.write(path, &self.versions(chance, elf), 0o644);
+        self.write(path, &Self::versions(chance, elf), 0o644);
     }
 
     /// A name as it stands in a dynamic section.
@@ -196,7 +196,7 @@ impl Made {
     }
 
     /// Asks for versions of what the object needs.
-    fn versions(&self, chance: &mut Chance, mut elf: Elf) -> Elf {
+    fn versions(chance: &mut Chance, mut elf: Elf) -> Elf {
         let needed: BTreeSet<String> =
             elf.strings.iter().filter(|(tag, _)| *tag == NEEDED).map(|(_, name)| name.clone()).collect();
         for name in needed.into_iter().filter(|name| !name.contains('/')) {
