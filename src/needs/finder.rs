@@ -171,7 +171,9 @@ impl Finder {
         let reason = Reason::new(cause, why.ask.span);
         let told = Told { company: &self.company, owner: self.owner, mounts: &self.mounts };
         let mut found = bring::bring(rule, seen, why, &told, &mut self.evidence, &reason)?;
-        needs.notes.extend(std::mem::take(&mut found.notes).into_iter().filter(|note| self.told.insert(note.title.clone())));
+        needs
+            .notes
+            .extend(std::mem::take(&mut found.notes).into_iter().filter(|note| self.told.insert(note.title.clone())));
         if found.satisfied && found.wants.is_empty() {
             return Ok(());
         }

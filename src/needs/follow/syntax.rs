@@ -171,7 +171,8 @@ mod tests {
 
     #[test]
     fn pairs_with_any_sign() {
-        let text = "; no\n[x]\nextension=curl ; c\nmodule: p11.so\n.include /etc/x.d\n.include = y\n= z\ninclude: \"/a\"\n";
+        let text =
+            "; no\n[x]\nextension=curl ; c\nmodule: p11.so\n.include /etc/x.d\n.include = y\n= z\ninclude: \"/a\"\n";
         let expected = ["3 extension curl", "4 module p11.so", "5 .include /etc/x.d", "6 .include y", "8 include /a"];
         assert_eq!(shown(Syntax::Pairs, text), expected);
     }
