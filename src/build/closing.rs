@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use crate::closure::diagnose;
-use crate::closure::{self, Because, Closure, Headers, Libc, Privilege, Resolution, Role, Wanted, Warning};
+use crate::closure::{self, Because, Closure, Headers, Libc, Missing, Privilege, Resolution, Role, Wanted, Warning};
 use crate::needs::{self, Addition, Distribution, Finder, Suggestion, Want};
 use crate::path::{ImagePath, show};
 use crate::policy;
@@ -376,11 +376,24 @@ impl Candidate {
                 nowhere.map(|missing| format!("`{}` is not in the root", show(&missing.name)))
             }
             Self::Dlopen { name, .. } => {
-                let missing = resolution.missing.iter().any(|missing| *missing.name == **name);
-                missing.then(|| "it is not in the root".to_owned())
+                if resolution.missing.iter().any(|missing| *missing.name == **name) {
+                    return Some("it is not in the root".to_owned());
+                }
+                let nowhere =
+                    |missing: &&Missing| missing.provided_by.is_none() && needed_through(resolution, missing, name);
+                let missing = resolution.missing.iter().find(nowhere);
+                missing.map(|missing| format!("`{}` is not in the root", show(&missing.name)))
             }
         }
     }
+}
+
+/// Whether a missing library was asked for by what is loaded under `name`, or by what that needs.
+fn needed_through(resolution: &Resolution, missing: &Missing, name: &[u8]) -> bool {
+    let asker = |index: &usize| resolution.objects.get(*index).and_then(|object| object.needed_by);
+    let chain = std::iter::successors(Some(missing.needed_by), asker).take(resolution.objects.len());
+    let mut objects = chain.filter_map(|index| resolution.objects.get(index));
+    objects.any(|object| *object.path == *name || object.names.iter().any(|known| **known == *name))
 }
 
 fn unreadable(path: &ImagePath, error: &io::Error) -> Error {

@@ -76,11 +76,14 @@ impl<'a> Bench<'a> {
         self.count += 1;
         let place = |what: &str| self.folder.join(format!("{}.{what}", self.count));
         let (stdin, stdout, stderr) = (place("stdin"), place("stdout"), place("stderr"));
-        let text = call.stdin.as_ref().map_or("", |text| text.value.as_str());
-        std::fs::write(&stdin, text).map_err(|error| Error::io("write", &stdin, &error))?;
+        // Nothing is what engines give: some services end when a file or a pipe does.
+        let given = call.stdin.is_some();
+        if let Some(text) = &call.stdin {
+            std::fs::write(&stdin, text.value.as_str()).map_err(|error| Error::io("write", &stdin, &error))?;
+        }
         let streams = || -> io::Result<Streams> {
             Ok(Streams {
-                stdin: Stdio::from(File::open(&stdin)?),
+                stdin: if given { Stdio::from(File::open(&stdin)?) } else { Stdio::null() },
                 stdout: Stdio::from(File::create(&stdout)?),
                 stderr: Stdio::from(File::create(&stderr)?),
             })
