@@ -26,6 +26,8 @@ mod distribution;
 mod evidence;
 mod finder;
 mod follow;
+mod jks;
+mod keystore;
 mod locale;
 mod lookup;
 mod nsswitch;
@@ -140,7 +142,8 @@ pub enum Want {
         /// As in `files`: `X/**` drops `X` itself.
         exclude: Vec<String>,
     },
-    /// An entry made here, at a path that no link leads through. Its rank is [`crate::tree::Rank::Need`].
+    /// An entry made here, at a path that no link leads through. Its rank is [`crate::tree::Rank::Need`], or
+    /// [`crate::tree::Rank::Rewritten`] in place of a file from a folder of the recipe.
     Make(ImagePath, Entry),
     /// A library: to be found as the loader finds it when `by` asks for it at run time, and closed over in that
     /// context.

@@ -99,6 +99,8 @@ pub(super) enum Builtin {
     Nsswitch,
     /// The services of PAM that programs ask for, and the modules that those name.
     Pam,
+    /// The keystore of the Java runtime in `{home}`.
+    Keystore,
     /// The first program of `add`, with links by the names of its applets.
     Busybox,
 }
