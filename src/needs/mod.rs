@@ -26,6 +26,7 @@ mod distribution;
 mod evidence;
 mod finder;
 mod follow;
+mod jars;
 mod jks;
 mod keystore;
 mod locale;
@@ -38,6 +39,7 @@ mod scan;
 mod template;
 mod trigger;
 mod user_glob;
+mod zip;
 
 pub use catalogue::{Listing, catalogue};
 pub use distribution::{Distribution, Family, glibc_version};
@@ -55,6 +57,9 @@ pub const UNREADABLE: Code = Code("E0243");
 pub const CONFLICT: Code = Code("E0244");
 /// Configuration in the image names a file that neither the image nor the root has.
 pub const NAMED: Code = Code("E0245");
+
+/// Libraries inside of jars, which are loaded from where they are unpacked.
+pub const UNPACKED: Code = Code("E0246");
 
 /// What a recipe asks for.
 #[derive(Clone, Copy)]

@@ -101,6 +101,8 @@ pub(super) enum Builtin {
     Pam,
     /// The keystore of the Java runtime in `{home}`.
     Keystore,
+    /// What libraries inside of the image's jars need.
+    Jars,
     /// The first program of `add`, with links by the names of its applets.
     Busybox,
 }
