@@ -19,6 +19,7 @@ use crate::tree::Tree;
 
 use super::closing::Closing;
 use super::evidence::{self, Evidence};
+use super::etags::same_tags;
 use super::judge::{self, Facts};
 use super::packages::packages;
 use super::platform::platform;
@@ -116,6 +117,7 @@ fn assemble_sharing(
     notes.extend(rootfs::finish(&mut tree, recipe)?);
     let entrypoint = entrypoint(recipe, &selection, &tree)?;
     notes.extend(without_configuration(&entrypoint, &tree, &*root));
+    notes.extend(same_tags(&tree, recipe, &selection));
     let debug = if options.debug_twin { Some(debug_twin(recipe, options, progress, headers)?) } else { None };
 
     let asked = policy::verdict(&recipe.policy, &policy::DLOPEN).0 != Verdict::Allow;
