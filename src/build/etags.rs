@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use crate::path::ImagePath;
-use crate::recipe::{File, FileSource, Mtime, Origin, Recipe};
+use crate::recipe::{File, FileSource, Links, Mtime, Origin, Recipe};
 use crate::report::{Diagnostic, Span};
 use crate::select::Selection;
 use crate::source::Content;
@@ -38,12 +38,13 @@ pub(super) fn same_tags(tree: &Tree, recipe: &Recipe, selection: &Selection) -> 
         }
     }
     let (path, span) = found?;
-    let file = recipe.files.iter().find(|file| is_of(file, span))?;
+    let file = recipe.files.iter().find(|file| file.mtime == Mtime::Constant && file.span == span)?;
     let title = format!("`{path}` keeps its ETag when its content changes and its size does not");
     let mut note = Diagnostic::note_of(SAME_TAG, title).at(file.span, "all its times are one constant");
     note = note.note(format!("{} makes the tag of a file's time and size", server.name));
     if !others.is_empty() {
-        note = note.note(format!("this holds for {} more entries of `files`", others.len()));
+        let entries = if others.len() == 1 { "entry" } else { "entries" };
+        note = note.note(format!("so do files of {} more {entries} of `files`", others.len()));
     }
     Some(note.help(match line(file) {
         Some(line) => format!("write `{line}`"),
@@ -61,18 +62,11 @@ fn constant(path: &ImagePath, entry: &Entry) -> Option<Span> {
     entry.reasons.first().filter(|reason| of_files(&reason.cause))?.span
 }
 
-fn is_of(file: &File, span: Span) -> bool {
-    let from = match &file.source {
-        FileSource::Copied(from) => from.span,
-        FileSource::Text(text) => text.span,
-    };
-    file.mtime == Mtime::Constant && (file.span == span || from == span)
-}
 
 /// The entry with the time, where it says no more than from and to.
 fn line(file: &File) -> Option<String> {
     let plain = file.exclude.is_empty() && file.mode.is_none() && file.dir_mode.is_none() && file.owner.is_none();
-    let plain = plain && file.layer.is_none() && !file.optional && file.libs && file.keep_capabilities.is_none();
+    let plain = plain && file.links == Links::Keep && file.layer.is_none() && !file.optional && file.libs && file.keep_capabilities.is_none();
     let FileSource::Copied(from) = &file.source else { return None };
     let from = match &from.value {
         Origin::Root(text) | Origin::Beside { text, .. } => std::str::from_utf8(text).ok()?,

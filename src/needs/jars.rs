@@ -73,7 +73,7 @@ fn note(natives: &[(&ImagePath, &Native)]) -> Option<Diagnostic> {
         note = note.note(format!("so do {} more jars", jars.len() - 1));
     }
     Some(note.note(
-        "`/tmp` must be writable and allow executing: `docker run --tmpfs /tmp` mounts it `noexec`, and `--tmpfs /tmp:exec` does not",
+        "`/tmp` must be writable and not `noexec`: `docker run --tmpfs /tmp` mounts it so, `--tmpfs /tmp:exec` is right",
     ))
 }
 
