@@ -11,7 +11,7 @@ use crate::recipe::{File, FileSource, Links, Mtime, Origin, Recipe};
 use crate::report::{Diagnostic, Span};
 use crate::select::Selection;
 use crate::source::Content;
-use crate::tree::{Cause, Entry, Rank, Tree};
+use crate::tree::{Cause, Entry, Rank, Reason, Tree};
 
 use super::SAME_TAG;
 
@@ -31,7 +31,7 @@ pub(super) fn same_tags(tree: &Tree, recipe: &Recipe, selection: &Selection) -> 
     let mut others = BTreeSet::new();
     for (path, entry) in tree.iter() {
         if let Some(span) = constant(path, entry)
-            && server.serves(path)
+            && server.serves(path, entry)
         {
             let (_, first) = *found.get_or_insert((path, span));
             others.extend(Some(span).filter(|span| *span != first));
@@ -54,14 +54,17 @@ pub(super) fn same_tags(tree: &Tree, recipe: &Recipe, selection: &Selection) -> 
 
 /// The recipe's place of a page, style or script with the constant time that comes from a `files` entry.
 fn constant(path: &ImagePath, entry: &Entry) -> Option<Span> {
-    let page = [b".html".as_slice(), b".htm", b".css", b".js", b".mjs"].iter().any(|end| path.name().ends_with(end));
-    if !page || entry.mtime.is_some() || entry.rank < Rank::Folder || entry.content().is_none() {
+    if !ends(path, &[b".html", b".htm", b".css", b".js", b".mjs"]) || entry.mtime.is_some() || entry.rank < Rank::Folder || entry.content().is_none() {
         return None;
     }
     let of_files = |cause: &Cause| matches!(cause, Cause::Folder(_) | Cause::Key("files"));
     entry.reasons.first().filter(|reason| of_files(&reason.cause))?.span
 }
 
+
+fn ends(path: &ImagePath, ends: &[&[u8]]) -> bool {
+    ends.iter().any(|end| path.name().ends_with(end))
+}
 
 /// The entry with the time, where it says no more than from and to.
 fn line(file: &File) -> Option<String> {
@@ -102,12 +105,18 @@ impl Server {
         (uvicorn || starlette()).then(|| Self { name: "Starlette", roots: Vec::new() })
     }
 
-    fn serves(&self, path: &ImagePath) -> bool {
+    fn serves(&self, path: &ImagePath, entry: &Entry) -> bool {
         if !self.roots.is_empty() {
             return self.roots.iter().any(|root| path.is_within(root));
         }
         let folders = || path.as_bytes().split(|byte| *byte == b'/').rev().skip(1);
-        folders().any(|name| FOLDERS.contains(&name)) && !folders().any(|name| PACKAGES.contains(&name))
+        let of_package = |text: &[u8]| text.split(|byte| *byte == b'/').any(|name| PACKAGES.contains(&name));
+        let copied = |reason: &Reason| matches!(&reason.cause, Cause::Folder(from) if of_package(from.as_bytes()));
+        // A script may be the application's own, in `dist` above all; pages and styles are not.
+        ends(path, &[b".html", b".htm", b".css"])
+            && folders().any(|name| FOLDERS.contains(&name))
+            && !of_package(path.as_bytes())
+            && !entry.reasons.iter().any(copied)
     }
 }
 

@@ -164,7 +164,7 @@ mod tests {
         let (data, digest) = bytes.split_at(bytes.len() - 20);
         assert_eq!(data, expected.concat());
         // As `sha1sum` gives it for the password in UTF-16, the phrase and the data.
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = digest.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
         assert_eq!(hex, "5a516cd2b940508cf21dda0c184e8b24230af137");
         assert_eq!(read(&bytes).unwrap().unwrap(), [trusted("a", b"one"), trusted("b", b"two")]);
     }

@@ -3,8 +3,6 @@
 //! In: the runtime's own keystore where it has Java's form, else the image's bundle. Out: a keystore that depends on
 //! the certificates alone. One that needs no change stays as it is.
 
-use sha2::{Digest, Sha256};
-
 use super::bring::Found;
 use super::certificates::{self, Company};
 use super::jks::{self, Trusted};
@@ -12,6 +10,7 @@ use super::lookup::{place, there, unreadable};
 use super::pem::Certificate;
 use super::template::Folders;
 use super::{CERTIFICATE, Seen, UNREADABLE, Want};
+use crate::oci::digest::Digest;
 use crate::path::ImagePath;
 use crate::report::{Diagnostic, Result};
 use crate::source::{self, Content, Link, Unresolved};
@@ -127,6 +126,6 @@ fn own(seen: &Seen<'_>, path: &ImagePath, content: &Content) -> Result<Option<Ve
 
 /// A certificate by its fingerprint, as `keytool -list` shows it.
 fn named(kind: &str, certificate: Certificate) -> Trusted {
-    let hex: String = Sha256::digest(&certificate.0).iter().map(|byte| format!("{byte:02x}")).collect();
-    Trusted { alias: format!("{kind}:{hex}").into_bytes(), certificate }
+    let fingerprint = Digest::of(&certificate.0).hex();
+    Trusted { alias: format!("{kind}:{fingerprint}").into_bytes(), certificate }
 }

@@ -151,13 +151,15 @@ fn served_files_whose_tags_stay_the_same_are_told() {
         .file("site/index.html", "<p>one</p>")
         .file("site/data.bin", "x")
         .file("app/main.js", "")
+        .file("app/dist/main.js", "")
+        .file("node_modules/y/public/y.css", "")
         .file("app/node_modules/x/dist/x.js", "")
         .file("app/public/style.css", "a {}")
         .file("nginx.conf", "http { server { # root /nowhere;\n location / { root \"/data/site/\"; } } }\n");
     let conf = "{ from = \"nginx.conf\", to = \"/etc/nginx.conf\" }";
     let site = |more: &str| format!("{{ from = \"site/\", to = \"/data/site/\"{more} }}");
     let app = "{ from = \"app/\", to = \"/app/\" }";
-    let www = "{ text = \"<p>\", to = \"/var/www/index.html\" }";
+    let www = "{ content = \"<p>\", to = \"/var/www/index.html\" }";
     let told = |program: &str, files: &[&str]| {
         let files = files.join(", ");
         let policy = "policy = { no-pie = \"allow\" }";
@@ -180,4 +182,5 @@ fn served_files_whose_tags_stay_the_same_are_told() {
     assert!(told("uvicorn", &[app]).contains("Starlette makes the tag"));
     assert_eq!(told("serve", &[app]), "");
     assert_eq!(told("node", &[&site("")]), "");
+    assert_eq!(told("node", &["{ from = \"node_modules/\", to = \"/app/\" }", &app.replace("app/\", to", "app/dist/\", to")]), "");
 }
