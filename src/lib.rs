@@ -22,10 +22,11 @@
 //! - [`trial`]: the recipe's own tests of the image that was started so.
 //!
 //! [`mod@build`] puts them together and reads as this list; [`explain`] says why an image
-//! holds what it holds, [`draft`] writes first recipes. [`report`], [`path`], [`elf`], [`oci`] and [`deb`] are leaves that
+//! holds what it holds, [`edit`] adds to a recipe's text, [`trace`] finds what a run used and an image lacks, [`draft`] writes first recipes. [`report`], [`path`], [`elf`], [`oci`] and [`deb`] are leaves that
 //! know of no stage. A stage names only what stands above it here; a test holds that.
 //!
-//! What holds everywhere: no stage reads the clock or the environment, prints, or executes anything. A file is opened
+//! What holds everywhere: no stage reads the clock or the environment, prints, or executes anything; the one program that
+//! is run and watched is the one that `mkimage trace` is given, by the command line. A file is opened
 //! once to be packed, and checked to be the one that was looked at. Only the layer and output stages write, under
 //! temporary names until what they write is whole.
 
@@ -52,6 +53,8 @@ pub mod trial;
 
 pub mod build;
 pub mod explain;
+pub mod edit;
+pub mod trace;
 pub mod draft;
 
 /// The modification time of everything in a layer, 1980-01-01T00:00:00Z: the earliest that ZIP files can hold, and

@@ -18,8 +18,8 @@ use crate::source::{Folder, Source, resolve};
 use crate::tree::Tree;
 
 use super::closing::Closing;
-use super::evidence::{self, Evidence};
 use super::etags::same_tags;
+use super::evidence::{self, Evidence};
 use super::judge::{self, Facts};
 use super::packages::packages;
 use super::platform::platform;
@@ -115,9 +115,12 @@ fn assemble_sharing(
         tree.place(path.clone(), entry).map_err(|error| Error::io("read", Path::new("/"), &error))?;
     }
     notes.extend(rootfs::finish(&mut tree, recipe)?);
-    let entrypoint = entrypoint(recipe, &selection, &tree)?;
+    let mut entrypoint = entrypoint(recipe, &selection, &tree)?;
     notes.extend(without_configuration(&entrypoint, &tree, &*root));
     notes.extend(same_tags(&tree, recipe, &selection));
+    if let Some(init) = selection.init.as_ref().filter(|_| !entrypoint.is_empty()) {
+        entrypoint.splice(0..0, [init.to_string(), "--".to_owned()]);
+    }
     let debug = if options.debug_twin { Some(debug_twin(recipe, options, progress, headers)?) } else { None };
 
     let asked = policy::verdict(&recipe.policy, &policy::DLOPEN).0 != Verdict::Allow;

@@ -54,13 +54,16 @@ pub(super) fn same_tags(tree: &Tree, recipe: &Recipe, selection: &Selection) -> 
 
 /// The recipe's place of a page, style or script with the constant time that comes from a `files` entry.
 fn constant(path: &ImagePath, entry: &Entry) -> Option<Span> {
-    if !ends(path, &[b".html", b".htm", b".css", b".js", b".mjs"]) || entry.mtime.is_some() || entry.rank < Rank::Folder || entry.content().is_none() {
+    if !ends(path, &[b".html", b".htm", b".css", b".js", b".mjs"])
+        || entry.mtime.is_some()
+        || entry.rank < Rank::Folder
+        || entry.content().is_none()
+    {
         return None;
     }
     let of_files = |cause: &Cause| matches!(cause, Cause::Folder(_) | Cause::Key("files"));
     entry.reasons.first().filter(|reason| of_files(&reason.cause))?.span
 }
-
 
 fn ends(path: &ImagePath, ends: &[&[u8]]) -> bool {
     ends.iter().any(|end| path.name().ends_with(end))
@@ -69,7 +72,12 @@ fn ends(path: &ImagePath, ends: &[&[u8]]) -> bool {
 /// The entry with the time, where it says no more than from and to.
 fn line(file: &File) -> Option<String> {
     let plain = file.exclude.is_empty() && file.mode.is_none() && file.dir_mode.is_none() && file.owner.is_none();
-    let plain = plain && file.links == Links::Keep && file.layer.is_none() && !file.optional && file.libs && file.keep_capabilities.is_none();
+    let plain = plain
+        && file.links == Links::Keep
+        && file.layer.is_none()
+        && !file.optional
+        && file.libs
+        && file.keep_capabilities.is_none();
     let FileSource::Copied(from) = &file.source else { return None };
     let from = match &from.value {
         Origin::Root(text) | Origin::Beside { text, .. } => std::str::from_utf8(text).ok()?,
@@ -101,7 +109,8 @@ impl Server {
         }
         let words = recipe.config.entrypoint.iter().flatten().chain(recipe.config.cmd.iter().flatten());
         let uvicorn = has(&["uvicorn"]) || words.into_iter().any(|word| word.value == "uvicorn");
-        let starlette = || tree.iter().any(|(path, _)| path.as_bytes().ends_with(b"-packages/starlette/staticfiles.py"));
+        let starlette =
+            || tree.iter().any(|(path, _)| path.as_bytes().ends_with(b"-packages/starlette/staticfiles.py"));
         (uvicorn || starlette()).then(|| Self { name: "Starlette", roots: Vec::new() })
     }
 

@@ -250,7 +250,7 @@ fn describe(
         locale: env.get("LANG").map(String::as_str),
         variables: env,
     };
-    image::describe(layers, &config(&recipe.config, assembled), &facts)
+    image::describe(layers, &config(recipe, assembled), &facts)
 }
 
 /// The names of an image: the recipe's with each of its tags.
@@ -265,13 +265,12 @@ fn names(recipe: &Recipe, variant: Variant) -> Result<Vec<Reference>> {
     recipe.tags.iter().map(name).collect()
 }
 
-/// The recipe's configuration, with the entrypoint found in the image.
-fn config(config: &Config, assembled: &Assembled) -> Config {
-    let mut config = config.clone();
-    if let Some(words) = &mut config.entrypoint
-        && let (Some(word), Some(found)) = (words.first_mut(), assembled.entrypoint.first())
-    {
-        word.value.clone_from(found);
+/// The recipe's configuration, with the entrypoint found in the image and, where one is wanted, the init before it.
+fn config(recipe: &Recipe, assembled: &Assembled) -> Config {
+    let mut config = recipe.config.clone();
+    if config.entrypoint.is_some() || assembled.selection.init.is_some() {
+        let words = assembled.entrypoint.iter().map(|word| Spanned::new(word.clone(), recipe.span));
+        config.entrypoint = Some(words.collect());
     }
     config
 }

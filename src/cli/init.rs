@@ -11,6 +11,8 @@ use mkimage::select;
 use super::check::options;
 use super::console::Console;
 use super::environment;
+use super::recipes::usage;
+use super::trace::SourceArgs;
 
 /// The recipe is there already.
 const THERE: Code = Code("E0002");
@@ -21,7 +23,7 @@ const THERE: Code = Code("E0002");
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Programs: a name on PATH, an absolute path, or a path of a file that you built. The first is the one to start.
-    #[arg(required = true, value_name = "PROGRAM")]
+    #[arg(required_unless_present = "command", value_name = "PROGRAM")]
     programs: Vec<String>,
     /// Write to this file, which must not be there yet; without it to standard output.
     #[arg(short, long, value_name = "FILE")]
@@ -29,6 +31,11 @@ pub(super) struct Args {
     /// Take programs and libraries from this folder instead of this machine.
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
+    /// Also add what a run uses: of CMD, or of a log of strace. Without PROGRAM the recipe is for CMD.
+    #[arg(long)]
+    trace: bool,
+    #[command(flatten)]
+    source: SourceArgs,
 }
 
 pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
@@ -60,13 +67,24 @@ fn write(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCode> 
             |path| path.display().to_string(),
         )
     };
+    if args.trace && args.root.is_some() {
+        return Err(usage("`--trace` runs what is on this machine, `--root` takes another's files".to_owned()));
+    }
+    if !args.trace && !args.source.is_empty() {
+        return Err(usage("`-- CMD` and `--strace` go with `--trace`".to_owned()));
+    }
+    let command = args.source.command.first().and_then(|word| word.to_str()).map(str::to_owned);
+    let programs = if args.programs.is_empty() { command.into_iter().collect() } else { args.programs.clone() };
     let request = Request {
-        programs: args.programs.iter().map(program).collect(),
+        programs: programs.iter().map(program).collect(),
         title: args.output.as_ref().map_or_else(|| "recipe".to_owned(), |path| path.display().to_string()),
         root: args.root.as_deref().map(|root| beside(root).trim_start_matches("./").to_owned() + "/"),
         folder,
     };
-    let text = draft::draft(&request, &options(), &console.building("init"), texts)?;
+    let mut text = draft::draft(&request, &options(), &console.building("init"), texts)?;
+    if args.trace {
+        text = super::trace::complete(&text, &request.folder, &args.source, console, texts)?;
+    }
     let Some(path) = &args.output else { return Ok(console.print(&text)) };
     let file = std::fs::OpenOptions::new().write(true).create_new(true).open(path);
     let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
@@ -90,7 +108,7 @@ fn in_root(name: &str) -> bool {
 }
 
 /// A path without `.` and `..`, by its text.
-fn plain(path: &Path) -> PathBuf {
+pub(super) fn plain(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();
     for part in path.components() {
         match part {
@@ -105,7 +123,7 @@ fn plain(path: &Path) -> PathBuf {
 }
 
 /// A path as seen from a folder, as `./app` or `../target/app`; both absolute.
-fn relative(path: &Path, folder: &Path) -> String {
+pub(super) fn relative(path: &Path, folder: &Path) -> String {
     let shared = path.components().zip(folder.components()).take_while(|(a, b)| a == b).count();
     let up = folder.components().skip(shared).count();
     let down: PathBuf = path.components().skip(shared).collect();

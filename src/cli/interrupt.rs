@@ -11,8 +11,21 @@ use signal_hook::iterator::Signals;
 static STAGED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 /// Programs of images that this process started and that may still run.
 static STARTED: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
-/// The program that signals are for.
-static FORWARD: Mutex<Option<Pid>> = Mutex::new(None);
+/// Who takes the signals instead, while a program runs that they are meant for.
+static HELD: Mutex<Option<Forward>> = Mutex::new(None);
+
+/// Takes the number of a signal; whether it was for somebody.
+type Forward = Box<dyn FnMut(i32) -> bool + Send>;
+
+/// From now on signals go to `forward`, and end this process only when that has nobody to give them to.
+pub(super) fn hold(forward: impl FnMut(i32) -> bool + Send + 'static) {
+    *HELD.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(forward));
+}
+
+/// From now on signals end this process again.
+pub(super) fn release() {
+    *HELD.lock().unwrap_or_else(PoisonError::into_inner) = None;
+}
 
 /// Remembers a temporary folder.
 pub(super) fn remember(path: &Path) {
@@ -26,7 +39,7 @@ pub(super) fn end_with(program: Pid) {
 
 /// From now on signals are for a program, whose end is the end of this process.
 pub(super) fn forward_to(program: Pid) {
-    *FORWARD.lock().unwrap_or_else(PoisonError::into_inner) = Some(program);
+    hold(move |signal| Signal::from_named_raw(signal).is_some_and(|signal| kill_process(program, signal).is_ok()));
     let Ok(mut signals) = Signals::new([SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH]) else { return };
     std::thread::spawn(move || {
         for signal in signals.forever() {
@@ -35,10 +48,9 @@ pub(super) fn forward_to(program: Pid) {
     });
 }
 
-/// Whether a signal was for a program.
+/// Whether a signal was for somebody else.
 fn forward(signal: i32) -> bool {
-    let program = *FORWARD.lock().unwrap_or_else(PoisonError::into_inner);
-    program.zip(Signal::from_named_raw(signal)).is_some_and(|(program, signal)| kill_process(program, signal).is_ok())
+    HELD.lock().unwrap_or_else(PoisonError::into_inner).as_mut().is_some_and(|forward| forward(signal))
 }
 
 /// Whether a process is the first one of a namespace of processes: the number of one that has ended may be another's.

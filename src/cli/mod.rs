@@ -5,8 +5,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod add;
 mod assembled;
 mod build;
+mod change;
 mod check;
 mod checked;
 mod closure;
@@ -24,6 +26,7 @@ mod run;
 mod schema;
 mod summary;
 mod test;
+mod trace;
 mod tree;
 mod unpacked;
 mod verify;
@@ -74,6 +77,8 @@ enum Command {
     Why(why::Args),
     Extras(extras::Args),
     Init(init::Args),
+    Add(add::Args),
+    Trace(trace::Args),
     Inspect(inspect::Args),
     Verify(verify::Args),
     Run(run::Args),
@@ -124,6 +129,8 @@ fn run(command: Command, entered: &unpacked::Entered, console: &Console) -> Exit
         Command::Tree(args) => tree::run(&args, console),
         Command::Why(args) => why::run(&args, console),
         Command::Extras(args) => extras::run(&args, console),
+        Command::Add(args) => add::run(&args, console),
+        Command::Trace(args) => trace::run(&args, console),
         Command::Init(args) => init::run(&args, console),
         Command::Inspect(args) => inspect::run(&args, console),
         Command::Verify(args) => verify::run(&args, console),

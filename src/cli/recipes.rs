@@ -12,7 +12,7 @@ use super::environment;
 pub(super) const USAGE: Code = Code("E0001");
 
 /// Recipes and what is laid over them.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(super) struct RecipeArgs {
     /// Recipes, or folders with a mkimage.toml; `-` reads standard input. Without any: ./mkimage.toml.
     #[arg(value_name = "RECIPE")]
@@ -44,15 +44,7 @@ impl RecipeArgs {
         compression: Option<Compression>,
         texts: &mut Texts,
     ) -> Result<Vec<Loaded>> {
-        let context = Context {
-            set: self.variables()?,
-            env: Box::new(environment::variable),
-            root: self.root.clone(),
-            platform: self.platform.as_deref().map(platform).transpose()?,
-            tags: tags.to_vec(),
-            compression,
-            workspace: !self.no_workspace,
-        };
+        let context = Context { tags: tags.to_vec(), compression, ..self.context()? };
         let mut loaded = Vec::new();
         let mut errors = Vec::new();
         for input in self.inputs()? {
@@ -66,6 +58,19 @@ impl RecipeArgs {
             errors.extend(loaded.iter().filter_map(later));
         }
         if errors.is_empty() { Ok(loaded) } else { Err(Error(errors)) }
+    }
+
+    /// What is laid over the recipes.
+    pub(super) fn context(&self) -> Result<Context> {
+        Ok(Context {
+            set: self.variables()?,
+            env: Box::new(environment::variable),
+            root: self.root.clone(),
+            platform: self.platform.as_deref().map(platform).transpose()?,
+            tags: Vec::new(),
+            compression: None,
+            workspace: !self.no_workspace,
+        })
     }
 
     fn inputs(&self) -> Result<Vec<Input>> {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Family, Object};
 use super::follow::Syntax;
 use super::rules::Version;
 use super::template::{Capture, Pattern, Template};
+use super::{Family, Object};
 
 /// A folder whose name is compiled into an object, or part of an object's own path; it may be a part of a name, too.
 #[derive(Debug, Deserialize)]

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
+use super::bringing::{Around, Directory};
 use super::jars::Jars;
 use super::lookup::{there, unreadable};
-use super::bringing::{Around, Directory};
 use super::rules::{TABLE, Version};
 use super::scan::{Hit, paths, scan};
 use super::{Level, Libc, Object, Seen, distribution};
@@ -111,7 +111,9 @@ impl Evidence {
         for path in fitting.filter_map(|text| ImagePath::new(text).ok()).collect::<BTreeSet<_>>() {
             let Some(found) = there(seen.view, &path)? else { continue };
             let has = match &directory.has {
-                Some(name) => path.join_path(name.as_bytes()).map_or(Ok(None), |below| there(seen.view, &below))?.is_some(),
+                Some(name) => {
+                    path.join_path(name.as_bytes()).map_or(Ok(None), |below| there(seen.view, &below))?.is_some()
+                }
                 None => true,
             };
             if has && found.node.is_directory() {

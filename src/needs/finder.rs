@@ -167,13 +167,14 @@ impl Finder {
         if self.settled.contains(&settled) {
             return Ok(());
         }
-        let by_trigger = |trigger: String| {
-            Reason::new(Cause::Rule { name: Arc::from(rule.name.as_str()), trigger }, why.ask.span)
-        };
+        let by_trigger =
+            |trigger: String| Reason::new(Cause::Rule { name: Arc::from(rule.name.as_str()), trigger }, why.ask.span);
         let reason = by_trigger(why.trigger.clone());
         let told = Told { company: &self.company, owner: self.owner, mounts: &self.mounts };
         let mut found = bring::bring(rule, seen, why, &told, &mut self.evidence, &reason)?;
-        needs.notes.extend(std::mem::take(&mut found.notes).into_iter().filter(|note| self.told.insert(note.title.clone())));
+        needs
+            .notes
+            .extend(std::mem::take(&mut found.notes).into_iter().filter(|note| self.told.insert(note.title.clone())));
         let is_empty = found.wants.is_empty() && found.because.is_empty();
         if found.satisfied && is_empty {
             return Ok(());

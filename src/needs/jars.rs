@@ -53,7 +53,7 @@ pub(super) fn add(seen: &Seen<'_>, folders: &Folders, jars: &mut Jars, found: &m
     let mut known = BTreeSet::new();
     for (path, native) in &fitting {
         for name in native.needed.iter().filter(|name| !provided.contains(name.as_slice())) {
-            if !name.contains(&b'/') && !of_the_runtime(seen, folders, name)? && known.insert(name) {
+            if is_name(name) && !of_the_runtime(seen, folders, name)? && known.insert(name) {
                 let want = Want::Load { name: name.clone(), by: Some(host.clone()) };
                 found.because.push((want, format!("{path} holds {}", native.member)));
             }
@@ -82,6 +82,11 @@ fn is_jar(name: &[u8]) -> bool {
     [b".jar".as_slice(), b".war", b".ear"].iter().any(|end| name.ends_with(end))
 }
 
+/// Whether a loader would search for it: not a path, and none of the texts that name a folder.
+fn is_name(name: &[u8]) -> bool {
+    !name.contains(&b'/') && !matches!(name, b"" | b"." | b"..")
+}
+
 /// The program that loads them.
 fn host<'a>(seen: &Seen<'a>) -> Option<&'a ImagePath> {
     let jvm = |path: &&ImagePath| path.name() == b"java" || path.name() == b"libjvm.so";
@@ -99,7 +104,7 @@ fn machine(seen: &Seen<'_>, host: &ImagePath) -> Result<Option<Machine>> {
 fn of_the_runtime(seen: &Seen<'_>, folders: &Folders, name: &[u8]) -> Result<bool> {
     for home in folders.get("home").into_iter().flatten().filter_map(|home| ImagePath::new(home).ok()) {
         for folder in [b"lib".as_slice(), b"lib/server"] {
-            let path = home.join_path(folder).map(|folder| folder.join(name));
+            let path = home.join_path(folder).and_then(|folder| folder.join_path(name));
             if path.map_or(Ok(None), |path| there(seen.view, &path))?.is_some() {
                 return Ok(true);
             }

@@ -10,7 +10,7 @@ use super::lookup::{place, there, unreadable};
 use super::pem::Certificate;
 use super::template::Folders;
 use super::{CERTIFICATE, Seen, UNREADABLE, Want};
-use crate::oci::digest::Digest;
+use crate::oci::Digest;
 use crate::path::ImagePath;
 use crate::report::{Diagnostic, Result};
 use crate::source::{self, Content, Link, Unresolved};
@@ -74,7 +74,11 @@ fn locate(seen: &Seen<'_>, home: &ImagePath) -> Result<Option<Keystore>> {
     let (real, mut links) = match source::resolve(seen.view, path.as_bytes()) {
         Ok(found) => {
             let content = found.node.content().cloned();
-            return Ok(content.map(|content| Keystore { real: found.real, links: found.links, content: Some(content) }));
+            return Ok(content.map(|content| Keystore {
+                real: found.real,
+                links: found.links,
+                content: Some(content),
+            }));
         }
         Err(Unresolved::Missing { links, .. }) => (end(&path, &links), links),
         Err(Unresolved::Unreadable { at, error }) => return Err(unreadable(seen.view, &at, &error)),
@@ -104,7 +108,11 @@ fn trusted(seen: &Seen<'_>, company: &Company, keystore: &Keystore) -> Result<Op
     let mut all = match own {
         Some(own) => own,
         None => match certificates::trusted(seen, company)? {
-            Some(bundle) => bundle.into_iter().filter(|one| !company.certificates().contains(one)).map(|one| named("ca", one)).collect(),
+            Some(bundle) => bundle
+                .into_iter()
+                .filter(|one| !company.certificates().contains(one))
+                .map(|one| named("ca", one))
+                .collect(),
             None => return Ok(None),
         },
     };

@@ -36,9 +36,8 @@ pub(super) fn add(seen: &Seen<'_>, mounts: &[ImagePath], found: &mut Found) -> R
         if let Some(module) = beside
             && there(seen.view, &module)?.is_none()
         {
-            match missing(&Line { file: &path, number }, &name, seen, mounts, found) {
-                Err(Error(more)) => faults.extend(more),
-                Ok(()) => {}
+            if let Err(Error(more)) = missing(&Line { file: &path, number }, &name, seen, mounts, found) {
+                faults.extend(more);
             }
             continue;
         }

@@ -149,10 +149,13 @@ fn parse(text: &str) -> Vec<(usize, Named)> {
             None => rest.split_once(char::is_whitespace).unwrap_or((rest, "")),
         };
         let Some(name) = rest.split_whitespace().next().map(str::to_owned) else { continue };
-        named.push((index + 1, match control {
-            "include" | "substack" => Named::Service(name),
-            _ => Named::Module { name, optional: kind.starts_with('-') },
-        }));
+        named.push((
+            index + 1,
+            match control {
+                "include" | "substack" => Named::Service(name),
+                _ => Named::Module { name, optional: kind.starts_with('-') },
+            },
+        ));
     }
     named
 }

@@ -195,7 +195,7 @@ impl Rule {
         self.directory.is_empty()
             && self.follow.is_empty()
             && !matches!(self.builtin, Some(Builtin::Nsswitch | Builtin::Pam))
-            && self.add.iter().all(|add| add.looks_at_the_root_alone())
+            && self.add.iter().all(Add::looks_at_the_root_alone)
     }
 }
 

@@ -69,13 +69,15 @@ impl When {
         {
             return Ok(None);
         }
-        let linked = |object: &Object| Some((format!("links {}", show(object.fits_any(&self.soname)?)), object.real.clone()));
+        let linked =
+            |object: &Object| Some((format!("links {}", show(object.fits_any(&self.soname)?)), object.real.clone()));
         if let Some((text, object)) = seen.objects.iter().find_map(linked) {
             return Ok(Some((text, Some(object))));
         }
         let fits = |path: &&ImagePath, patterns: &[Pattern]| patterns.iter().any(|p| p.matches(path.as_bytes()));
         let objects = seen.objects.iter().map(|object| &object.real);
-        if let Some(path) = seen.programs.iter().chain(seen.interpreters).chain(objects).find(|path| fits(path, &self.program))
+        if let Some(path) =
+            seen.programs.iter().chain(seen.interpreters).chain(objects).find(|path| fits(path, &self.program))
         {
             return Ok(Some((format!("the image has {path}"), Some(path.clone()))));
         }

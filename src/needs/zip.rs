@@ -47,7 +47,9 @@ impl<'a> Archive<'a> {
         let record = tail.get(end..end + 22).ok_or_else(|| fault("ends in its directory's end"))?;
         let (mut size, mut offset) = (u64::from(word(record, 12)), u64::from(word(record, 16)));
         let mut after = tail_at + end as u64;
-        if let Some(wide) = end.checked_sub(20).and_then(|at| tail.get(at..end)).filter(|it| it.starts_with(b"PK\x06\x07")) {
+        if let Some(wide) =
+            end.checked_sub(20).and_then(|at| tail.get(at..end)).filter(|it| it.starts_with(b"PK\x06\x07"))
+        {
             // What stands before the archive is not in its numbers: the record is looked for where it usually stands.
             let usual = after.checked_sub(20 + 56).ok_or_else(|| fault("ends in its directory's end"))?;
             let places = [usual, long(wide, 8)];

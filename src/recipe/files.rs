@@ -58,6 +58,12 @@ impl<'t> Files<'t> {
                 let inside = path.join(FILE_NAME);
                 self.open(if path.is_dir() { &inside } else { path }, None)
             }
+            Input::Changed { path, text } => {
+                let real = fs_err::canonicalize(path).unwrap_or_else(|_| path.clone());
+                let opened = self.decode(&path.display().to_string(), text, path, folder_of(path));
+                self.known.insert(real, opened);
+                opened
+            }
             Input::Text { name, text, folder } => self.decode(name, text, Path::new(name), folder),
         }
     }
@@ -80,13 +86,8 @@ impl<'t> Files<'t> {
                 return None;
             }
         };
-        let folder = match path.parent() {
-            Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
-            Some(folder) => folder,
-            None => Path::new("/"),
-        };
         self.known.insert(real, None);
-        let opened = self.decode(&name, &bytes, path, folder);
+        let opened = self.decode(&name, &bytes, path, folder_of(path));
         let real = fs_err::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         self.known.insert(real, opened);
         opened
@@ -210,6 +211,15 @@ impl<'t> Files<'t> {
             }
             chain.push(file);
         }
+    }
+}
+
+/// The folder that a file is in.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
+        Some(folder) => folder,
+        None => Path::new("/"),
     }
 }
 

@@ -113,10 +113,10 @@ impl Session<'_, '_> {
             return Some((recipes.clone(), Some(Workspace { members: recipes, ..workspace })));
         }
         let above = match input {
-            Input::Path(_) if self.context.workspace => self.workspace_of(file),
+            Input::Path(_) | Input::Changed { .. } if self.context.workspace => self.workspace_of(file),
             _ => None,
         };
-        let by_stem = matches!(input, Input::Path(_));
+        let by_stem = matches!(input, Input::Path(_) | Input::Changed { .. });
         let recipe = self.recipe(file, above.as_ref().map(|(file, ..)| *file), by_stem);
         let workspace = above.map(|(file, workspace, members)| {
             let members = if workspace.shared_layers { self.members(file, &members) } else { Vec::new() };

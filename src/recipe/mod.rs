@@ -66,6 +66,13 @@ pub const REMOVAL: Code = Code("E0112");
 pub enum Input {
     /// A recipe, a workspace, or a folder that holds one of them as `mkimage.toml`.
     Path(PathBuf),
+    /// A recipe's file with another text than it has: what would be if it were changed so.
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// The text.
+        text: Vec<u8>,
+    },
     /// A recipe's text from elsewhere; its relative paths are taken from `folder`.
     Text {
         /// What a person calls it, as `-`.

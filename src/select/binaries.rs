@@ -7,11 +7,24 @@ use crate::source::{Node, NodeKind, Source, resolve};
 use crate::tree::{Cause, Rank};
 
 use super::files::absolute;
-use super::{BAD_GLOB, Manner, NO_MATCH, NOT_A_PROGRAM, NOT_ON_PATH, Object, Program, Selector, UNKNOWN_CAPABILITY};
+use super::{
+    BAD_GLOB, Manner, NO_INIT, NO_MATCH, NOT_A_PROGRAM, NOT_ON_PATH, Object, Program, Selector, UNKNOWN_CAPABILITY,
+};
 use super::{WRONG_KIND, capability, glob, plain_mode};
 
 /// Where a bare program name is looked for, in order: the PATH that images get.
 pub const PATH: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/// The inits that are known to take `--` and a program, static ones first.
+const INITS: [&str; 7] = [
+    "/usr/bin/tini-static",
+    "/sbin/tini-static",
+    "/usr/bin/catatonit",
+    "/usr/libexec/podman/catatonit",
+    "/usr/libexec/catatonit/catatonit",
+    "/usr/bin/tini",
+    "/sbin/tini",
+];
 
 impl<'a> Selector<'a> {
     /// Places the programs. Those that the root does not have are returned, with their place among the programs: they
@@ -25,7 +38,29 @@ impl<'a> Selector<'a> {
                 self.program(binary);
             }
         }
+        if let Some(span) = self.recipe.init {
+            self.init(span);
+        }
         later
+    }
+
+    /// Places the first init that the root has; a static one needs nothing else.
+    fn init(&mut self, span: Span) {
+        let there =
+            |path: &&&str| resolve(self.root, path.as_bytes()).is_ok_and(|found| found.node.content().is_some());
+        let Some(path) = INITS.iter().find(there) else {
+            let error = Diagnostic::error(NO_INIT, format!("no init is in the root `{}`", self.root.describe()));
+            let error = error.at(span, "asked for here").note(format!("looked for {}", INITS.join(", ")));
+            self.errors.push(error.help("install `tini` or `catatonit` in the root, or take `init` out"));
+            return;
+        };
+        let from = Spanned::new(Origin::Root(path.as_bytes().to_vec()), span);
+        let (caps, dlopen, to, mode, owner, layer) = Default::default();
+        let binary = Binary { span, from, to, mode, owner, caps, dlopen, layer, inherited: false };
+        if let Some(path) = self.binary(&binary) {
+            self.out.programs.push(Program { path: path.clone(), span, dlopen: Vec::new() });
+            self.out.init = Some(path);
+        }
     }
 
     fn program(&mut self, binary: &Binary) {

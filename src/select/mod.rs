@@ -30,6 +30,8 @@ pub use glob::Excludes;
 pub use magic::is_elf;
 pub use venv::VENV;
 
+/// `init` is wanted, and the root has none.
+pub const NO_INIT: Code = Code("E0200");
 /// A program is not on PATH inside the root.
 pub const NOT_ON_PATH: Code = Code("E0201");
 /// A path that the recipe names is not there.
@@ -65,6 +67,8 @@ pub struct Selection {
     /// Interpreters of virtual environments among its folders: programs that are started by name, by scripts or as an
     /// entrypoint.
     pub interpreters: Vec<Program>,
+    /// The small init that is process 1, where the recipe wants one; it is among the programs.
+    pub init: Option<ImagePath>,
     /// Sonames to be found as the loader would.
     pub libraries: Vec<Spanned<String>>,
     /// ELF files that it names otherwise, as in copied folders: their libraries come along.
@@ -115,6 +119,7 @@ pub fn select(recipe: &Recipe, root: &dyn Source, beside: &dyn Source, packages:
         tree: Tree::default(),
         programs: Vec::new(),
         interpreters: Vec::new(),
+        init: None,
         libraries: Vec::new(),
         objects: Vec::new(),
         accounts,

@@ -305,6 +305,62 @@ const CASES: &[Case] = &[
               libnear.so.1 => not found (needed by liba.so.1)",
     ),
     (
+        "beside a program's RUNPATH a library's RPATH is for it and for what it loads",
+        "
+            /bin/p program liba.so.1 runpath=/opt/a
+            /opt/a/liba.so.1 library libb.so.1 rpath=/opt/b
+            /opt/b/libb.so.1 library libq.so.1
+            /opt/b/libq.so.1 library",
+        "/bin/p",
+        "
+            /bin/p: dynamic, loader /lib64/ld-linux-x86-64.so.2 (glibc 2.36)
+              liba.so.1 => /opt/a/liba.so.1 (RUNPATH of p; needed by p)
+              libb.so.1 => /opt/b/libb.so.1 (RPATH of liba.so.1; needed by liba.so.1)
+              libq.so.1 => /opt/b/libq.so.1 (RPATH of liba.so.1; needed by libb.so.1)",
+    ),
+    (
+        "an empty RUNPATH of a library ends the chain, the first directory wins, unknown tokens stay",
+        "
+            /bin/p program liba.so.1 rpath=/opt/a
+            /bin/q program libx.so.1 runpath=/opt/b:/opt/a
+            /bin/r program libn.so.1 rpath=/opt/$NOPE
+            /opt/a/liba.so.1 library libb.so.1 runpath=
+            /opt/a/libb.so.1 library
+            /opt/a/libx.so.1 library
+            /opt/b/libx.so.1 library
+            /opt/$NOPE/libn.so.1 library",
+        "/bin/p /bin/q /bin/r",
+        "
+            /bin/p: dynamic, loader /lib64/ld-linux-x86-64.so.2 (glibc 2.36)
+              liba.so.1 => /opt/a/liba.so.1 (RPATH of p; needed by p)
+              libb.so.1 => not found (needed by liba.so.1)
+            /bin/q: dynamic, loader /lib64/ld-linux-x86-64.so.2 (glibc 2.36)
+              libx.so.1 => /opt/b/libx.so.1 (RUNPATH of q; needed by q)
+            /bin/r: dynamic, loader /lib64/ld-linux-x86-64.so.2 (glibc 2.36)
+              libn.so.1 => /opt/$NOPE/libn.so.1 (RPATH of r; needed by r)",
+    ),
+    (
+        "what is missing is told once, and only other machines' files are no files; ld.so.conf is for ldconfig",
+        "
+            /bin/p program libgone.so.1 liba.so.1 libb.so.1 libc32.so.1 libbig.so.1 rpath=/opt/a
+            /etc/ld.so.conf file /opt/conf\\n
+            /opt/conf/libgone.so.1 library
+            /opt/a/liba.so.1 library libgone.so.9 libdeep.so.1
+            /opt/a/libb.so.1 library libgone.so.9
+            /opt/a/libc32.so.1 library class=32 machine=3
+            /opt/a/libbig.so.1 library machine=22 endian=big",
+        "/bin/p",
+        "
+            /bin/p: dynamic, loader /lib64/ld-linux-x86-64.so.2 (glibc 2.36)
+              liba.so.1 => /opt/a/liba.so.1 (RPATH of p; needed by p)
+              libb.so.1 => /opt/a/libb.so.1 (RPATH of p; needed by p)
+              libgone.so.1 => not found (needed by p)
+              libc32.so.1 => not found (needed by p)
+              libbig.so.1 => not found (needed by p)
+              libgone.so.9 => not found (needed by liba.so.1)
+              libdeep.so.1 => not found (needed by liba.so.1)",
+    ),
+    (
         "links are followed inside the root",
         "
             /bin/p program libx.so.3
@@ -321,6 +377,24 @@ const CASES: &[Case] = &[
 #[test]
 fn loads_what_the_loader_loads() {
     check(Root::glibc, CASES);
+}
+
+#[test]
+fn a_root_that_is_not_merged_is_searched_as_it_is() {
+    let tree = "
+        /lib/x86_64-linux-gnu/ld-linux-x86-64.so.2 loader
+        /lib64/ld-linux-x86-64.so.2 link /lib/x86_64-linux-gnu/ld-linux-x86-64.so.2
+        /lib/x86_64-linux-gnu/libroot.so.1 library
+        /lib/x86_64-linux-gnu/libboth.so.1 library
+        /usr/lib/x86_64-linux-gnu/libboth.so.1 library
+        /usr/lib/libu.so.1 library
+        /bin/p program libroot.so.1 libu.so.1 libboth.so.1";
+    let expected = "
+        /bin/p: dynamic, loader /lib64/ld-linux-x86-64.so.2 (glibc 2.36)
+          libroot.so.1 => /lib/x86_64-linux-gnu/libroot.so.1 (system directory; needed by p)
+          libu.so.1 => /usr/lib/libu.so.1 (system directory; needed by p)
+          libboth.so.1 => /lib/x86_64-linux-gnu/libboth.so.1 (system directory; needed by p)";
+    check(Root::new, &[("separate /lib and /usr/lib", tree, "/bin/p", expected)]);
 }
 
 #[test]

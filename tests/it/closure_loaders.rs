@@ -12,12 +12,13 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use mkimage::closure::{self, Because, Options, Resolution, Wanted};
+use mkimage::closure::{self, Because, Missing, NotTaken, Options, Resolution, Wanted};
 use mkimage::source::Folder;
 
 use crate::support::elf::{AUXILIARY, Elf, FILTER, FLAGS_1, NEEDED, RPATH, RUNPATH, SONAME};
 use crate::support::root::GLIBC;
 
+const VERSYM: u64 = 0x6fff_fff0;
 const MUSL: &str = "/lib/ld-musl-x86_64.so.1";
 const TREES: Range<u64> = 0..150;
 
@@ -91,7 +92,7 @@ impl Made {
             program = program.with(NEEDED, &name);
         }
         let program = made.paths(&mut chance, program);
-        made.write("bin/p", &made.versions(&mut chance, program), 0o755);
+        made.write("bin/p", &Self::versions(&mut chance, program), 0o755);
         if chance.percent(25) {
             made.library_path = made.list(&mut chance).replace("$ORIGIN", "${ORIGIN}");
         }
@@ -147,7 +148,7 @@ impl Made {
             elf.verdef = VERSIONS[..=chance.below(3)].iter().map(|&version| version.to_owned()).collect();
         }
         let elf = self.paths(chance, elf);
-        self.write(path, &self.versions(chance, elf), 0o644);
+        self.write(path, &Self::versions(chance, elf), 0o644);
     }
 
     /// A name as it stands in a dynamic section.
@@ -195,7 +196,7 @@ impl Made {
     }
 
     /// Asks for versions of what the object needs.
-    fn versions(&self, chance: &mut Chance, mut elf: Elf) -> Elf {
+    fn versions(chance: &mut Chance, mut elf: Elf) -> Elf {
         let needed: BTreeSet<String> =
             elf.strings.iter().filter(|(tag, _)| *tag == NEEDED).map(|(_, name)| name.clone()).collect();
         for name in needed.into_iter().filter(|name| !name.contains('/')) {
@@ -206,6 +207,10 @@ impl Made {
                 }
                 elf.verneed.push((name, wanted));
             }
+        }
+        if !elf.verneed.is_empty() || !elf.verdef.is_empty() {
+            // Where there are versions, loaders count on a table of them. No symbol is ever looked up in it.
+            elf.numbers.push((VERSYM, 0));
         }
         elf
     }
@@ -245,12 +250,13 @@ impl Made {
         closure.resolutions.into_iter().next().unwrap()
     }
 
-    /// What the loader says, on both its outputs.
-    fn ask(&self, mut loader: Command) -> String {
+    /// What the loader says, on both its outputs. None when it dies of the tree, as glibc's may of filters in a circle.
+    fn ask(&self, mut loader: Command) -> Option<String> {
         let paths = [("LD_LIBRARY_PATH", &self.library_path), ("LD_PRELOAD", &self.preload)];
         let given = paths.into_iter().filter(|(_, value)| !value.is_empty());
         let output = loader.arg(self.path("bin/p")).current_dir("/").envs(given).output().unwrap();
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+        output.status.code()?;
+        Some(String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
     }
 }
 
@@ -330,8 +336,10 @@ impl Answer {
         let versions = resolution.version_errors.iter();
         let bad_versions =
             versions.map(|it| format!("{}: no version {} in {}", path(it.required_by), text(&it.version), path(it.of)));
-        // glibc tells of an auxiliary that is not there, too.
-        let auxiliary = resolution.missing_optional.iter().filter(|it| it.because == Because::Auxiliary);
+        // glibc tells of an auxiliary that is not there, too, but not of one that it refuses.
+        let is_refused = |it: &&Missing| it.near.iter().any(|near| matches!(near.because, NotTaken::Refused(_)));
+        let auxiliary = resolution.missing_optional.iter();
+        let auxiliary = auxiliary.filter(|it| it.because == Because::Auxiliary && !is_refused(it));
         let missing = resolution.missing.iter().chain(auxiliary).map(|it| format!("{} => not found", text(&it.name)));
         Self {
             mapped: mapped.map(|it| format!("{} => {}", text(&it.names[0]), text(&it.path))).collect(),
@@ -349,14 +357,15 @@ fn trees() -> Range<u64> {
 }
 
 /// Compares the answers on every tree, and tells of the first that differ.
-fn compare(loader: &str, of: For, ask: fn(&Made) -> Answer) {
+fn compare(loader: &str, of: For, ask: fn(&Made) -> Option<Answer>) {
     if !Path::new(loader).exists() {
         return;
     }
     let (mut differ, mut whole) = (Vec::new(), 0);
     for number in trees() {
         let made = Made::new(number, of);
-        let (referee, resolution) = (ask(&made), made.resolve());
+        let Some(referee) = ask(&made) else { continue };
+        let resolution = made.resolve();
         let own = Answer::of_resolution(&resolution);
         if referee != own && differ.len() < 3 {
             differ.push(format!("tree {number}\n{}\nloader {referee:#?}\nclosure {own:#?}", made.listing));
@@ -372,7 +381,7 @@ fn glibc_maps_the_same() {
     compare(GLIBC, For::Glibc, |made| {
         let mut loader = Command::new(GLIBC);
         loader.env("LD_TRACE_LOADED_OBJECTS", "1");
-        Answer::of_glibc(&made.ask(loader), &made.path("bin/p"))
+        Some(Answer::of_glibc(&made.ask(loader)?, &made.path("bin/p")))
     });
 }
 
@@ -381,6 +390,6 @@ fn musl_maps_the_same() {
     compare(MUSL, For::Musl, |made| {
         let mut loader = Command::new(MUSL);
         loader.arg("--list");
-        Answer::of_musl(&made.ask(loader))
+        Some(Answer::of_musl(&made.ask(loader)?))
     });
 }

@@ -83,10 +83,12 @@ const CASES: &[Case] = &[
     (
         "the first file is taken, whatever it is",
         "
-            /bin/p program libx.so.1 liby.so.1 libz.so.1 rpath=/opt/c interp=/lib/ld-musl-x86_64.so.1
+            /bin/p program libx.so.1 liby.so.1 libz.so.1 libw.so.1 libv.so.1 rpath=/opt/c interp=/lib/ld-musl-x86_64.so.1
             /opt/c/libx.so.1 library type=1
             /opt/c/liby.so.1 file not an ELF file at all
             /opt/c/libz.so.1 library machine=183
+            /opt/c/libw.so.1 library machine=3 class=32
+            /opt/c/libv.so.1 library endian=big
             /usr/lib/libx.so.1 library
             /usr/lib/liby.so.1 library",
         "/bin/p",
@@ -94,7 +96,25 @@ const CASES: &[Case] = &[
             /bin/p: dynamic, loader /lib/ld-musl-x86_64.so.1 (musl)
               libz.so.1 => /opt/c/libz.so.1 (RPATH of p; needed by p)
               libx.so.1 => not found (needed by p)
-              liby.so.1 => not found (needed by p)",
+              liby.so.1 => not found (needed by p)
+              libw.so.1 => not found (needed by p)
+              libv.so.1 => not found (needed by p)",
+    ),
+    (
+        "circles end, and all that is missing is told",
+        "
+            /bin/p program liba.so.1 libgone.so interp=/lib/ld-musl-x86_64.so.1
+            /usr/lib/liba.so.1 library libb.so.1
+            /usr/lib/libb.so.1 library liba.so.1 libgone.so.1
+            /bin/static program type=2 dynamic=no interp=-",
+        "/bin/p /bin/static",
+        "
+            /bin/p: dynamic, loader /lib/ld-musl-x86_64.so.1 (musl)
+              liba.so.1 => /usr/lib/liba.so.1 (system directory; needed by p)
+              libb.so.1 => /usr/lib/libb.so.1 (system directory; needed by liba.so.1)
+              libgone.so => not found (needed by p)
+              libgone.so.1 => not found (needed by libb.so.1)
+            /bin/static: static",
     ),
     (
         "$ORIGIN with and without braces",

@@ -368,8 +368,8 @@ root     = "../root/"
 binaries = ["server"]
 # cmd    = ["--help"]
 
-# This folder is in the root and may hold configuration:
-# files  = ["/etc/server/"]
+# Configuration and data:
+files    = ["/etc/server/"]
 
 "##]]
     );
@@ -406,8 +406,8 @@ binaries = [
 ]
 # cmd    = ["--help"]
 
-# This folder is in the root and may hold configuration:
-# files  = ["/etc/server/"]
+# Configuration and data:
+files    = ["/etc/server/"]
 
 # These programs do not go without:
 [policy]

@@ -182,3 +182,23 @@ error[E0275]: layer 1 of `latest` is no sound zstd stream: data corruption detec
         serde_json::from_str(&sandbox.run(&["verify", "--format=json", "server.oci"]).stdout).unwrap();
     assert_eq!(json["checked"][0]["sound"], false);
 }
+
+#[test]
+fn a_small_init_starts_the_program() {
+    let sandbox = sandbox();
+    sandbox.file("init.toml", "root = 'root'\ninit = true\nbinaries = ['server']\ncmd = ['-v']\n");
+    let without = sandbox.run(&["build", "-q", "init.toml"]);
+    assert_eq!(without.code, 1);
+    assert!(without.stderr.contains("error[E0200]: no init is in the root"), "{}", without.stderr);
+    assert!(without.stderr.contains("install `tini` or `catatonit` in the root"), "{}", without.stderr);
+    std::fs::create_dir_all(sandbox.at("root/usr/bin")).unwrap();
+    std::fs::copy(sandbox.at("root/bin/server"), sandbox.at("root/usr/bin/catatonit")).unwrap();
+    let build = sandbox.run(&["build", "-q", "init.toml", "-o", "init.oci"]);
+    assert_eq!(build.code, 0, "{}", build.stderr);
+    let shown = sandbox.run(&["inspect", "init.oci"]).stdout;
+    assert!(shown.contains("entrypoint  [\"/usr/bin/catatonit\",\"--\",\"/usr/bin/server\"]"), "{shown}");
+    sandbox.file("own.toml", "root = 'root'\ninit = true\nbinaries = ['server']\nentrypoint = ['server', '-x']\n");
+    sandbox.run(&["build", "-q", "own.toml", "-o", "own.oci"]);
+    let shown = sandbox.run(&["inspect", "own.oci"]).stdout;
+    assert!(shown.contains("[\"/usr/bin/catatonit\",\"--\",\"/usr/bin/server\",\"-x\"]"), "{shown}");
+}

@@ -28,7 +28,8 @@ fn pem(inside: u8) -> String {
 
 /// A keystore as Java writes it, with a digest that nobody checks here.
 fn keystore(entries: &[(&str, u8)]) -> Vec<u8> {
-    let mut bytes = [b"\xfe\xed\xfe\xed\0\0\0\x02".as_slice(), &u32::try_from(entries.len()).unwrap().to_be_bytes()].concat();
+    let mut bytes =
+        [b"\xfe\xed\xfe\xed\0\0\0\x02".as_slice(), &u32::try_from(entries.len()).unwrap().to_be_bytes()].concat();
     for (alias, inside) in entries {
         bytes.extend([b"\0\0\0\x02\0".as_slice(), &[u8::try_from(alias.len()).unwrap()], alias.as_bytes()].concat());
         bytes.extend(b"\0\0\x01\x90\0\0\0\0\0\x05X.509");
@@ -205,7 +206,8 @@ fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
         directory.extend(entry.concat());
     }
     let count = u16::try_from(members.len()).unwrap().to_le_bytes();
-    let end = [b"PK\x05\x06\0\0\0\0".as_slice(), &count, &count, &word(directory.len()), &word(body.len()), b"\x02\0hi"];
+    let end =
+        [b"PK\x05\x06\0\0\0\0".as_slice(), &count, &count, &word(directory.len()), &word(body.len()), b"\x02\0hi"];
     [body, directory, end.concat()].concat()
 }
 
@@ -236,7 +238,7 @@ const JARS: &str = "binaries = [\"/usr/lib/jvm/java/bin/java\"]\nfiles = [{ from
 #[test]
 fn libraries_in_jars_bring_what_they_need() {
     let (root, sandbox) = (runtime(), Sandbox::new());
-    let rocks = native(62, "librocksdbjni.so", &["libstdc++.so.6", "libhelper.so", "libjvm.so", "libc.so.6"]);
+    let rocks = native(62, "librocksdbjni.so", &["libstdc++.so.6", "libhelper.so", "libjvm.so", "", "..", "libc.so.6"]);
     let inner = zip(&[("~META-INF/native/libinner.so", &native(62, "libi.so", &["libinner.so.1"]))]);
     let jar = zip(&[
         ("~librocksdbjni-linux64.so", &rocks),
@@ -257,7 +259,10 @@ fn libraries_in_jars_bring_what_they_need() {
     let why = sandbox.run(&["why", "/usr/lib/x86_64-linux-gnu/libstdc++.so.6", "r.toml", "--root", root]).stdout;
     assert!(why.contains("/app/app.jar holds librocksdbjni-linux64.so"), "{why}");
     let told = sandbox.run(&["check", "-v", "r.toml", "--root", root]).stderr;
-    assert!(told.contains("note: `/app/app.jar` holds `librocksdbjni-linux64.so`, which is unpacked to `/tmp`"), "{told}");
+    assert!(
+        told.contains("note: `/app/app.jar` holds `librocksdbjni-linux64.so`, which is unpacked to `/tmp`"),
+        "{told}"
+    );
     assert!(!told.contains("libgone") && !told.contains("was left out"), "{told}");
     built(&sandbox, root, &format!("{JARS}extras = [\"!jar-libraries\"]\n"));
     assert_eq!(sandbox.names("out/usr/lib/x86_64-linux-gnu"), ["ld-linux-x86-64.so.2", "libc.so.6"]);

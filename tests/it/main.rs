@@ -7,6 +7,7 @@ mod sandbox;
 mod support;
 mod synthetic;
 
+mod add;
 mod assemble;
 mod closure;
 mod closure_cache;
@@ -34,7 +35,9 @@ mod ownership;
 mod policy;
 mod readme;
 mod recipe;
+mod required;
 mod runtimes;
 mod tidy;
+mod trace;
 mod trial;
 mod verify;

@@ -182,5 +182,8 @@ fn served_files_whose_tags_stay_the_same_are_told() {
     assert!(told("uvicorn", &[app]).contains("Starlette makes the tag"));
     assert_eq!(told("serve", &[app]), "");
     assert_eq!(told("node", &[&site("")]), "");
-    assert_eq!(told("node", &["{ from = \"node_modules/\", to = \"/app/\" }", &app.replace("app/\", to", "app/dist/\", to")]), "");
+    assert_eq!(
+        told("node", &["{ from = \"node_modules/\", to = \"/app/\" }", &app.replace("app/\", to", "app/dist/\", to")]),
+        ""
+    );
 }

@@ -161,7 +161,7 @@ impl<'a> Process<'a> {
             return Some(known);
         }
         let facts = self.context.tree.facts(&content);
-        let elf = facts.elf.as_ref().ok().filter(|elf| refusal(elf).is_none())?;
+        let elf = facts.elf.as_ref().ok().filter(|elf| self.refusal(elf).is_none())?;
         // A second libc is never mapped, musl's or another: the loader takes its place.
         let needs_libc = elf.needed().any(|name| is_reserved(name));
         if !needs_libc && self.context.tree.defines(&facts, &[b"__libc_start_main", b"stdin"]) {
@@ -238,12 +238,18 @@ impl<'a> Process<'a> {
     }
 }
 
-/// `map_library`: no class, machine or version is looked at.
-pub(super) fn refusal(elf: &Object) -> Option<Refusal> {
-    match elf.file_type {
-        FileType::Executable | FileType::Dynamic if elf.dynamic.is_some() => None,
-        FileType::Executable | FileType::Dynamic => Some(Refusal::NoDynamic),
-        FileType::Relocatable | FileType::Core | FileType::Other(_) => Some(Refusal::Type),
+impl Process<'_> {
+    /// `map_library`: no machine or version is looked at. Nor are class and byte order, but a header of others makes no
+    /// sense where the loader's own is expected.
+    pub(super) fn refusal(&self, elf: &Object) -> Option<Refusal> {
+        let own = self.map.objects[MAIN].elf.machine;
+        match elf.file_type {
+            _ if elf.machine.endian != own.endian => Some(Refusal::Endian),
+            _ if elf.machine.class != own.class => Some(Refusal::Type),
+            FileType::Executable | FileType::Dynamic if elf.dynamic.is_some() => None,
+            FileType::Executable | FileType::Dynamic => Some(Refusal::NoDynamic),
+            FileType::Relocatable | FileType::Core | FileType::Other(_) => Some(Refusal::Type),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::super::mapping::{Asked, Context, base_name, parent};
 use super::super::near;
 use super::super::tree::{Looked, Place};
 use super::super::{Because, Bytes, Found, Missing, NearMiss, NotTaken, Refusal, Searched};
-use super::{Process, refusal};
+use super::Process;
 
 /// Where the loader looks when no file says otherwise.
 const DEFAULT_PATH: &[u8] = b"/lib:/usr/local/lib:/usr/lib";
@@ -117,7 +117,7 @@ impl Process<'_> {
         let because = match place.content.as_ref().map(|content| self.context.tree.facts(content)) {
             None => NotTaken::Refused(Refusal::Directory),
             Some(facts) => match &facts.elf {
-                Ok(elf) => refusal(elf).map_or(NotTaken::Unreadable, NotTaken::Refused),
+                Ok(elf) => self.refusal(elf).map_or(NotTaken::Unreadable, NotTaken::Refused),
                 Err(_) => NotTaken::Refused(Refusal::NotElf),
             },
         };

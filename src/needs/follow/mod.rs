@@ -66,7 +66,9 @@ pub(super) fn missing(
     }
     let span = entry.and_then(|entry| entry.reasons.first()).and_then(|reason| reason.span);
     let error = Diagnostic::error(NAMED, title).at_some(span, "brings the file");
-    Err(error.help("install what has it in the root, take the line out, or list a folder above it under `mounts`").into())
+    Err(error
+        .help("install what has it in the root, take the line out, or list a folder above it under `mounts`")
+        .into())
 }
 
 /// Adds what configuration names.
@@ -125,7 +127,9 @@ impl Walk<'_> {
                     let optional = naming.optional || directive.conditional;
                     let line = Line { file: path, number: directive.line };
                     match self.named(role, argument, optional, &line) {
-                        Err(Error(faults)) if faults.iter().all(|fault| fault.code == NAMED) => self.faults.extend(faults),
+                        Err(Error(faults)) if faults.iter().all(|fault| fault.code == NAMED) => {
+                            self.faults.extend(faults);
+                        }
                         other => other?,
                     }
                 }
@@ -196,7 +200,9 @@ impl Walk<'_> {
                 let literal = |pattern: &Vec<_>| ImagePath::new(lookup::literal(pattern)?).ok();
                 template.patterns(self.folders).iter().filter_map(literal).collect()
             }
-            None if self.follow.libraries.is_none() && !text.contains('/') && !self.follow.load.is_empty() => Vec::new(),
+            None if self.follow.libraries.is_none() && !text.contains('/') && !self.follow.load.is_empty() => {
+                Vec::new()
+            }
             None => file.parent().into_iter().collect(),
         };
         bases.iter().filter_map(|base| base.join_path(text.as_bytes()).ok()).collect()

@@ -77,14 +77,13 @@ fn split(line: &str) -> Vec<String> {
     for c in line.chars() {
         match quote {
             Some(end) if c == end => quote = None,
-            Some(_) => word.get_or_insert_default().push(c),
             None if c == '"' || c == '\'' => {
                 quote = Some(c);
                 word.get_or_insert_default();
             }
             None if c.is_whitespace() => words.extend(word.take()),
             None if c == '#' && word.is_none() => break,
-            None => word.get_or_insert_default().push(c),
+            _ => word.get_or_insert_default().push(c),
         }
     }
     words.extend(word);
@@ -171,7 +170,8 @@ mod tests {
 
     #[test]
     fn pairs_with_any_sign() {
-        let text = "; no\n[x]\nextension=curl ; c\nmodule: p11.so\n.include /etc/x.d\n.include = y\n= z\ninclude: \"/a\"\n";
+        let text =
+            "; no\n[x]\nextension=curl ; c\nmodule: p11.so\n.include /etc/x.d\n.include = y\n= z\ninclude: \"/a\"\n";
         let expected = ["3 extension curl", "4 module p11.so", "5 .include /etc/x.d", "6 .include y", "8 include /a"];
         assert_eq!(shown(Syntax::Pairs, text), expected);
     }

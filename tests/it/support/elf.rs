@@ -118,10 +118,6 @@ impl Writer<'_> {
             let verdef = self.verdef();
             tags.push((0x6fff_fffc, put(&mut body, base, &verdef).0));
         }
-        if !elf.verneed.is_empty() || !elf.verdef.is_empty() {
-            // DT_VERSYM: loaders count on it where there are versions.
-            tags.push((0x6fff_fff0, put(&mut body, base, &vec![0; 2 * symbol_count]).0));
-        }
         tags.push((5, put(&mut body, base, &self.names).0));
         tags.extend([(10, self.names.len() as u64), (0, 0)]);
         let dynamic: Vec<u8> =

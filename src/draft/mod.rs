@@ -5,16 +5,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::build::{self, Assembled, Options, Progress};
 use crate::needs::{self, Level};
 use crate::path::ImagePath;
 use crate::policy::{self, Kind, SYMBOL_VERSIONS};
-use crate::recipe::{self, Context, Input, Recipe};
+use crate::recipe::{self, Context, Input};
 use crate::report::{Error, Level as Severity, Result, Texts};
+use crate::select;
 use crate::source::Folder;
+use crate::source::resolve;
 use crate::tree::Cause;
+
+mod service;
+mod unit;
+
+use service::Service;
 
 /// What a recipe is to be written for.
 #[derive(Debug, Clone)]
@@ -34,14 +41,20 @@ pub struct Request {
 /// # Errors
 /// When no recipe of these programs alone passes: what `check` would say of it.
 pub fn draft(request: &Request, options: &Options, progress: &dyn Progress, texts: &mut Texts) -> Result<String> {
-    let mut draft = Draft { request, allowed: BTreeSet::new() };
+    let mut draft = Draft { request, allowed: BTreeSet::new(), service: Service::default() };
+    draft.service = draft.look();
     loop {
         let mut tried = Texts::default();
         let outcome = draft.check(options, progress, &mut tried);
         match outcome {
-            Ok((recipe, assembled)) => return draft.finished(&recipe, &assembled),
+            Ok(assembled) => return Ok(draft.finished(&assembled)),
             Err(error) => {
                 let forbidden = may_allow(&error);
+                if forbidden.is_empty() && draft.service != Service::default() {
+                    // What the root says beyond the programs may not go; they alone may.
+                    draft.service = Service::default();
+                    continue;
+                }
                 if forbidden.is_empty() || forbidden.is_subset(&draft.allowed) {
                     *texts = tried;
                     return Err(error);
@@ -66,21 +79,22 @@ struct Draft<'a> {
     request: &'a Request,
     /// Rules of the policy without which nothing passes.
     allowed: BTreeSet<&'static str>,
+    /// What the root says of the programs beyond their libraries.
+    service: Service,
 }
 
 impl Draft<'_> {
-    fn check(&self, options: &Options, progress: &dyn Progress, texts: &mut Texts) -> Result<(Recipe, Assembled)> {
+    fn check(&self, options: &Options, progress: &dyn Progress, texts: &mut Texts) -> Result<Assembled> {
         let input = Input::Text {
             name: self.request.title.clone(),
-            text: (self.keys() + &self.policy()).into_bytes(),
+            text: (self.keys() + &self.service_keys() + &self.tables() + &self.policy()).into_bytes(),
             folder: self.request.folder.clone(),
         };
         let loaded = recipe::load(&input, &Context { workspace: false, ..Context::default() }, texts)?;
         let Some(recipe) = loaded.recipes.into_iter().next() else {
             return Err(Error::internal("a recipe with a name gave none"));
         };
-        let assembled = build::assemble(&recipe, &Options { suggestions: true, ..options.clone() }, progress)?;
-        Ok((recipe, assembled))
+        build::assemble(&recipe, &Options { suggestions: true, ..options.clone() }, progress)
     }
 
     /// The keys that the image is made from.
@@ -110,34 +124,107 @@ impl Draft<'_> {
     }
 
     /// The recipe with what its check had to say.
-    fn finished(&self, recipe: &Recipe, assembled: &Assembled) -> Result<String> {
+    fn finished(&self, assembled: &Assembled) -> String {
         let mut text =
             "# The first of `binaries` is the program that the image starts; libraries come along.\n".to_owned();
         text.push_str(&self.keys());
-        text.push_str("# cmd    = [\"--help\"]\n");
-        text.push_str(&self.configuration(recipe)?);
+        if self.service.command.is_empty() {
+            text.push_str("# cmd    = [\"--help\"]\n");
+        }
+        text.push_str(&self.service_keys());
         text.push_str(&by_itself(assembled));
         text.push_str(&on_request(assembled));
+        text.push_str(&self.tables());
         text.push_str(&self.policy());
-        Ok(text)
+        text
     }
 
-    /// Folders where the programs may look for their configuration.
-    fn configuration(&self, recipe: &Recipe) -> Result<String> {
-        let root = match &recipe.root {
-            recipe::Root::Host => Path::new("/"),
-            recipe::Root::Folder(path, _) => path,
+    /// What the root says of the programs.
+    fn look(&self) -> Service {
+        let root = match &self.request.root {
+            Some(root) => self.request.folder.join(root),
+            None => PathBuf::from("/"),
         };
-        let root = Folder::open(root).map_err(|error| Error::io("open", root, &error))?;
-        let names = self.request.programs.iter().filter_map(|program| program.rsplit('/').next());
-        let folders: BTreeSet<ImagePath> = names.filter_map(|name| build::configuration(name, &root)).collect();
-        if folders.is_empty() {
-            return Ok(String::new());
-        }
-        let list: Vec<String> = folders.iter().map(|folder| quoted(&format!("{folder}/"))).collect();
-        let these = if list.len() == 1 { "This folder is" } else { "These folders are" };
-        Ok(format!("\n# {these} in the root and may hold configuration:\n# files  = [{}]\n", list.join(", ")))
+        let Ok(root) = Folder::open(root) else { return Service::default() };
+        let path = |program: &String| {
+            if program.starts_with('/') {
+                return ImagePath::new(program).ok();
+            }
+            let on_path = select::PATH.iter().filter_map(|folder| ImagePath::new(format!("{folder}/{program}")).ok());
+            on_path.filter(|_| !program.contains('/')).find(|path| resolve(&root, path.as_bytes()).is_ok())
+        };
+        let programs = self.request.programs.iter();
+        let services = programs.map(|it| path(it).map(|it| service::of(&it, &root)).unwrap_or_default());
+        // How the image starts is the first one's word; what is there, everyone's.
+        services.reduce(Service::with).unwrap_or_default()
     }
+
+    /// The keys of a service, above any table.
+    fn service_keys(&self) -> String {
+        let service = &self.service;
+        let mut text = String::new();
+        if !service.command.is_empty() {
+            let unit = service.unit.as_deref().unwrap_or_default();
+            let _ = writeln!(text, "cmd      = {}  # as {unit} starts it, in the foreground", list(&service.command));
+        }
+        if let Some(workdir) = &service.workdir {
+            let _ = writeln!(text, "workdir  = {}", quoted(workdir));
+        }
+        if let Some(signal) = &service.stop_signal {
+            let _ = writeln!(text, "stop-signal = {}", quoted(signal));
+        }
+        if !service.files.is_empty() {
+            let entries: Vec<String> = service.files.iter().map(|(path, why)| file(path, why.as_ref())).collect();
+            let entries = match entries.as_slice() {
+                [one] => format!("[{one}]"),
+                several => several.iter().fold("[\n".to_owned(), |text, entry| text + "  " + entry + ",\n") + "]",
+            };
+            let _ = write!(text, "\n# Configuration and data:\nfiles    = {entries}\n");
+        }
+        let writable: Vec<String> = outermost(&service.writable);
+        if !writable.is_empty() {
+            let _ =
+                write!(text, "\n# Where it keeps its state; volumes belong here:\nwritable = {}\n", list(&writable));
+        }
+        text
+    }
+
+    /// The tables of a service.
+    fn tables(&self) -> String {
+        let mut text = String::new();
+        if !self.service.users.is_empty() {
+            text.push_str("\n# Its configuration names these; it runs as `nonroot` all the same:\n[users]\n");
+            self.service.users.iter().for_each(|(name, uid)| {
+                let _ = writeln!(text, "{name} = {uid}");
+            });
+        }
+        if !self.service.env.is_empty() {
+            text.push_str("\n[env]\n");
+            self.service.env.iter().for_each(|(name, value)| {
+                let _ = writeln!(text, "{name} = {}", quoted(value));
+            });
+        }
+        text
+    }
+}
+
+/// An entry of `files`. What others can't read becomes the image's user's.
+fn file(path: &str, why: Option<&service::Unreadable>) -> String {
+    match why {
+        None => quoted(path),
+        Some(why) if path.ends_with('/') => format!("{{ from = {}, exclude = {} }}", quoted(path), list(&why.exclude)),
+        Some(_) => format!("{{ from = {}, owner = \"nonroot\", mode = \"0400\" }}", quoted(path)),
+    }
+}
+
+fn list(texts: &[String]) -> String {
+    format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "))
+}
+
+/// The folders that no other of them holds.
+fn outermost(folders: &BTreeSet<String>) -> Vec<String> {
+    let inside = |folder: &String| folders.iter().any(|other| folder.starts_with(&format!("{other}/")));
+    folders.iter().filter(|folder| !inside(folder)).cloned().collect()
 }
 
 /// The rules that applied, each with what set it off.
