@@ -27,6 +27,8 @@ pub enum Rank {
     Need,
     /// The content of a folder or package that the recipe names.
     Folder,
+    /// What is made of a file of such a folder: a keystore with more in it.
+    Rewritten,
     /// A `binaries` entry.
     Binary,
     /// A `files`, `symlinks` or `dirs` entry of a recipe that this one extends.

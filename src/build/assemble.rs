@@ -18,6 +18,7 @@ use crate::source::{Folder, Source, resolve};
 use crate::tree::Tree;
 
 use super::closing::Closing;
+use super::etags::same_tags;
 use super::evidence::{self, Evidence};
 use super::judge::{self, Facts};
 use super::packages::packages;
@@ -116,6 +117,7 @@ fn assemble_sharing(
     notes.extend(rootfs::finish(&mut tree, recipe)?);
     let mut entrypoint = entrypoint(recipe, &selection, &tree)?;
     notes.extend(without_configuration(&entrypoint, &tree, &*root));
+    notes.extend(same_tags(&tree, recipe, &selection));
     if let Some(init) = selection.init.as_ref().filter(|_| !entrypoint.is_empty()) {
         entrypoint.splice(0..0, [init.to_string(), "--".to_owned()]);
     }

@@ -9,6 +9,7 @@ use crate::report::Code;
 
 mod assemble;
 mod closing;
+mod etags;
 mod evidence;
 mod judge;
 mod objects;
@@ -33,6 +34,9 @@ pub const NO_ENTRYPOINT: Code = Code("E0216");
 pub const LEFT_OUT: Code = Code("E0254");
 /// The root holds configuration of the entrypoint that the image does not.
 pub const NO_CONFIGURATION: Code = Code("E0217");
+
+/// What a web server serves has one constant time, of which the server makes a tag.
+pub const SAME_TAG: Code = Code("E0256");
 
 /// A package that is not installed in the root.
 pub const NO_PACKAGE: Code = Code("E0218");

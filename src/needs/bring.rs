@@ -8,7 +8,7 @@ use super::lookup::{self, there};
 use super::rules::{Builtin, Rule};
 use super::template::{Folders, Template};
 use super::trigger::library_folder;
-use super::{Family, Seen, Want, busybox, follow, locale, nsswitch, pam};
+use super::{Family, Seen, Want, busybox, follow, jars, keystore, locale, nsswitch, pam};
 use crate::path::ImagePath;
 use crate::report::{Diagnostic, Result};
 use crate::tree::{Cause, Entry, EntryKind, Rank, Reason, Tree};
@@ -18,6 +18,8 @@ use crate::tree::{Cause, Entry, EntryKind, Rank, Reason, Tree};
 pub(super) struct Found {
     /// What to bring.
     pub(super) wants: Vec<Want>,
+    /// What to bring for a reason of its own in place of the rule's trigger.
+    pub(super) because: Vec<(Want, String)>,
     /// Where it was looked for, for a person.
     pub(super) looked: Vec<String>,
     /// Whether nothing more is wanted though nothing is brought: the image has its own.
@@ -49,6 +51,8 @@ pub(super) fn bring(
         (Some(Builtin::Locale), Some(name)) => locale::add(name, seen, reason, &mut found)?,
         (Some(Builtin::Nsswitch), _) => nsswitch::add(seen, told.mounts, &mut found)?,
         (Some(Builtin::Pam), _) => pam::add(&folders, seen, told.mounts, evidence, &mut found)?,
+        (Some(Builtin::Jars), _) => jars::add(seen, &folders, &mut evidence.jars, &mut found)?,
+        (Some(Builtin::Keystore), _) => keystore::add(seen, told.company, &folders, reason, &mut found)?,
         (Some(Builtin::Locale) | None, _) => {}
     }
     for add in &rule.add {

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::bring::Found;
 use super::lookup::{self, lead, place, there, unreadable};
 use super::pem::{self, Certificate, What};
-use super::rules::Rule;
+use super::rules::{Builtin, Rule, TABLE};
 use super::template::Folders;
 use super::{CERTIFICATE, CONFLICT, NOT_IN_ROOT, Request, Seen, Want, user_glob};
 use crate::path::{ImagePath, show};
@@ -28,6 +28,18 @@ pub(super) struct Company {
     only: bool,
     /// The first place that asked.
     pub(super) span: Option<Span>,
+}
+
+impl Company {
+    /// Its certificates, sorted.
+    pub(super) fn certificates(&self) -> &[Certificate] {
+        &self.certificates
+    }
+
+    /// Whether only these are trusted.
+    pub(super) fn only(&self) -> bool {
+        self.only
+    }
 }
 
 /// Reads the files of `[certificates] add`.
@@ -188,6 +200,17 @@ pub(super) fn of_runtimes(seen: &Seen<'_>) -> impl Iterator<Item = &'static str>
         .into_iter()
         .filter(|(is, _)| *is)
         .map(|(_, name)| name)
+}
+
+/// The certificates of the image's bundle, each once. `None` when the root has none to begin with.
+pub(super) fn trusted(seen: &Seen<'_>, company: &Company) -> Result<Option<Vec<Certificate>>> {
+    let rule = TABLE.iter().find(|rule| rule.builtin == Some(Builtin::Certificates));
+    let Some(bundle) = rule.map_or(Ok(None), |rule| locate(seen.view, &names(rule)))? else { return Ok(None) };
+    let Some(text) = assemble(seen, company, &bundle)? else { return Ok(None) };
+    let mut all = pem::parse(&text).map_err(|fault| explain(&bundle.real.to_string(), &fault))?;
+    all.sort();
+    all.dedup();
+    Ok(Some(all))
 }
 
 /// Finds the bundle by the first name that leads to a file, with the links of all names that lead to the same one.

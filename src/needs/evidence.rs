@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use super::bringing::{Around, Directory};
+use super::jars::Jars;
 use super::lookup::{there, unreadable};
 use super::rules::{TABLE, Version};
 use super::scan::{Hit, paths, scan};
@@ -23,6 +24,8 @@ pub(super) struct Evidence {
     /// The paths that objects have compiled in, of those that rules look for.
     paths: BTreeMap<ImagePath, Vec<Vec<u8>>>,
     glibc: Option<Stated>,
+    /// What the image's jars hold.
+    pub(super) jars: Jars,
 }
 
 type Texts = BTreeMap<&'static Around, Hit>;

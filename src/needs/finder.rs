@@ -167,17 +167,19 @@ impl Finder {
         if self.settled.contains(&settled) {
             return Ok(());
         }
-        let cause = Cause::Rule { name: Arc::from(rule.name.as_str()), trigger: why.trigger.clone() };
-        let reason = Reason::new(cause, why.ask.span);
+        let by_trigger =
+            |trigger: String| Reason::new(Cause::Rule { name: Arc::from(rule.name.as_str()), trigger }, why.ask.span);
+        let reason = by_trigger(why.trigger.clone());
         let told = Told { company: &self.company, owner: self.owner, mounts: &self.mounts };
         let mut found = bring::bring(rule, seen, why, &told, &mut self.evidence, &reason)?;
         needs
             .notes
             .extend(std::mem::take(&mut found.notes).into_iter().filter(|note| self.told.insert(note.title.clone())));
-        if found.satisfied && found.wants.is_empty() {
+        let is_empty = found.wants.is_empty() && found.because.is_empty();
+        if found.satisfied && is_empty {
             return Ok(());
         }
-        if found.wants.is_empty() {
+        if is_empty {
             let note = absent::nothing_found(rule, seen, why, &self.company, &found)?;
             self.note(rule, note, needs);
             return Ok(());
@@ -185,10 +187,12 @@ impl Finder {
         if rule.looks_at_the_root_alone() {
             self.settled.insert(settled);
         }
-        for want in found.wants {
+        let wants = found.wants.into_iter().map(|want| (want, reason.clone()));
+        let because = found.because.into_iter().map(|(want, trigger)| (want, by_trigger(trigger)));
+        for (want, reason) in wants.chain(because) {
             if self.handed.insert((rule.name.as_str(), Key::of(&want))) {
                 let (required, by) = (why.level == Level::Required, why.object.clone());
-                needs.additions.push(Addition { want, reason: reason.clone(), required, by });
+                needs.additions.push(Addition { want, reason, required, by });
             }
         }
         Ok(())

@@ -26,6 +26,9 @@ mod distribution;
 mod evidence;
 mod finder;
 mod follow;
+mod jars;
+mod jks;
+mod keystore;
 mod locale;
 mod lookup;
 mod nsswitch;
@@ -36,6 +39,7 @@ mod scan;
 mod template;
 mod trigger;
 mod user_glob;
+mod zip;
 
 pub use catalogue::{Listing, catalogue};
 pub use distribution::{Distribution, Family, glibc_version};
@@ -53,6 +57,9 @@ pub const UNREADABLE: Code = Code("E0243");
 pub const CONFLICT: Code = Code("E0244");
 /// Configuration in the image names a file that neither the image nor the root has.
 pub const NAMED: Code = Code("E0245");
+
+/// Libraries inside of jars, which are loaded from where they are unpacked.
+pub const UNPACKED: Code = Code("E0246");
 
 /// What a recipe asks for.
 #[derive(Clone, Copy)]
@@ -140,7 +147,8 @@ pub enum Want {
         /// As in `files`: `X/**` drops `X` itself.
         exclude: Vec<String>,
     },
-    /// An entry made here, at a path that no link leads through. Its rank is [`crate::tree::Rank::Need`].
+    /// An entry made here, at a path that no link leads through. Its rank is [`crate::tree::Rank::Need`], or
+    /// [`crate::tree::Rank::Rewritten`] in place of a file from a folder of the recipe.
     Make(ImagePath, Entry),
     /// A library: to be found as the loader finds it when `by` asks for it at run time, and closed over in that
     /// context.

@@ -99,6 +99,10 @@ pub(super) enum Builtin {
     Nsswitch,
     /// The services of PAM that programs ask for, and the modules that those name.
     Pam,
+    /// The keystore of the Java runtime in `{home}`.
+    Keystore,
+    /// What libraries inside of the image's jars need.
+    Jars,
     /// The first program of `add`, with links by the names of its applets.
     Busybox,
 }

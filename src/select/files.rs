@@ -4,14 +4,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::path::{ImagePath, show};
-use crate::recipe::{Destination, File, FileSource, Links, Origin};
+use crate::recipe::{Destination, File, FileSource, Links, Mtime, Origin};
 use crate::report::{Diagnostic, Spanned};
 use crate::source::{Content, NodeKind, Resolved, Source, Unresolved, resolve};
 use crate::tree::{Cause, EntryKind, Rank};
 
 use super::folder::Copy;
 use super::glob::{self, Excludes};
-use super::{BAD_GLOB, Manner, NO_MATCH, NOT_THERE, Selector, WRONG_KIND};
+use super::{BAD_GLOB, Manner, NO_MATCH, NOT_THERE, Selector, WRONG_KIND, magic};
 
 impl<'a> Selector<'a> {
     pub(super) fn files(&mut self) {
@@ -37,9 +37,11 @@ impl<'a> Selector<'a> {
         let place = self.land(&to.path);
         let kind = EntryKind::File(Content::bytes(text.value.as_bytes()));
         let mut entry = manner.entry(kind, manner.mode.unwrap_or(0o644));
-        if let crate::recipe::Mtime::Unix(seconds) = manner.mtime {
-            entry.mtime = Some(seconds);
-        }
+        entry.mtime = match manner.mtime {
+            Mtime::Constant => None,
+            Mtime::Unix(seconds) => Some(seconds),
+            Mtime::Content => entry.content().and_then(|text| magic::content_time(text).ok()),
+        };
         self.place(place, entry);
     }
 

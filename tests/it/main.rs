@@ -26,6 +26,7 @@ mod examples;
 mod explain;
 mod image;
 mod images;
+mod java;
 mod layer;
 mod layout;
 mod needs;

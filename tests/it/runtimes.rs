@@ -140,3 +140,50 @@ fn a_package_of_a_store_comes_with_what_lies_beside_it() {
     let through = "srv/repo/apps/web/node_modules/a/../b/index.js";
     assert_eq!(text(&sandbox, through), "require('a')");
 }
+
+#[test]
+fn served_files_whose_tags_stay_the_same_are_told() {
+    let sandbox = Sandbox::new();
+    for program in ["nginx", "node", "serve", "uvicorn"] {
+        sandbox.static_program(&format!("root/usr/bin/{program}"), 62);
+    }
+    sandbox
+        .file("site/index.html", "<p>one</p>")
+        .file("site/data.bin", "x")
+        .file("app/main.js", "")
+        .file("app/dist/main.js", "")
+        .file("node_modules/y/public/y.css", "")
+        .file("app/node_modules/x/dist/x.js", "")
+        .file("app/public/style.css", "a {}")
+        .file("nginx.conf", "http { server { # root /nowhere;\n location / { root \"/data/site/\"; } } }\n");
+    let conf = "{ from = \"nginx.conf\", to = \"/etc/nginx.conf\" }";
+    let site = |more: &str| format!("{{ from = \"site/\", to = \"/data/site/\"{more} }}");
+    let app = "{ from = \"app/\", to = \"/app/\" }";
+    let www = "{ content = \"<p>\", to = \"/var/www/index.html\" }";
+    let told = |program: &str, files: &[&str]| {
+        let files = files.join(", ");
+        let policy = "policy = { no-pie = \"allow\" }";
+        sandbox.file("r.toml", format!("binaries = [\"{program}\"]\nfiles = [{files}]\n{policy}\n"));
+        let run = sandbox.run(&["check", "-v", "r.toml", "--root", "root"]);
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        let Some(end) = run.stderr.find("keeps its ETag") else { return String::new() };
+        let start = run.stderr[..end].rfind("note: ").unwrap() + "note: ".len();
+        run.stderr[start..].to_owned()
+    };
+    let note = told("nginx", &[conf, &site("")]);
+    assert!(note.starts_with("`/data/site/index.html` keeps its ETag"), "{note}");
+    assert!(note.contains("write `{ from = \"site/\", to = \"/data/site/\", mtime = \"content\" }`"), "{note}");
+    assert_eq!(told("nginx", &[conf, &site(", mtime = \"content\"")]), "");
+    assert_eq!(told("nginx", &[&site("")]), "", "nothing says that it is served");
+    let note = told("nginx", &[&site(", owner = \"1\"").replace("data/site", "srv"), www]);
+    assert!(note.contains("add `mtime = \"content\"` to the entry"), "{note}");
+    assert!(note.contains("1 more entry"), "{note}");
+    assert!(told("node", &[app]).starts_with("`/app/public/style.css` keeps"));
+    assert!(told("uvicorn", &[app]).contains("Starlette makes the tag"));
+    assert_eq!(told("serve", &[app]), "");
+    assert_eq!(told("node", &[&site("")]), "");
+    assert_eq!(
+        told("node", &["{ from = \"node_modules/\", to = \"/app/\" }", &app.replace("app/\", to", "app/dist/\", to")]),
+        ""
+    );
+}
