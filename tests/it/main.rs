@@ -29,6 +29,7 @@ mod images;
 mod layer;
 mod layout;
 mod needs;
+mod node_modules;
 mod output;
 mod ownership;
 mod policy;
