@@ -132,7 +132,6 @@ impl<'a> Closing<'a> {
     /// Warnings and notes of the loaders' rules.
     pub(super) fn remarks(&self, selection: &Selection) -> Vec<Diagnostic> {
         let mut remarks = self.remarks.clone();
-        // Also the files that are right: what leaves the foreign ones out must not match them.
         let mut copied: BTreeMap<Option<Span>, Vec<&Resolution>> = BTreeMap::new();
         for (wanted, resolution) in self.wanted.iter().zip(&self.closure.resolutions) {
             copied.entry(wanted.span).or_default().push(resolution);
@@ -140,7 +139,11 @@ impl<'a> Closing<'a> {
         for (span, files) in copied {
             let folder = selection.copied.iter().find(|(_, copied)| Some(*copied) == span);
             let from = folder.map_or(b"/".as_slice(), |(folder, _)| folder.as_bytes());
-            remarks.extend(diagnose::foreign_note(from, span, &files).and_then(|note| self.by_policy(note)));
+            // All files of the folder: what leaves the foreign ones out must not match others.
+            let below = folder.into_iter().flat_map(|(folder, _)| selection.tree.below(folder));
+            let others: Vec<&[u8]> =
+                below.filter(|(_, entry)| !entry.is_directory()).map(|(path, _)| path.as_bytes()).collect();
+            remarks.extend(diagnose::foreign_note(from, span, &files, &others).and_then(|note| self.by_policy(note)));
         }
         remarks
     }

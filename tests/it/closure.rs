@@ -239,6 +239,24 @@ const CASES: &[Case] = &[
               libmain.so => /bin/p (by the DT_SONAME of p)",
     ),
     (
+        "the interpreter is found under the name that the program gives it",
+        "
+            /opt/ld/my-ld.so link /lib64/ld-linux-x86-64.so.2
+            /bin/file program libc.so.6 interp=/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2
+            /bin/link program libc.so.6 interp=/opt/ld/my-ld.so
+            /bin/gone program libc.so.6 interp=/opt/ld/none.so",
+        "/bin/file /bin/link /bin/gone",
+        "
+            /bin/file: dynamic, loader /usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2 (glibc 2.36)
+              libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (system directory; needed by file)
+              ld-linux-x86-64.so.2 => /usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2 (interpreter)
+            /bin/link: dynamic, loader /opt/ld/my-ld.so (glibc 2.36)
+              libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (system directory; needed by link)
+              my-ld.so => /opt/ld/my-ld.so (interpreter)
+            /bin/gone: dynamic
+              error: /bin/gone: interpreter not found: /opt/ld/none.so",
+    ),
+    (
         "circles end",
         "
             /bin/p program liba.so.1 rpath=/opt/a

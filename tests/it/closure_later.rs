@@ -395,14 +395,21 @@ fn musl_preloads_without_the_paths_of_the_program() {
 
 #[test]
 fn chains_and_lists_of_any_length_end() {
-    let names = (0..500).map(|index| format!("libw{index:03}.so")).collect::<Vec<_>>().join(" ");
-    let wide = (0..500).map(|index| format!("/opt/w/libw{index:03}.so library\n"));
-    let deep = (0..499).map(|index| format!("/opt/d/libd{index:03}.so library libd{:03}.so\n", index + 1));
-    let programs = format!("/bin/p program libd000.so rpath=/opt/d\n/bin/w program {names} rpath=/opt/w\n");
-    let last = "/opt/d/libd499.so library\n".to_owned();
-    let tree: String = [programs, last].into_iter().chain(wide).chain(deep).collect();
-    let wanted = [Wanted::program("/bin/p"), Wanted::program("/bin/w")];
+    let names = (0..2000).map(|index| format!("libw{index:04}.so")).collect::<Vec<_>>().join(" ");
+    let wide = (0..2000).map(|index| format!("/opt/w/libw{index:04}.so library\n"));
+    // RPATH of the program reaches all that follows it, RUNPATH only what the object itself needs.
+    let chain = |of: &'static str, paths: &'static str| {
+        let link = move |index: usize| format!("/opt/{of}/lib{of}{index}.so library lib{of}{}.so{paths}\n", index + 1);
+        (0..499).map(link).chain([format!("/opt/{of}/lib{of}499.so library\n")])
+    };
+    let programs = format!(
+        "/bin/p program libd0.so rpath=/opt/d\n/bin/r program libr0.so runpath=/opt/r\n\
+         /bin/w program {names} rpath=/opt/w\n/bin/cut program libc0.so runpath=/opt/c\n"
+    );
+    let chains = chain("d", "").chain(chain("r", " runpath=$ORIGIN")).chain(chain("c", ""));
+    let tree: String = [programs].into_iter().chain(wide).chain(chains).collect();
+    let wanted = ["/bin/p", "/bin/r", "/bin/w", "/bin/cut"].map(Wanted::program);
     let closure = Root::glibc(&tree).close(&wanted, &Options::default());
-    assert!(closure.resolutions.iter().all(mkimage::closure::Resolution::is_whole));
-    assert_eq!(closure.resolutions.iter().map(|it| it.order.len()).collect::<Vec<_>>(), [501, 501]);
+    let loaded: Vec<_> = closure.resolutions.iter().map(|it| (it.is_whole(), it.order.len())).collect();
+    assert_eq!(loaded, [(true, 501), (true, 501), (true, 2001), (false, 2)]);
 }

@@ -208,7 +208,8 @@ fn foreign_files_of_a_folder_are_one_note() {
     let wanted: Vec<Wanted> = std::iter::once(Wanted::program("/bin/node")).chain(plugins).collect();
     let closure = root.close(&wanted, &Options::default());
     let resolutions: Vec<&Resolution> = closure.resolutions[1..].iter().collect();
-    let note = foreign_note(b"/app/nm/", None, &resolutions).unwrap();
+    let others = [b"/app/nm/bcrypt/prebuilds/linux-arm64/README".as_slice(), b"/app/nm/bcrypt/index.js"];
+    let note = foreign_note(b"/app/nm/", None, &resolutions, &others[1..]).unwrap();
     assert_eq!(
         render(&[note], &Texts::default(), false),
         lines(
@@ -220,7 +221,9 @@ fn foreign_files_of_a_folder_are_one_note() {
             "#
         )
     );
-    assert!(foreign_note(b"/app", None, &resolutions[..1]).is_none());
+    assert!(foreign_note(b"/app", None, &resolutions[..1], &others).is_none());
+    let note = render(&[foreign_note(b"/app/nm", None, &resolutions, &others).unwrap()], &Texts::default(), false);
+    assert!(note.contains("linux-arm/**") && note.contains(r#""bcrypt/prebuilds/linux-arm64/bcrypt.node"]"#), "{note}");
 }
 
 #[test]

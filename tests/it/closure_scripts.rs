@@ -1,6 +1,6 @@
 //! Scripts: the kernel's rules and those of `env`.
 
-use mkimage::closure::{Options, Wanted};
+use mkimage::closure::{FatalReason, Options, Resolution, Wanted};
 
 use crate::support::root::{Case, Root, check};
 
@@ -213,4 +213,116 @@ fn the_image_needs_every_interpreter() {
             "/usr/bin/python3"
         ]
     );
+}
+
+/// The tree in which the kernel was asked for what stands in [`lines_of_the_kernel`]: a tool, a link to it, and two
+/// files whose paths fill the line.
+fn root_of_the_kernel() -> Root {
+    let long = long_folder();
+    Root::glibc(&format!(
+        "/bin/tool program\n/bin/link link tool\n/usr/bin/env link tool\n{long}/abcdefghij program\n{long}/abc program"
+    ))
+}
+
+/// 244 bytes.
+fn long_folder() -> String {
+    format!("/{}", "l".repeat(60)).repeat(4)
+}
+
+/// What stands in a file, and what Linux 6.18 does when that is executed as `/bin/s`: the arguments with which it
+/// starts the interpreter, or the error.
+fn lines_of_the_kernel() -> Vec<(String, Result<Vec<String>, &'static str>)> {
+    let starts = |words: &[&str]| Ok(words.iter().copied().chain(["/bin/s"]).map(str::to_owned).collect());
+    let long = long_folder();
+    let (arguments, words) = ("A".repeat(400), "B C ".repeat(100));
+    let text = |text: &str| text.to_owned();
+    vec![
+        (text("#!/bin/tool\n"), starts(&["/bin/tool"])),
+        (text("#! /bin/tool\n"), starts(&["/bin/tool"])),
+        (text("#!\t \t/bin/tool\t \n"), starts(&["/bin/tool"])),
+        (text("#!/bin/tool -x\n"), starts(&["/bin/tool", "-x"])),
+        (text("#!/bin/tool -a b  c\td  \n"), starts(&["/bin/tool", "-a b  c\td"])),
+        (text("#!/bin/tool"), starts(&["/bin/tool"])),
+        (text("#!/bin/tool  x y"), starts(&["/bin/tool", "x y"])),
+        (text("#!/bin/tool -x\r\n"), starts(&["/bin/tool", "-x\r"])),
+        (text("#!/bin/tool\0junk\n"), starts(&["/bin/tool"])),
+        (text("#!bin/tool\n"), starts(&["bin/tool"])),
+        (text("#!/bin/link q\n"), starts(&["/bin/link", "q"])),
+        (text("#!/usr/bin/env /bin/tool\n"), starts(&["/usr/bin/env", "/bin/tool"])),
+        (text("#!/usr/bin/env -vS tool\n"), starts(&["/usr/bin/env", "-vS tool"])),
+        (text("#!/usr/bin/env -iS tool -E\n"), starts(&["/usr/bin/env", "-iS tool -E"])),
+        (text("#!/usr/bin/env --split-string=tool -W0\n"), starts(&["/usr/bin/env", "--split-string=tool -W0"])),
+        (text("#!/usr/bin/env -S tool -X \"a b\"\n"), starts(&["/usr/bin/env", "-S tool -X \"a b\""])),
+        (format!("#!{long}/abc\n"), starts(&[&format!("{long}/abc")])),
+        (format!("#!{long}/abc 12345678901234567890\n"), starts(&[&format!("{long}/abc"), "1234"])),
+        (format!("#!/bin/tool {arguments}\n"), starts(&["/bin/tool", &arguments[..243]])),
+        (format!("#!/bin/tool {words}\n"), starts(&["/bin/tool", &words[..243]])),
+        (format!("#!{long}/abcdefghij\n"), Err("ENOEXEC")),
+        (format!("#!{}/bin/tool\n", " ".repeat(300)), Err("ENOEXEC")),
+        (text("#!\n"), Err("ENOEXEC")),
+        (text("#!   \n"), Err("ENOEXEC")),
+        (text("echo hi\n"), Err("ENOEXEC")),
+        (text(""), Err("ENOEXEC")),
+        (text("\u{feff}#!/bin/tool\n"), Err("ENOEXEC")),
+        (text(" #!/bin/tool\n"), Err("ENOEXEC")),
+        (text("#!"), Err("EACCES")),
+        (text("#!/bin\n"), Err("EACCES")),
+        (text("#!/bin/tool\r\n"), Err("ENOENT")),
+        (text("#!/bin/nothere\n"), Err("ENOENT")),
+        (text("#!/bin/s\n"), Err("ELOOP")),
+    ]
+}
+
+/// What the kernel does by a resolution: shells run a file without `#!` line, the kernel does not.
+fn executed(resolution: &Resolution) -> Result<Vec<String>, &'static str> {
+    let has_line = !resolution.warnings.contains(&mkimage::closure::Warning::NoInterpreterLine);
+    match (&resolution.script, resolution.fatal.as_ref().map(|fatal| &fatal.reason)) {
+        (Some(script), None | Some(FatalReason::EnvProgramMissing(_))) if has_line => {
+            let words = script.arguments(&resolution.path);
+            Ok(words.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect())
+        }
+        (_, Some(FatalReason::NotExecutable)) => Err("EACCES"),
+        (_, Some(FatalReason::InterpreterMissing(_))) if has_line => Err("ENOENT"),
+        (_, Some(FatalReason::TooManyInterpreters)) => Err("ELOOP"),
+        _ => Err("ENOEXEC"),
+    }
+}
+
+#[test]
+fn every_line_is_read_as_linux_reads_it() {
+    let root = root_of_the_kernel();
+    for (text, expected) in lines_of_the_kernel() {
+        root.file("/bin/s", text.as_bytes(), 0o755);
+        let closure = root.close(&[Wanted::program("/bin/s")], &Options::default());
+        assert_eq!(executed(&closure.resolutions[0]), expected, "{text:?}");
+    }
+}
+
+#[test]
+fn no_flipped_bit_and_no_cut_of_a_line_does_harm() {
+    let root = root_of_the_kernel();
+    let lines = [
+        "#! /bin/tool -a b\n",
+        "#!/bin/s0\n",
+        "#!/usr/bin/env -S -u HOME A=1 'to'\"ol\" \\_x ${HOME} # y\n",
+        "#!/usr/bin/env --split-string=tool -C /opt\r\n",
+    ];
+    let flipped = |line: &[u8]| -> Vec<Vec<u8>> {
+        let flip = |bit: usize| {
+            let mut bytes = line.to_vec();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            bytes
+        };
+        (0..line.len() * 8).map(flip).chain((0..line.len()).map(|end| line[..end].to_vec())).collect()
+    };
+    let damaged: Vec<Vec<u8>> = lines.iter().flat_map(|line| flipped(line.as_bytes())).collect();
+    for (index, bytes) in damaged.iter().enumerate() {
+        root.file(&format!("/bin/s{index}"), bytes, 0o755);
+    }
+    let wanted: Vec<Wanted> = (0..damaged.len()).map(|index| Wanted::program(format!("/bin/s{index}"))).collect();
+    let closure = root.close(&wanted, &Options::default());
+    let count = |is: fn(&&Resolution) -> bool| closure.resolutions[..wanted.len()].iter().filter(is).count();
+    // Some still start what they did, some nothing; what counts is that every one got an answer.
+    assert!(count(|it| it.fatal.is_none()) > 50 && count(|it| it.fatal.is_some()) > 500);
+    assert!(closure.paths().len() > damaged.len());
 }

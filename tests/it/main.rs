@@ -30,6 +30,7 @@ mod java;
 mod layer;
 mod layout;
 mod needs;
+mod node_modules;
 mod output;
 mod ownership;
 mod policy;
