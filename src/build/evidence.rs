@@ -99,7 +99,7 @@ impl Look<'_> {
         let absent = names.iter().filter(|name| self.in_image(name, &loaded, &files).is_none());
         let in_root = self.in_root(&absent.copied().collect::<Vec<_>>());
         let describe = |object: &ImagePath, name: &Bytes| {
-            let beside = || object.parent().and_then(|folder| self.root_file(&folder.join(name)));
+            let beside = || object.parent().and_then(|folder| self.root_file(&folder.join_path(name).ok()?));
             let standing = match self.in_image(name, &loaded, &files) {
                 Some((path, why)) => Standing::Image(path, why),
                 None => in_root.get(name).cloned().or_else(beside).map_or(Standing::Nowhere, Standing::Root),

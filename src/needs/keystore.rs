@@ -42,13 +42,14 @@ pub(super) fn add(
             continue;
         }
         let rank = match seen.image.get(&keystore.real).map(|entry| entry.rank) {
-            Some(Rank::Folder) => Rank::Rewritten,
+            None => Rank::Need,
             Some(Rank::Rewritten) => continue,
-            Some(rank) if rank > Rank::Need => {
+            // What stands there may have come with a folder of the recipe, or by its links.
+            Some(rank) if rank < Rank::Rewritten => Rank::Rewritten,
+            Some(_) => {
                 found.notes.push(left_alone(&keystore.real, company));
                 continue;
             }
-            _ => Rank::Need,
         };
         let Some(trusted) = trusted(seen, company, &keystore)? else { continue };
         let bytes = jks::write(trusted, crate::MTIME);

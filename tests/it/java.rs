@@ -100,6 +100,9 @@ fn a_company_s_roots_join_the_runtime_s_own() {
     built(&sandbox, "root", &format!("{RECIPE}{COMPANY}"));
     let expected = ["company d", "debian a", "debian z", "theirs c"];
     assert_eq!(held(&shipped(&sandbox, "etc/ssl/certs/java/cacerts")), expected);
+    let whole = "binaries = [\"/usr/lib/jvm/java/bin/java\"]\nfiles = [\"/usr/lib/jvm/java/\"]\npolicy = { no-pie = \"allow\" }\n";
+    built(&sandbox, "root", &format!("{whole}{COMPANY}"));
+    assert_eq!(held(&shipped(&sandbox, "etc/ssl/certs/java/cacerts")), expected, "a link of the recipe's leads there");
     built(&sandbox, "root", &format!("{RECIPE}{COMPANY}only = true\n"));
     let mut only = held(&shipped(&sandbox, "etc/ssl/certs/java/cacerts"));
     only.sort();
