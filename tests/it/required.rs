@@ -154,11 +154,6 @@ const CASES: &[Case] = &[
         brings: "sbin/smtpd",
         ..case("postfix", "/usr/sbin/postfix", "")
     },
-    Case {
-        files: &["/usr/lib/x86_64-linux-gnu/samba/vfs/acl_xattr.so"],
-        brings: "acl_xattr.so by /usr/lib/x86_64-linux-gnu/libsmbconf.so.0 (required)",
-        ..case("samba", "/usr/bin/smbclient", "libsmbconf.so.0")
-    },
 ];
 
 fn lines(case: &Case, extras: &[&str]) -> Vec<String> {
