@@ -222,7 +222,7 @@ fn native(machine: u16, soname: &str, needed: &[&str]) -> Vec<u8> {
 
 /// A root with a Java runtime and libraries that nothing of it loads.
 fn runtime() -> Root {
-    let root = Root::glibc(&format!(
+    Root::glibc(&format!(
         "/usr/lib/jvm/java/bin/java program libc.so.6 interp={GLIBC}
          /usr/lib/jvm/java/lib/server/libjvm.so library libc.so.6
          /usr/lib/jvm/java/lib/security dir
@@ -232,8 +232,7 @@ fn runtime() -> Root {
          /usr/lib/x86_64-linux-gnu/libarm.so.1 library libc.so.6
          /usr/lib/x86_64-linux-gnu/libinner.so.1 library libc.so.6
          /etc/os-release file ID=debian"
-    ));
-    root
+    ))
 }
 
 const JARS: &str = "binaries = [\"/usr/lib/jvm/java/bin/java\"]\nfiles = [{ from = \"app/\", to = \"/app/\" }]\n";
