@@ -39,4 +39,5 @@ mod runtimes;
 mod tidy;
 mod trace;
 mod trial;
+mod unpack;
 mod verify;
