@@ -99,6 +99,8 @@ pub(super) enum Builtin {
     Nsswitch,
     /// The services of PAM that programs ask for, and the modules that those name.
     Pam,
+    /// What the image has of FIPS modules is named.
+    Fips,
     /// The first program of `add`, with links by the names of its applets.
     Busybox,
 }
