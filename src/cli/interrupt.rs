@@ -13,6 +13,8 @@ static STAGED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 static STARTED: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 /// What else is to be done before this process ends.
 static AT_END: Mutex<Vec<Box<dyn FnOnce() + Send>>> = Mutex::new(Vec::new());
+/// Held from a signal that ends this process until its end.
+static ENDING: Mutex<()> = Mutex::new(());
 /// Who takes the signals instead, while a program runs that they are meant for.
 static HELD: Mutex<Option<Forward>> = Mutex::new(None);
 
@@ -37,6 +39,11 @@ pub(super) fn remember(path: &Path) {
 /// Remembers a program that must not outlive this process.
 pub(super) fn end_with(program: Pid) {
     STARTED.lock().unwrap_or_else(PoisonError::into_inner).push(program);
+}
+
+/// Does not return when a signal is about to end this process: what was ended for that says nothing.
+pub(super) fn settle() {
+    drop(ENDING.lock().unwrap_or_else(PoisonError::into_inner));
 }
 
 /// Remembers something to be done when signals end this process.
@@ -74,6 +81,7 @@ pub(super) fn watch() {
     let Ok(mut signals) = Signals::new([SIGHUP, SIGINT, SIGTERM]) else { return };
     std::thread::spawn(move || {
         if let Some(signal) = signals.forever().find(|signal| !forward(*signal)) {
+            let _ending = ENDING.lock().unwrap_or_else(PoisonError::into_inner);
             let started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
             for program in started.iter().filter(|program| is_first(**program)) {
                 let _ = kill_process(*program, Signal::KILL);

@@ -119,6 +119,7 @@ fn test_all(args: &Args, entered: &Entered, console: &Console, texts: &mut Texts
         jobs.extend(own.iter().map(|test| (recipe, *test, Arc::clone(&image))));
     }
     let outcomes = bench.run_all(&jobs, args.jobs.map(usize::from), texts);
+    interrupt::settle();
     let failed = outcomes.iter().any(|outcome| matches!(outcome.verdict, Verdict::Failed(_)));
     let form = args.format.unwrap_or(if environment::stdout_is_terminal() { Form::Text } else { Form::Tap });
     let printed = match form {
