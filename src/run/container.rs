@@ -20,7 +20,7 @@ use crate::report::{Diagnostic, Error, Result, plain};
 /// How often is looked for what can't be waited for.
 const STEP: Duration = Duration::from_millis(20);
 /// How long an engine may take to start a program.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What is written to only where something is mounted, without a capability and without a way to get one.
 const CONFINED: [&str; 6] =

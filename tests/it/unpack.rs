@@ -46,7 +46,7 @@ fn unpacked(folder: &Path, layers: &[&[&str]]) -> Result<(), String> {
     fs::create_dir_all(layout.join("blobs/sha256")).unwrap();
     fs::create_dir(&rootfs).unwrap();
     let blob = |kind: &str, bytes: &[u8]| {
-        let digest: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
         fs::write(layout.join("blobs/sha256").join(&digest), bytes).unwrap();
         serde_json::json!({ "mediaType": format!("application/vnd.oci.image.{kind}"), "size": bytes.len(), "digest": format!("sha256:{digest}") })
     };
@@ -61,7 +61,7 @@ fn unpacked(folder: &Path, layers: &[&[&str]]) -> Result<(), String> {
     fs::write(layout.join("oci-layout"), "{\"imageLayoutVersion\":\"1.0.0\"}").unwrap();
     match unpack(&layout, "amd64", &rootfs) {
         Ok(_) => Ok(()),
-        Err(error) => Err(error.0.iter().map(|one| format!("{}\n", one.title)).collect()),
+        Err(error) => Err(error.0.iter().map(|one| one.title.as_str()).collect::<Vec<_>>().join("\n")),
     }
 }
 
