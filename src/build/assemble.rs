@@ -84,7 +84,8 @@ fn assemble_sharing(
 
     progress.stage("resolving");
     let mut closing = Closing::new(recipe, &*root, &selection, headers);
-    let mut finder = closing.run(&*host, (selection.accounts.uid, selection.accounts.gid))?;
+    let owner = (selection.accounts.uid, selection.accounts.gid);
+    let mut finder = closing.run(&*host, owner, &command(recipe, &selection))?;
     let env = closing.environment(&finder)?;
     let suggestions = if options.suggestions { closing.suggestions(&mut finder)? } else { Vec::new() };
     let platform = platform(recipe, &closing.wanted, &closing.closure)?;
@@ -192,6 +193,20 @@ fn open(path: &Path, span: Option<crate::report::Span>) -> Result<Arc<Folder>> {
                 .help("`root` names a folder that holds a whole system, as debootstrap or an unpacked image gives"),
         )
     })
+}
+
+/// The command line as rules look at it: `entrypoint`, or else the first binary, then `cmd`.
+fn command(recipe: &Recipe, selection: &Selection) -> Vec<String> {
+    let word = |word: &Spanned<String>| word.value.clone();
+    let Some(words) = &recipe.config.entrypoint else {
+        let first = selection.programs.first().map(|program| program.path.to_string());
+        return first.into_iter().chain(recipe.config.cmd.iter().flatten().map(word)).collect();
+    };
+    let named = |text: String| {
+        let program = selection.programs.iter().find(|program| program.path.name() == text.as_bytes());
+        program.map_or(text, |program| program.path.to_string())
+    };
+    words.iter().map(word).map(named).chain(recipe.config.cmd.iter().flatten().map(word)).collect()
 }
 
 /// What the image starts: the recipe's words, its first one found in the image, or else the first binary.

@@ -54,11 +54,11 @@ impl<'a> Closing<'a> {
     }
 
     /// Closes over what the recipe names, then over what rules add, until nothing new comes.
-    pub(super) fn run(&mut self, host: &dyn Source, owner: (u32, u32)) -> Result<Finder> {
+    pub(super) fn run(&mut self, host: &dyn Source, owner: (u32, u32), command: &[String]) -> Result<Finder> {
         let recipe = self.recipe;
         let (extras, certificates, root) = (&recipe.extras, &recipe.certificates, self.root);
         let mounts: Vec<ImagePath> = recipe.mounts.iter().map(|mount| mount.value.clone()).collect();
-        let request = needs::Request { extras, certificates, mounts: &mounts, owner, root, host };
+        let request = needs::Request { extras, certificates, mounts: &mounts, command, owner, root, host };
         let mut finder = Finder::new(&request)?;
         self.close()?;
         for _ in 0..MOST_ROUNDS {

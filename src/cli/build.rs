@@ -46,7 +46,7 @@ pub(super) struct Args {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum EngineName {
+pub(super) enum EngineName {
     /// Whichever is there, Docker first.
     Auto,
     /// Docker.
@@ -144,7 +144,7 @@ impl Args {
     }
 }
 
-fn engine(name: EngineName) -> Result<Engine> {
+pub(super) fn engine(name: EngineName) -> Result<Engine> {
     let docker = || environment::program("docker").map(Engine::Docker);
     let podman = || environment::program("podman").map(Engine::Podman);
     let found = match name {

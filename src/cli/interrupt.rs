@@ -11,6 +11,10 @@ use signal_hook::iterator::Signals;
 static STAGED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 /// Programs of images that this process started and that may still run.
 static STARTED: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+/// What else is to be done before this process ends.
+static AT_END: Mutex<Vec<Box<dyn FnOnce() + Send>>> = Mutex::new(Vec::new());
+/// Held from a signal that ends this process until its end.
+static ENDING: Mutex<()> = Mutex::new(());
 /// Who takes the signals instead, while a program runs that they are meant for.
 static HELD: Mutex<Option<Forward>> = Mutex::new(None);
 
@@ -35,6 +39,16 @@ pub(super) fn remember(path: &Path) {
 /// Remembers a program that must not outlive this process.
 pub(super) fn end_with(program: Pid) {
     STARTED.lock().unwrap_or_else(PoisonError::into_inner).push(program);
+}
+
+/// Does not return when a signal is about to end this process: what was ended for that says nothing.
+pub(super) fn settle() {
+    drop(ENDING.lock().unwrap_or_else(PoisonError::into_inner));
+}
+
+/// Remembers something to be done when signals end this process.
+pub(super) fn at_end(work: impl FnOnce() + Send + 'static) {
+    AT_END.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(work));
 }
 
 /// From now on signals are for a program, whose end is the end of this process.
@@ -67,9 +81,13 @@ pub(super) fn watch() {
     let Ok(mut signals) = Signals::new([SIGHUP, SIGINT, SIGTERM]) else { return };
     std::thread::spawn(move || {
         if let Some(signal) = signals.forever().find(|signal| !forward(*signal)) {
+            let _ending = ENDING.lock().unwrap_or_else(PoisonError::into_inner);
             let started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
             for program in started.iter().filter(|program| is_first(**program)) {
                 let _ = kill_process(*program, Signal::KILL);
+            }
+            for work in AT_END.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+                work();
             }
             let staged = STAGED.lock().unwrap_or_else(PoisonError::into_inner);
             for path in staged.iter() {

@@ -111,7 +111,8 @@ pub(crate) fn main() -> ExitCode {
         Command::MapUsers { process } => {
             return if mkimage::run::map(*process, std::io::stdin()) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
-        Command::Run(_) | Command::Test(_) => unpacked::enter(),
+        Command::Run(_) => unpacked::enter(),
+        Command::Test(args) if args.needs_namespaces() => unpacked::enter(),
         _ => Ok(mkimage::run::Mapping::Outside),
     };
     interrupt::watch();

@@ -109,7 +109,9 @@ fn start(args: &Args, entered: &Entered, console: &Console, texts: &mut Texts) -
     };
     let streams = || Ok(Streams { stdin: Stdio::inherit(), stdout: Stdio::inherit(), stderr: Stdio::inherit() });
     let mut running = launcher.launch(&start, streams)?;
-    interrupt::forward_to(running.process());
+    if let Some(process) = running.process() {
+        interrupt::forward_to(process);
+    }
     running.wait()
 }
 

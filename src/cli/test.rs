@@ -38,6 +38,9 @@ pub(super) struct Args {
     /// The runtime: runc, crun, bwrap or a path. Default: the first that works (`MKIMAGE_RUNTIME`).
     #[arg(long, value_name = "NAME")]
     runtime: Option<String>,
+    /// Run the tests in containers of an engine, which are removed at the end.
+    #[arg(long, value_enum, value_name = "NAME", conflicts_with = "runtime")]
+    engine: Option<super::build::EngineName>,
     /// How to print. Default: text on a terminal, else tap.
     #[arg(long, value_enum, value_name = "FORM")]
     format: Option<Form>,
@@ -53,6 +56,13 @@ enum Form {
     Json,
     /// Lines for people.
     Text,
+}
+
+impl Args {
+    /// Whether the tests run in namespaces that this process makes.
+    pub(super) fn needs_namespaces(&self) -> bool {
+        self.engine.is_none()
+    }
 }
 
 pub(super) fn run(args: &Args, entered: &Entered, console: &Console) -> ExitCode {
@@ -77,7 +87,13 @@ fn test_all(args: &Args, entered: &Entered, console: &Console, texts: &mut Texts
         let error = Diagnostic::error(USAGE, format!("{} has no tests", first.origin));
         return Err(error.help("a test is `[[test]]` with what is run and what must come of it").into());
     }
-    let workplace = Workplace::new(entered, args.runtime.as_deref())?;
+    let workplace = match args.engine {
+        Some(name) => Workplace::in_engine(entered, super::build::engine(name)?)?,
+        None => Workplace::new(entered, args.runtime.as_deref())?,
+    };
+    if args.image.is_some() && workplace.is_engine() {
+        return Err(Diagnostic::error(USAGE, "an engine tests what a recipe builds, not `--image`").into());
+    }
     let bench = Tests { workplace, console, built: Mutex::default(), next: AtomicUsize::new(0) };
     let mut jobs: Vec<(&Recipe, &Test, Arc<Image>)> = Vec::new();
     for recipe in &recipes {
@@ -103,6 +119,7 @@ fn test_all(args: &Args, entered: &Entered, console: &Console, texts: &mut Texts
         jobs.extend(own.iter().map(|test| (recipe, *test, Arc::clone(&image))));
     }
     let outcomes = bench.run_all(&jobs, args.jobs.map(usize::from), texts);
+    interrupt::settle();
     let failed = outcomes.iter().any(|outcome| matches!(outcome.verdict, Verdict::Failed(_)));
     let form = args.format.unwrap_or(if environment::stdout_is_terminal() { Form::Text } else { Form::Tap });
     let printed = match form {
@@ -190,6 +207,9 @@ impl Surroundings for Tests<'_> {
     }
 
     fn started(&self, program: &Running) {
-        interrupt::end_with(program.process());
+        // Containers are removed by the place that they are started from.
+        if let Some(process) = program.process().filter(|_| !self.workplace.is_engine()) {
+            interrupt::end_with(process);
+        }
     }
 }

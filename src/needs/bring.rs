@@ -8,7 +8,7 @@ use super::lookup::{self, there};
 use super::rules::{Builtin, Rule};
 use super::template::{Folders, Template};
 use super::trigger::library_folder;
-use super::{Family, Seen, Want, busybox, follow, jars, keystore, locale, nsswitch, pam};
+use super::{Family, Seen, Want, busybox, fips, follow, jars, keystore, locale, nsswitch, pam};
 use crate::path::ImagePath;
 use crate::report::{Diagnostic, Result};
 use crate::tree::{Cause, Entry, EntryKind, Rank, Reason, Tree};
@@ -53,6 +53,7 @@ pub(super) fn bring(
         (Some(Builtin::Pam), _) => pam::add(&folders, seen, told.mounts, evidence, &mut found)?,
         (Some(Builtin::Jars), _) => jars::add(seen, &folders, &mut evidence.jars, &mut found)?,
         (Some(Builtin::Keystore), _) => keystore::add(seen, told.company, &folders, reason, &mut found)?,
+        (Some(Builtin::Fips), _) => fips::name(&folders, seen, &mut found)?,
         (Some(Builtin::Locale) | None, _) => {}
     }
     for add in &rule.add {
@@ -72,7 +73,8 @@ pub(super) fn bring(
         }
     }
     for follow in &rule.follow {
-        follow::add(follow, seen, &folders, told.mounts, why, &mut found)?;
+        let own = if follow.commanded { follow::commanded(rule, told.command, seen)? } else { Vec::new() };
+        follow::add(follow, seen, &folders, told.mounts, &own, why, &mut found)?;
     }
     Ok(found)
 }

@@ -115,6 +115,9 @@ pub(super) struct Part {
 pub(super) struct Follow {
     /// Where it is.
     pub(super) file: Vec<Template>,
+    /// Whether files that the image's command line names after the rule's program are such ones too.
+    #[serde(default)]
+    pub(super) commanded: bool,
     /// How it is written.
     pub(super) syntax: Syntax,
     /// Directives whose last argument is another such file, a glob or a folder of them.

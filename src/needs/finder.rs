@@ -19,6 +19,8 @@ pub struct Finder {
     company: Company,
     /// What is given at run time.
     mounts: Vec<ImagePath>,
+    /// The image's command line.
+    command: Vec<String>,
     /// Number and group of the image's user.
     owner: (u32, u32),
     evidence: Evidence,
@@ -44,6 +46,7 @@ pub(super) struct Told<'a> {
     pub(super) company: &'a Company,
     pub(super) owner: (u32, u32),
     pub(super) mounts: &'a [ImagePath],
+    pub(super) command: &'a [String],
 }
 
 /// Why a rule applies.
@@ -74,7 +77,8 @@ impl Finder {
         };
         let (evidence, handed, settled, noted, told) = Default::default();
         let (mounts, owner) = (request.mounts.to_vec(), request.owner);
-        Ok(Self { asked, company, mounts, owner, evidence, handed, settled, noted, told })
+        let command = request.command.to_vec();
+        Ok(Self { asked, company, mounts, command, owner, evidence, handed, settled, noted, told })
     }
 
     /// What the image needs beyond what earlier calls returned. The caller adds it, closes over what it added, and
@@ -170,7 +174,7 @@ impl Finder {
         let by_trigger =
             |trigger: String| Reason::new(Cause::Rule { name: Arc::from(rule.name.as_str()), trigger }, why.ask.span);
         let reason = by_trigger(why.trigger.clone());
-        let told = Told { company: &self.company, owner: self.owner, mounts: &self.mounts };
+        let told = Told { company: &self.company, owner: self.owner, mounts: &self.mounts, command: &self.command };
         let mut found = bring::bring(rule, seen, why, &told, &mut self.evidence, &reason)?;
         needs
             .notes

@@ -25,6 +25,7 @@ mod certificates;
 mod distribution;
 mod evidence;
 mod finder;
+mod fips;
 mod follow;
 mod jars;
 mod jks;
@@ -57,6 +58,8 @@ pub const UNREADABLE: Code = Code("E0243");
 pub const CONFLICT: Code = Code("E0244");
 /// Configuration in the image names a file that neither the image nor the root has.
 pub const NAMED: Code = Code("E0245");
+/// The image has modules for FIPS mode.
+pub const FIPS: Code = Code("E0247");
 
 /// Libraries inside of jars, which are loaded from where they are unpacked.
 pub const UNPACKED: Code = Code("E0246");
@@ -70,6 +73,8 @@ pub struct Request<'a> {
     pub certificates: &'a Certificates,
     /// Its `mounts`: what is given at run time, so that nothing is missing below.
     pub mounts: &'a [ImagePath],
+    /// Its command line: `entrypoint`, then `cmd`, for configuration that is named there.
+    pub command: &'a [String],
     /// Number and group of the image's user.
     pub owner: (u32, u32),
     /// The root, for certificates in it.

@@ -103,6 +103,8 @@ pub(super) enum Builtin {
     Keystore,
     /// What libraries inside of the image's jars need.
     Jars,
+    /// What the image has of FIPS modules is named.
+    Fips,
     /// The first program of `add`, with links by the names of its applets.
     Busybox,
 }

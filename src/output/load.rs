@@ -47,7 +47,8 @@ impl Engine {
         }
     }
 
-    fn program(&self) -> &Path {
+    /// Its program.
+    pub fn program(&self) -> &Path {
         match self {
             Self::Docker(path) | Self::Podman(path) => path,
         }

@@ -5,12 +5,14 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::io::FdFlags;
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::container::{Container, Containers, enter_network};
 use super::{Account, Kind, Mapping, NOT_STARTED, Runtime, Start, bubblewrap, bundle, data, program};
 use crate::path::show;
 use crate::report::{Diagnostic, Error, Result, plain};
@@ -20,8 +22,16 @@ const STEP: Duration = Duration::from_millis(4);
 /// How long a runtime may take to start a program.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Starts programs, each with a folder of its own below one.
-pub struct Launcher {
+/// Starts programs.
+pub enum Launcher {
+    /// In namespaces that are made here.
+    Namespaces(Namespaces),
+    /// In containers of an engine.
+    Containers(Arc<Containers>),
+}
+
+/// What starts programs in namespaces, each with a folder of its own below one.
+pub struct Namespaces {
     runtimes: Vec<Runtime>,
     mapping: Mapping,
     folder: PathBuf,
@@ -44,20 +54,28 @@ pub struct Streams {
 #[derive(Debug)]
 pub struct Running {
     child: Child,
-    /// Its process, which is the first one of its namespace: when it is killed, so are all others.
-    pid: Pid,
+    /// Its process, which is the first one of its namespace: when it is killed, so are all others. A container may end
+    /// before its number is known.
+    pid: Option<Pid>,
+    /// The container that it is in.
+    container: Option<Container>,
 }
 
 impl Launcher {
     /// A launcher that keeps what runtimes need in a folder.
     pub fn new(runtimes: Vec<Runtime>, folder: &Path, mapping: Mapping) -> Self {
-        Self {
+        Self::Namespaces(Namespaces {
             runtimes,
             mapping,
             folder: folder.to_owned(),
             next: AtomicUsize::new(0),
             working: AtomicUsize::new(usize::MAX),
-        }
+        })
+    }
+
+    /// Whether programs are in containers of an engine.
+    pub fn is_engine(&self) -> bool {
+        matches!(self, Self::Containers(_))
     }
 
     /// Starts a program in the network of this thread, or in one of its own. `streams` may be asked once for each
@@ -66,6 +84,18 @@ impl Launcher {
     /// # Errors
     /// When the program is not in the image, or no runtime can start it.
     pub fn launch(&self, start: &Start, mut streams: impl FnMut() -> io::Result<Streams>) -> Result<Running> {
+        match self {
+            Self::Namespaces(namespaces) => namespaces.launch(start, streams),
+            Self::Containers(containers) => {
+                let streams = streams().map_err(|error| Error::io("open the streams for", &start.rootfs, &error))?;
+                containers.launch(start, streams)
+            }
+        }
+    }
+}
+
+impl Namespaces {
+    fn launch(&self, start: &Start, mut streams: impl FnMut() -> io::Result<Streams>) -> Result<Running> {
         let mut start = start.clone();
         let found = program::find(&start.rootfs, start.args.first(), &start.env, &start.workdir)?;
         if let Some(first) = start.args.first_mut() {
@@ -147,7 +177,7 @@ fn begun(mut child: Child, pid_file: &Path) -> Option<Running> {
     loop {
         let ended = child.try_wait().ok().flatten().is_some();
         if let Some(pid) = process_number(pid_file) {
-            return Some(Running { child, pid });
+            return Some(Running { child, pid: Some(pid), container: None });
         }
         if ended || Instant::now() > deadline {
             let _ = child.kill();
@@ -175,13 +205,32 @@ fn last_error(log: &Path) -> String {
 }
 
 impl Running {
+    pub(super) fn in_container(child: Child, pid: Option<Pid>, container: Container) -> Self {
+        Self { child, pid, container: Some(container) }
+    }
+
+    /// The name of the container that it is in.
+    pub fn container(&self) -> Option<&str> {
+        self.container.as_ref().map(Container::name)
+    }
+
+    /// Moves this thread into the program's network; whether it still ran.
+    ///
+    /// # Errors
+    /// When the kernel does not allow it.
+    pub fn enter_network(&mut self) -> Result<bool> {
+        let Some(pid) = self.pid else { return Ok(false) };
+        let entered = enter_network(pid);
+        if self.wait_until(Instant::now()).is_some() { Ok(false) } else { entered.map(|()| true) }
+    }
+
     /// The process of the runtime, which takes signals for the program.
     pub fn runtime_process(&self) -> Option<Pid> {
         i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
     }
 
-    /// The program's own process.
-    pub fn process(&self) -> Pid {
+    /// The program's own process; `None` when it ended before its number was known.
+    pub fn process(&self) -> Option<Pid> {
         self.pid
     }
 
@@ -210,13 +259,20 @@ impl Running {
     /// Sends a signal to it.
     pub fn signal(&self, signal: Signal) {
         // One that has just ended can't get any more.
-        let _ = kill_process(self.pid, signal);
+        match (&self.container, self.pid) {
+            (Some(container), _) => container.signal(signal),
+            (None, Some(pid)) => drop(kill_process(pid, signal)),
+            (None, None) => {}
+        }
     }
 
     /// Ends it, and all that it has started.
     pub fn kill(&mut self) {
         if self.child.try_wait().ok().flatten().is_none() {
-            self.signal(Signal::KILL);
+            match &self.container {
+                Some(container) => container.remove(),
+                None => self.signal(Signal::KILL),
+            }
             let _ = self.child.wait();
         }
     }

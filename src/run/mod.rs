@@ -12,6 +12,7 @@ use std::path::PathBuf;
 mod account;
 mod bubblewrap;
 mod bundle;
+mod container;
 mod data;
 mod launch;
 mod namespace;
@@ -23,6 +24,7 @@ mod unpack;
 
 pub use account::Account;
 pub use bundle::config;
+pub use container::Containers;
 pub use data::{copy_folder, exists, folder_of};
 pub use launch::{Launcher, Running, Streams};
 pub use namespace::{Denied, Mapping, enter, map};
@@ -43,6 +45,8 @@ pub const NOT_UNPACKED: Code = Code("E0281");
 pub const NO_PROGRAM: Code = Code("E0282");
 /// The image has no such user or group.
 pub const NO_USER: Code = Code("E0283");
+/// The network of a container can't be entered.
+pub const NOT_JOINED: Code = Code("E0284");
 
 /// An image as files, and what its configuration says of starting it.
 #[derive(Debug, Clone)]
@@ -81,7 +85,7 @@ pub struct Start {
 }
 
 /// Which network a program has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Network {
     /// That of whoever starts it: the machine's, or the test's own.
     Caller {
@@ -90,6 +94,8 @@ pub enum Network {
     },
     /// Its own, with a loopback and nothing else.
     None,
+    /// That of a container that runs, by its name: for engines alone.
+    Of(String),
 }
 
 /// Something mounted over the image's files.

@@ -26,6 +26,8 @@ pub(super) struct Bench<'a> {
     /// Folders that are written to: those of every image by path, `/tmp` and `/run` of each image by itself.
     data: BTreeMap<(PathBuf, ImagePath), PathBuf>,
     count: usize,
+    /// The container whose network the test is in.
+    network: Option<String>,
 }
 
 /// A program that was started.
@@ -48,7 +50,7 @@ impl<'a> Bench<'a> {
         let folder = surroundings.folder();
         std::fs::create_dir(&folder).map_err(|error| Error::io("create", &folder, &error))?;
         let shared = test.shared.iter().map(|path| path.value.clone()).collect();
-        Ok(Self { image, surroundings, folder, shared, data: BTreeMap::new(), count: 0 })
+        Ok(Self { image, surroundings, folder, shared, data: BTreeMap::new(), count: 0, network: None })
     }
 
     /// Starts a program.
@@ -71,7 +73,7 @@ impl<'a> Bench<'a> {
             mounts: self.mounts(&image, call)?,
             read_only: true,
             terminal: false,
-            network: Network::Caller { host: false },
+            network: self.network.clone().map_or(Network::Caller { host: false }, Network::Of),
         };
         self.count += 1;
         let place = |what: &str| self.folder.join(format!("{}.{what}", self.count));
@@ -91,6 +93,17 @@ impl<'a> Bench<'a> {
         let running = self.surroundings.launcher()?.launch(&start, streams)?;
         self.surroundings.started(&running);
         Ok(Program { running, image, stdout, stderr })
+    }
+
+    /// Takes this thread, and the programs that are started from now on, into the network of one that is in a container;
+    /// whether it runs.
+    pub(super) fn join(&mut self, program: &mut Program) -> Result<bool> {
+        let Some(name) = program.running.container().map(str::to_owned).filter(|_| self.network.is_none()) else {
+            return Ok(true);
+        };
+        let entered = program.running.enter_network()?;
+        self.network = entered.then_some(name);
+        Ok(entered)
     }
 
     /// Runs a program to its end; `None` when that does not come in time.

@@ -96,6 +96,10 @@ pub fn run(test: &Test, image: &Arc<Image>, surroundings: &dyn Surroundings) -> 
         None => match checked(test, image, surroundings) {
             Ok(failures) if failures.is_empty() => Verdict::Passed,
             Ok(failures) => Verdict::Failed(failures),
+            // What an engine does not allow says nothing of the image.
+            Err(error) if error.0.iter().all(|one| one.code == run::NOT_JOINED) => Verdict::Skipped(
+                error.0.iter().flat_map(lines).map(|line| line.trim().to_owned()).collect::<Vec<_>>().join("; "),
+            ),
             Err(error) => Verdict::Failed(error.0.iter().flat_map(lines).collect()),
         },
     };
@@ -110,7 +114,9 @@ fn lines(diagnostic: &Diagnostic) -> Vec<String> {
 fn checked(test: &Test, image: &Arc<Image>, surroundings: &dyn Surroundings) -> Result<Vec<String>> {
     let mut failures = files(test, image)?;
     if starts(test) {
-        run::own_network()?;
+        if !surroundings.launcher()?.is_engine() {
+            run::own_network()?;
+        }
         let mut bench = Bench::new(test, image, surroundings)?;
         failures.extend(service::run(test, &mut bench)?);
     }

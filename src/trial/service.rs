@@ -26,6 +26,9 @@ pub(super) fn run(test: &Test, bench: &mut Bench<'_>) -> Result<Vec<String>> {
     let mut beside = Vec::new();
     for call in &test.beside {
         let mut started = bench.start(call)?;
+        if !bench.join(&mut started)? {
+            return Ok(ended_at_once(&mut started, "what runs beside", test));
+        }
         if let Some(failures) = not_ready(&mut started, call, "what runs beside", test) {
             return Ok(failures);
         }
@@ -35,6 +38,9 @@ pub(super) fn run(test: &Test, bench: &mut Bench<'_>) -> Result<Vec<String>> {
         return program(&test.call, "the program", test, bench);
     }
     let mut own = bench.start(&test.call)?;
+    if !bench.join(&mut own)? {
+        return Ok(ended_at_once(&mut own, "the service", test));
+    }
     let mut failures = match not_ready(&mut own, &test.call, "the service", test) {
         Some(failures) => return Ok(failures),
         None => requests(test, &mut own, bench)?,
@@ -53,6 +59,18 @@ fn program(call: &Call, what: &str, test: &Test, bench: &mut Bench<'_>) -> Resul
         Some(ended) => unexpected(what, &ended, call),
         None => vec![format!("{what} does not end in time")],
     })
+}
+
+/// What is said of a container that has ended before its network could be entered.
+fn ended_at_once(program: &mut Program, what: &str, test: &Test) -> Vec<String> {
+    let mut failures = vec![match program.running.wait_until(deadline(test)) {
+        Some(exit) => format!("{what} exits with {exit} at once"),
+        None => format!("{what} does not start in time"),
+    }];
+    let (stdout, stderr) = program.output();
+    failures.extend(matcher::tail("stdout", &stdout));
+    failures.extend(matcher::tail("stderr", &stderr));
+    failures
 }
 
 /// Waits for the port of a service; why it does not come.

@@ -41,4 +41,5 @@ mod runtimes;
 mod tidy;
 mod trace;
 mod trial;
+mod unpack;
 mod verify;

@@ -27,6 +27,7 @@ pub(super) struct Sandbox {
     extras: Vec<Extra>,
     certificates: Certificates,
     mounts: Vec<ImagePath>,
+    command: Vec<String>,
 }
 
 /// What a build would do with the additions of all rounds.
@@ -58,6 +59,7 @@ impl Sandbox {
             extras: Vec::new(),
             certificates: Certificates::default(),
             mounts: Vec::new(),
+            command: Vec::new(),
         }
     }
 
@@ -154,8 +156,15 @@ impl Sandbox {
         let name = self.folder.path().display().to_string();
         let failed = |Error(errors): Error| render(&errors, &self.texts, false).replace(&name, "ROOT");
         let (extras, certificates) = (&self.extras, &self.certificates);
-        let request =
-            Request { extras, certificates, mounts: &self.mounts, owner: (65532, 65532), root: &root, host: &host };
+        let request = Request {
+            extras,
+            certificates,
+            mounts: &self.mounts,
+            command: &self.command,
+            owner: (65532, 65532),
+            root: &root,
+            host: &host,
+        };
         let imports = |path: &ImagePath| Ok(self.imports.get(path).cloned().unwrap_or_default());
         let mut finder = Finder::new(&request).map_err(failed)?;
         let mut image = self.image.clone();
@@ -883,4 +892,80 @@ fn services_of_pam_bring_the_modules_that_they_name() {
         "load /lib/security/pam_unix.so by /usr/lib/x86_64-linux-gnu/libpam.so.0 (required)",
     ];
     assert_eq!(sandbox.lines(), expected);
+}
+
+/// The image has a file by the recipe's word.
+fn of_the_recipe(sandbox: &mut Sandbox, at: &str, text: &str) {
+    let entry =
+        Entry::new(EntryKind::File(Content::bytes(text)), 0o644, Rank::Recipe, Reason::new(Cause::Key("files"), None));
+    sandbox.image.place(path(at), entry).unwrap();
+}
+
+#[test]
+fn configuration_that_the_command_line_names_is_followed() {
+    let mut sandbox = Sandbox::new();
+    sandbox.debian().files(&["/usr/bin/redis-server", "/srv/modules/search.so"]).program("/usr/bin/redis-server", &[]);
+    of_the_recipe(&mut sandbox, "/srv/cache.conf", "port 1\nloadmodule /srv/modules/search.so\n");
+    assert_eq!(sandbox.lines(), ["file /srv/cache.conf"]);
+    sandbox.command = ["/usr/bin/tini", "--", "/usr/bin/redis-server", "/srv/cache.conf"].map(str::to_owned).to_vec();
+    let expected = ["file /srv/cache.conf", "load /srv/modules/search.so by /usr/bin/redis-server"];
+    assert_eq!(sandbox.lines(), expected);
+    // What stands before the program is another's.
+    sandbox.command = ["/srv/cache.conf", "/usr/bin/redis-server"].map(str::to_owned).to_vec();
+    assert_eq!(sandbox.lines(), ["file /srv/cache.conf"]);
+}
+
+#[test]
+fn fips_modules_come_and_are_named() {
+    let mut sandbox = debian_with_openssl();
+    sandbox.library("/usr/lib/x86_64-linux-gnu/libgcrypt.so.20", "libgcrypt.so.20");
+    sandbox.files(&[
+        "/usr/lib/x86_64-linux-gnu/ossl-modules/fips.so",
+        "/usr/lib/x86_64-linux-gnu/.libcrypto.so.3.hmac",
+        "/usr/lib/ssl/fipsmodule.cnf",
+    ]);
+    let libcrypto = format!("ELF\0OPENSSLDIR: \"/usr/lib/ssl\"\0MODULESDIR: \"{MODULES}\"\0");
+    of_the_recipe(&mut sandbox, LIBCRYPTO, &libcrypto);
+    let outcome = sandbox.build().unwrap();
+    for line in [
+        "file /usr/lib/ssl/fipsmodule.cnf",
+        "file /usr/lib/x86_64-linux-gnu/.libcrypto.so.3.hmac",
+        "load /usr/lib/x86_64-linux-gnu/ossl-modules/fips.so by /usr/lib/x86_64-linux-gnu/libcrypto.so.3",
+    ] {
+        assert!(outcome.lines.iter().any(|known| known == line), "`{line}` in {:#?}", outcome.lines);
+    }
+    assert_eq!(text(&outcome.image, "/usr/lib/ssl/fipsmodule.cnf"), "x");
+    for words in [
+        "FIPS provider of OpenSSL comes as it is in the root: `/usr/lib/x86_64-linux-gnu/ossl-modules/fips.so`",
+        "`/usr/lib/ssl/fipsmodule.cnf` holds the checksum",
+        "`libcrypto.so.3` is checked against its .hmac",
+    ] {
+        assert!(outcome.notes.contains(words), "`{words}` in {}", outcome.notes);
+    }
+}
+
+#[test]
+fn openssl_configuration_is_followed() {
+    let mut sandbox = debian_with_openssl();
+    let text = "openssl_conf = init\n.include /etc/ssl/fipsmodule.cnf\n[init]\nproviders = all\n[all]\ndefault = d\nfips = f\n\
+                own = o\noff = n\n[d]\nactivate = 1\n[o]\nmodule = /opt/own.so\nactivate = yes\n[n]\nactivate = 0\n";
+    of_the_recipe(&mut sandbox, "/etc/ssl/openssl.cnf", text);
+    let error = sandbox.error();
+    for words in [
+        "error[E0245]: `/usr/lib/ssl/openssl.cnf:2` names `/etc/ssl/fipsmodule.cnf`, and neither",
+        "error[E0245]: `/usr/lib/ssl/openssl.cnf:7` names `/usr/lib/x86_64-linux-gnu/ossl-modules/fips.so`, and neither",
+        "error[E0245]: `/usr/lib/ssl/openssl.cnf:8` names `/opt/own.so`, and neither",
+    ] {
+        assert!(error.contains(words), "`{words}` in {error}");
+    }
+    assert!(!error.contains("off"), "{error}");
+    sandbox.files(&["/etc/ssl/fipsmodule.cnf", "/usr/lib/x86_64-linux-gnu/ossl-modules/fips.so", "/opt/own.so"]);
+    let lines = sandbox.lines();
+    for line in [
+        "file /etc/ssl/fipsmodule.cnf",
+        "load /opt/own.so by /usr/lib/x86_64-linux-gnu/libcrypto.so.3",
+        "load /usr/lib/x86_64-linux-gnu/ossl-modules/fips.so by /usr/lib/x86_64-linux-gnu/libcrypto.so.3",
+    ] {
+        assert!(lines.iter().any(|known| known == line), "`{line}` in {lines:#?}");
+    }
 }

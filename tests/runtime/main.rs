@@ -16,6 +16,7 @@ mod family;
 mod engines;
 mod stages;
 mod reproducible;
+mod run;
 
 use std::env;
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         family::TESTS,
         engines::TESTS,
         clients::TESTS,
+        run::TESTS,
     ]
     .concat();
     if options.iter().any(|option| option == "--list") {

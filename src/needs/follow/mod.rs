@@ -9,12 +9,14 @@ use super::bring::Found;
 use super::bringing::{Follow, Naming};
 use super::finder::Why;
 use super::lookup::{self, there, unreadable};
+use super::rules::Rule;
 use super::template::{Folders, Template};
 use super::{NAMED, Seen, Want, user_glob};
 use crate::path::ImagePath;
 use crate::report::{Diagnostic, Error, Result};
 use crate::tree::{Cause, Rank};
 
+mod openssl;
 mod syntax;
 
 pub(super) use syntax::{Directive, Syntax};
@@ -71,12 +73,36 @@ pub(super) fn missing(
         .into())
 }
 
+/// The files of the image that its command line names after a program that a rule is for: its configuration. A word may be
+/// a path, or end in one after `=`.
+pub(super) fn commanded(rule: &Rule, command: &[String], seen: &Seen<'_>) -> Result<Vec<ImagePath>> {
+    let is_program = |word: &&String| {
+        let Ok(path) = ImagePath::new(word.as_str()) else { return false };
+        let real = there(seen.image, &path).ok().flatten().map(|found| found.real);
+        let patterns = || rule.when.iter().flat_map(|when| &when.program);
+        [Some(path), real].iter().flatten().any(|path| patterns().any(|pattern| pattern.matches(path.as_bytes())))
+    };
+    let mut files = Vec::new();
+    for word in command.iter().skip_while(|word| !is_program(word)).skip(1) {
+        let text = word.split_once('=').map_or(word.as_str(), |(_, value)| value);
+        let Some(path) = Some(text).filter(|text| text.starts_with('/')).and_then(|text| ImagePath::new(text).ok())
+        else {
+            continue;
+        };
+        if there(seen.image, &path)?.is_some_and(|found| found.node.content().is_some()) {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
 /// Adds what configuration names.
 pub(super) fn add(
     follow: &Follow,
     seen: &Seen<'_>,
     folders: &Folders,
     mounts: &[ImagePath],
+    commanded: &[ImagePath],
     why: &Why,
     found: &mut Found,
 ) -> Result<()> {
@@ -84,6 +110,7 @@ pub(super) fn add(
     for pattern in follow.file.iter().flat_map(|template| template.patterns(folders)) {
         queue.extend(lookup::find(seen.image, &pattern)?);
     }
+    queue.extend(commanded.iter().cloned());
     let mut walk = Walk { follow, seen, folders, mounts, why, found, queue, faults: Vec::new() };
     let mut known = BTreeSet::new();
     while let Some(path) = walk.queue.pop_front() {

@@ -10,8 +10,11 @@ pub(in super::super) enum Syntax {
     Words,
     /// Directives that end in `;` or open a block with `{`: nginx.
     Statements,
-    /// `key = value` or `key: value`, perhaps in sections: OpenSSL, PHP, ODBC, Unbound.
+    /// `key = value` or `key: value`, perhaps in sections: PHP, ODBC, Unbound.
     Pairs,
+    /// OpenSSL's sections that name each other (config(5)): `.include`, and a directive `provider` for each provider that is
+    /// activated and is no part of the library, with its `module` or else its name.
+    Openssl,
 }
 
 /// One directive.
@@ -34,6 +37,7 @@ impl Syntax {
             Self::Words => words(text),
             Self::Statements => statements(text),
             Self::Pairs => pairs(text),
+            Self::Openssl => super::openssl::directives(&pairs_in_sections(text)),
         }
     }
 }
@@ -126,9 +130,17 @@ fn statements(text: &str) -> Vec<Directive> {
 }
 
 fn pairs(text: &str) -> Vec<Directive> {
-    let mut directives = Vec::new();
+    pairs_in_sections(text).into_iter().map(|(_, directive)| directive).collect()
+}
+
+/// Pairs, each with the name of its section; the empty name stands before the first.
+fn pairs_in_sections(text: &str) -> Vec<(String, Directive)> {
+    let (mut directives, mut section) = (Vec::new(), String::new());
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
+        if let Some(name) = line.strip_prefix('[') {
+            name.split(']').next().unwrap_or(name).trim().clone_into(&mut section);
+        }
         if line.starts_with(['#', ';', '[']) {
             continue;
         }
@@ -137,7 +149,8 @@ fn pairs(text: &str) -> Vec<Directive> {
         let Some((name, rest)) = sign.filter(|(name, _)| !name.is_empty()) else { continue };
         let value = rest.strip_prefix(['=', ':']).unwrap_or(rest).trim();
         let value = value.split([';', '#']).next().unwrap_or(value).trim().trim_matches(['"', '\'']);
-        directives.extend(directive(vec![name, value.to_owned()], index + 1, false));
+        let directive = directive(vec![name, value.to_owned()], index + 1, false);
+        directives.extend(directive.map(|directive| (section.clone(), directive)));
     }
     directives
 }
