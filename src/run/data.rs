@@ -17,7 +17,8 @@ pub fn exists(rootfs: &Path, path: &ImagePath) -> io::Result<bool> {
     Ok(resolve(&Folder::open(rootfs)?, path.as_bytes()).is_ok())
 }
 
-/// Copies a folder of an image, with all in it, to a new one; makes that with `mode` when the image has none there.
+/// Copies a folder of an image, with all in it, to a new one. When the image has none there, or an empty one of root's,
+/// the new one gets the bits of `mode` too.
 ///
 /// # Errors
 /// When it can't be read or written.
@@ -26,13 +27,16 @@ pub fn folder_of(rootfs: &Path, path: &ImagePath, to: &Path, mode: u32) -> io::R
     let root = rustix::fs::openat(CWD, rootfs, flags, Mode::empty())?;
     // Opened inside the image, whatever its links say, and read through the open folder.
     match rustix::fs::openat2(&root, path.as_bytes(), flags, Mode::empty(), ResolveFlags::IN_ROOT) {
-        Ok(folder) => copy_folder(&PathBuf::from(format!("/proc/self/fd/{}/.", folder.as_raw_fd())), to),
-        Err(rustix::io::Errno::NOENT) => {
-            std::fs::create_dir(to)?;
-            std::fs::set_permissions(to, PermissionsExt::from_mode(mode))
-        }
-        Err(error) => Err(error.into()),
+        Ok(folder) => copy_folder(&PathBuf::from(format!("/proc/self/fd/{}/.", folder.as_raw_fd())), to)?,
+        Err(rustix::io::Errno::NOENT) => std::fs::create_dir(to)?,
+        Err(error) => return Err(error.into()),
     }
+    // An empty folder of root's may be a mount point that a runtime made for another program of the same image.
+    if std::fs::metadata(to)?.uid() == 0 && std::fs::read_dir(to)?.next().is_none() {
+        let asked = std::fs::metadata(to)?.mode() & 0o7777 | mode;
+        std::fs::set_permissions(to, PermissionsExt::from_mode(asked))?;
+    }
+    Ok(())
 }
 
 /// Copies a folder with owners and modes, as far as this process may. Files that are none stay out.
