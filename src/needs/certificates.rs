@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use super::bring::Found;
-use super::lookup::{self, lead, place, there, unreadable};
+use super::lookup::{self, Target, lead, place, there, unreadable};
 use super::pem::{self, Certificate, What};
 use super::rules::{Builtin, Rule, TABLE};
 use super::template::Folders;
@@ -131,14 +131,6 @@ fn explain(shown: &str, pem::Fault { line, what }: &pem::Fault) -> Diagnostic {
     }
 }
 
-/// Where the bundle stands, and the chains of links that lead there.
-struct Bundle {
-    real: ImagePath,
-    links: Vec<Link>,
-    /// Its bytes in the view, when it is there.
-    content: Option<Content>,
-}
-
 /// Adds the bundle and its links.
 pub(super) fn add(
     rule: &Rule,
@@ -215,25 +207,25 @@ pub(super) fn trusted(seen: &Seen<'_>, company: &Company) -> Result<Option<Vec<C
 
 /// Finds the bundle by the first name that leads to a file, with the links of all names that lead to the same one.
 /// Without any, the first name is where it will stand.
-fn locate(view: &dyn Source, names: &[ImagePath]) -> Result<Option<Bundle>> {
-    let mut bundle: Option<Bundle> = None;
+fn locate(view: &dyn Source, names: &[ImagePath]) -> Result<Option<Target>> {
+    let mut bundle: Option<Target> = None;
     for name in names {
         let Some(found) = there(view, name)? else { continue };
         let Some(content) = found.node.content() else { continue };
         match &mut bundle {
-            None => bundle = Some(Bundle { content: Some(content.clone()), real: found.real, links: found.links }),
+            None => bundle = Some(Target { content: Some(content.clone()), real: found.real, links: found.links }),
             Some(bundle) if bundle.real == found.real => bundle.links.extend(found.links),
             Some(_) => {}
         }
     }
     let Some(first) = names.first().filter(|_| bundle.is_none()) else { return Ok(bundle) };
     let (real, links) = place(view, first)?;
-    Ok(Some(Bundle { real, links, content: None }))
+    Ok(Some(Target { real, links, content: None }))
 }
 
 /// The bundle's text, when it is not the root's as it is: the root's certificates first, then the company's that are
 /// not among them. `None` when the root has none to begin with.
-fn assemble(seen: &Seen<'_>, company: &Company, bundle: &Bundle) -> Result<Option<Vec<u8>>> {
+fn assemble(seen: &Seen<'_>, company: &Company, bundle: &Target) -> Result<Option<Vec<u8>>> {
     let mut text = Vec::new();
     let mut known = Vec::new();
     if !company.only {
@@ -293,7 +285,7 @@ fn openssl_links(view: &dyn Source, folder: &ImagePath, bundle: &ImagePath) -> R
 }
 
 /// A bundle that the recipe writes itself can't be added to: `files` outranks rules.
-fn refuse_second_writer(seen: &Seen<'_>, company: &Company, bundle: &Bundle) -> Result<()> {
+fn refuse_second_writer(seen: &Seen<'_>, company: &Company, bundle: &Target) -> Result<()> {
     let Some(entry) = seen.image.get(&bundle.real).filter(|entry| entry.rank > Rank::Need) else { return Ok(()) };
     let title = format!("`[certificates]` and another entry of the recipe both write `{}`", bundle.real);
     let error = Diagnostic::error(CONFLICT, title).at_some(company.span, "adds to it");

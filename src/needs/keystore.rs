@@ -6,7 +6,7 @@
 use super::bring::Found;
 use super::certificates::{self, Company};
 use super::jks::{self, Trusted};
-use super::lookup::{place, there, unreadable};
+use super::lookup::{Target, place, there, unreadable};
 use super::pem::Certificate;
 use super::template::Folders;
 use super::{CERTIFICATE, Seen, UNREADABLE, Want};
@@ -18,15 +18,6 @@ use crate::tree::{Entry, EntryKind, Rank, Reason};
 
 /// The largest keystore that is read. Mozilla's certificates are a fifth of a megabyte.
 const LARGEST: u64 = 64 << 20;
-
-/// Where a keystore stands.
-struct Keystore {
-    real: ImagePath,
-    /// The links that lead there from the runtime's folder.
-    links: Vec<Link>,
-    /// Its bytes, when it is there.
-    content: Option<Content>,
-}
 
 /// Adds the keystores of the runtimes in `{home}`.
 pub(super) fn add(
@@ -68,18 +59,14 @@ fn left_alone(keystore: &ImagePath, company: &Company) -> Diagnostic {
 }
 
 /// The keystore of a runtime, there or not; `None` where a folder is no runtime's.
-fn locate(seen: &Seen<'_>, home: &ImagePath) -> Result<Option<Keystore>> {
+fn locate(seen: &Seen<'_>, home: &ImagePath) -> Result<Option<Target>> {
     let Ok(security) = home.join_path(b"lib/security") else { return Ok(None) };
     let Some(folder) = there(seen.view, &security)?.filter(|found| found.node.is_directory()) else { return Ok(None) };
     let path = folder.real.join(b"cacerts");
     let (real, mut links) = match source::resolve(seen.view, path.as_bytes()) {
         Ok(found) => {
             let content = found.node.content().cloned();
-            return Ok(content.map(|content| Keystore {
-                real: found.real,
-                links: found.links,
-                content: Some(content),
-            }));
+            return Ok(content.map(|content| Target { real: found.real, links: found.links, content: Some(content) }));
         }
         Err(Unresolved::Missing { links, .. }) => (end(&path, &links), links),
         Err(Unresolved::Unreadable { at, error }) => return Err(unreadable(seen.view, &at, &error)),
@@ -88,7 +75,7 @@ fn locate(seen: &Seen<'_>, home: &ImagePath) -> Result<Option<Keystore>> {
     let Some(real) = real else { return Ok(None) };
     let (real, more) = place(seen.view, &real)?;
     links.extend(more.into_iter().filter(|link| !links.contains(link)).collect::<Vec<_>>());
-    Ok(Some(Keystore { real, links, content: None }))
+    Ok(Some(Target { real, links, content: None }))
 }
 
 /// What the last of some links names: Debian's keystore is a link to a file that a package's script makes.
@@ -101,7 +88,7 @@ fn end(path: &ImagePath, links: &[Link]) -> Option<ImagePath> {
 }
 
 /// What the keystore will hold; `None` when nothing is known but the company's, and more is wanted.
-fn trusted(seen: &Seen<'_>, company: &Company, keystore: &Keystore) -> Result<Option<Vec<Trusted>>> {
+fn trusted(seen: &Seen<'_>, company: &Company, keystore: &Target) -> Result<Option<Vec<Trusted>>> {
     let own = match &keystore.content {
         Some(content) if !company.only() => own(seen, &keystore.real, content)?,
         _ => None,

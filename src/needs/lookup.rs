@@ -4,7 +4,16 @@ use super::UNREADABLE;
 use super::template::{Token, matches};
 use crate::path::ImagePath;
 use crate::report::{Diagnostic, Error, Result, plain};
-use crate::source::{self, Link, Node, Resolved, Source, Unresolved};
+use crate::source::{self, Content, Link, Node, Resolved, Source, Unresolved};
+
+/// A file that is written anew: where it stands or will stand.
+pub(super) struct Target {
+    pub(super) real: ImagePath,
+    /// The links that lead there from the names by which it is known.
+    pub(super) links: Vec<Link>,
+    /// Its bytes in the view, when it is there.
+    pub(super) content: Option<Content>,
+}
 
 /// A file or folder of a tree can't be read.
 pub(super) fn unreadable(view: &dyn Source, path: &ImagePath, error: &std::io::Error) -> Error {
