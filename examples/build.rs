@@ -21,6 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         debug_twin: false,
         durability: Durability::Synced,
         temporary: std::env::temp_dir(),
+        locks: std::sync::Arc::default(),
     };
     let input = Input::Text { name: "hello".to_owned(), text: RECIPE.into(), folder: std::env::current_dir()? };
     for recipe in load(&input, &Context::default(), &mut Texts::default())?.recipes {

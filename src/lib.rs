@@ -3,7 +3,7 @@
 //! Each stage makes a plain value from those of earlier ones, in this order:
 //!
 //! ```text
-//! recipe -> source -> tree -> select -> closure -> needs -> rootfs -> inventory -> policy -> layer -> image -> output
+//! recipe -> source -> tree -> select -> closure -> needs -> rootfs -> inventory -> policy -> lock -> layer -> image -> output
 //! ```
 //!
 //! - [`recipe`]: TOML text to a [`recipe::Recipe`], every value with its place in the text.
@@ -15,6 +15,7 @@
 //! - [`rootfs`]: one tree from all of these, with what every image has.
 //! - [`inventory`]: whose its files are, and the records by which scanners know it.
 //! - [`policy`]: what of it is not allowed.
+//! - [`lock`]: what it takes from the root, held against what it took before.
 //! - [`layer`]: the tree as compressed tar archives; the parallel step.
 //! - [`image`]: the configuration and the manifest.
 //! - [`output`]: a layout, an archive, a folder, an engine.
@@ -27,7 +28,7 @@
 //!
 //! What holds everywhere: no stage reads the clock or the environment, prints, or executes anything; the one program that
 //! is run and watched is the one that `mkimage trace` is given, by the command line. A file is opened
-//! once to be packed, and checked to be the one that was looked at. Only the layer and output stages write, under
+//! once to be packed, and checked to be the one that was looked at. Only the layer and output stages and `mkimage lock` write, under
 //! temporary names until what they write is whole.
 
 pub mod report;
@@ -45,6 +46,7 @@ pub mod needs;
 pub mod rootfs;
 pub mod inventory;
 pub mod policy;
+pub mod lock;
 pub mod layer;
 pub mod image;
 pub mod output;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::closure::{Closure, Headers, Wanted};
 use crate::inventory::{self, Inventory, Standing};
+use crate::lock::{self, Drift, Frozen, Mode};
 use crate::needs::Suggestion;
 use crate::path::ImagePath;
 use crate::policy::{self, Verdicts};
@@ -56,6 +57,8 @@ pub struct Assembled {
     pub debug: Option<Tree>,
     /// Warnings and notes, in the order of the stages.
     pub notes: Vec<Diagnostic>,
+    /// How what it takes from the root differs from what the lock file says; `None` when it was not held against one.
+    pub drift: Option<Drift>,
 }
 
 /// Finds out everything about an image but its bytes.
@@ -80,7 +83,7 @@ fn assemble_sharing(
     };
     let database = Database::open(&*root)?;
     let packages = packages(recipe, &*root, &database)?;
-    let selection = select::select(recipe, &*root, &*host, &packages)?;
+    let selection = selected(recipe, &*root, &*host, &packages, options)?;
 
     progress.stage("resolving");
     let mut closing = Closing::new(recipe, &*root, &selection, headers);
@@ -147,6 +150,7 @@ fn assemble_sharing(
     if !denied.is_empty() {
         return Err(Error(denied));
     }
+    let drift = drift(recipe, &platform, &tree, &inventory, options)?;
     Ok(Assembled {
         tree,
         selection,
@@ -162,7 +166,40 @@ fn assemble_sharing(
         entrypoint,
         debug,
         notes,
+        drift,
     })
+}
+
+/// What the recipe names; of folders and packages of the root only what the lock file names, where that is asked.
+fn selected(
+    recipe: &Recipe,
+    root: &dyn Source,
+    host: &dyn Source,
+    packages: &select::Packages,
+    options: &Options,
+) -> Result<Selection> {
+    let Some(named) = options.locks.named(recipe)? else { return select::select(recipe, root, host, packages) };
+    let mut packages = packages.to_vec();
+    for (_, paths) in &mut packages {
+        paths.retain(|path| named.contains(path));
+    }
+    select::select(recipe, &Frozen::new(root, named), host, &packages)
+}
+
+/// How an image differs from what its lock file says.
+fn drift(
+    recipe: &Recipe,
+    platform: &Platform,
+    tree: &Tree,
+    inventory: &Inventory,
+    options: &Options,
+) -> Result<Option<Drift>> {
+    let Some(before) = options.locks.of(recipe, platform)? else { return Ok(None) };
+    let drift = Drift::between(&before, &lock::take(recipe, tree, inventory, None)?);
+    match options.locks.mode() {
+        mode @ (Mode::Locked | Mode::Frozen) if !drift.is_empty() => Err(drift.error(recipe, tree, mode)),
+        _ => Ok(Some(drift)),
+    }
 }
 
 /// The same image with busybox, whatever the policy says of shells.
@@ -171,7 +208,8 @@ fn debug_twin(recipe: &Recipe, options: &Options, progress: &dyn Progress, heade
     let name = Spanned::new("busybox".to_owned(), recipe.span);
     recipe.extras.push(Extra { name, argument: None, removed: false });
     recipe.policy.rules.insert("shell".to_owned(), Spanned::new(Verdict::Allow, recipe.span));
-    let options = Options { debug_twin: false, ..options.clone() };
+    // The twin is no part of what the lock file says.
+    let options = Options { debug_twin: false, locks: Arc::default(), ..options.clone() };
     Ok(assemble_sharing(&recipe, &options, progress, headers)?.tree)
 }
 

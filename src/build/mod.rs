@@ -61,6 +61,8 @@ pub struct Options {
     pub durability: crate::layer::Durability,
     /// Where staging folders of standard output and engines go.
     pub temporary: std::path::PathBuf,
+    /// Lock files, and how images are held against them.
+    pub locks: std::sync::Arc<crate::lock::Locks>,
 }
 
 /// Told what a build is doing.

@@ -11,8 +11,9 @@ use mkimage::recipe::{Compression, Recipe};
 use mkimage::report::{Diagnostic, Error, Result, Texts};
 
 use super::console::Console;
+use super::lock::LockArgs;
 use super::recipes::{RecipeArgs, USAGE, compression, usage};
-use super::{environment, summary};
+use super::{environment, lock, summary};
 
 /// Build images from recipes.
 ///
@@ -40,6 +41,8 @@ pub(super) struct Args {
     /// Also build TAG-debug: the same layers and one more with busybox.
     #[arg(long)]
     debug: bool,
+    #[command(flatten)]
+    lock: LockArgs,
     /// Do not wait until outputs are on the disk.
     #[arg(long)]
     no_fsync: bool,
@@ -80,6 +83,7 @@ fn build_all(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCo
         let assembled = build::assemble(recipe, &options, &progress)?;
         console.show(&assembled.notes, texts);
         console.show(&assembled.verdicts.warnings(console.detail()), texts);
+        lock::say_drift(console, recipe, &assembled);
         summary::read(console, &assembled);
         let mut stdout = std::io::stdout().lock();
         let outputs = Outputs { destinations, engine: engine.clone(), stdout: &mut stdout };
@@ -119,6 +123,7 @@ impl Args {
             debug_twin: self.debug,
             durability,
             temporary: environment::temporary(),
+            locks: self.lock.locks(),
         })
     }
 

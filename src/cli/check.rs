@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use mkimage::build::{self, Options};
 use mkimage::layer::Durability;
@@ -11,8 +12,9 @@ use serde_json::json;
 
 use super::console::Console;
 use super::format::{Format, print_json};
+use super::lock::LockArgs;
 use super::recipes::RecipeArgs;
-use super::{checked, environment, hardening, summary};
+use super::{checked, environment, hardening, lock, summary};
 
 /// Do everything but write: recipe, closure, rules, policy.
 #[derive(Debug, clap::Args)]
@@ -22,6 +24,8 @@ pub(super) struct Args {
     /// Show how each program and library is hardened.
     #[arg(long)]
     hardening: bool,
+    #[command(flatten)]
+    lock: LockArgs,
     /// How to print. JSON goes to standard output, with the hardening of every object.
     #[arg(long, value_enum, default_value_t, value_name = "FORM")]
     format: Format,
@@ -36,13 +40,14 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
     for loaded in &loaded {
         console.show(&loaded.warnings, &texts);
     }
-    let options = options();
+    let options = Options { locks: args.lock.locks(), ..options() };
     let (mut errors, mut documents, mut tables) = (Vec::new(), Vec::new(), Vec::new());
     for recipe in loaded.iter().flat_map(|loaded| &loaded.recipes) {
         match build::assemble(recipe, &options, &console.building(&recipe.name.value)) {
             Ok(assembled) => {
                 console.show(&assembled.notes, &texts);
                 console.show(&assembled.verdicts.warnings(console.detail()), &texts);
+                lock::say_drift(console, recipe, &assembled);
                 summary::checked(console, recipe, &assembled, &texts);
                 checked::say_evidence(console, &assembled);
                 let printed = match args.format {
@@ -76,5 +81,6 @@ pub(super) fn options() -> Options {
         debug_twin: false,
         durability: Durability::Cached,
         temporary: environment::temporary(),
+        locks: Arc::default(),
     }
 }

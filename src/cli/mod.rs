@@ -21,6 +21,7 @@ mod hardening;
 mod init;
 mod inspect;
 mod interrupt;
+mod lock;
 mod recipes;
 mod run;
 mod schema;
@@ -75,6 +76,7 @@ enum Command {
     Closure(closure::ClosureArgs),
     Tree(tree::Args),
     Why(why::Args),
+    Lock(lock::Args),
     Extras(extras::Args),
     Init(init::Args),
     Add(add::Args),
@@ -129,6 +131,7 @@ fn run(command: Command, entered: &unpacked::Entered, console: &Console) -> Exit
         Command::Closure(args) => closure::run(&args, console),
         Command::Tree(args) => tree::run(&args, console),
         Command::Why(args) => why::run(&args, console),
+        Command::Lock(args) => lock::run(&args, console),
         Command::Extras(args) => extras::run(&args, console),
         Command::Add(args) => add::run(&args, console),
         Command::Trace(args) => trace::run(&args, console),

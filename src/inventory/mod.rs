@@ -21,6 +21,7 @@ pub struct Inventory {
     origins: BTreeMap<ImagePath, ImagePath>,
     owners: Owners,
     shipped: BTreeMap<PackageId, Vec<ImagePath>>,
+    beside: Beside,
 }
 
 /// Where a path of an image stands with regard to packages.
@@ -54,7 +55,7 @@ impl Inventory {
         let paths: Vec<ImagePath> = paths.into_iter().cloned().collect();
         let owners = Owners::find_in(database, source, &paths, check)?;
         let shipped = shipped(&origins, &owners);
-        Ok(Self { origins, owners, shipped })
+        Ok(Self { origins, owners, shipped, beside })
     }
 
     /// How a path of the image stands.
@@ -86,6 +87,11 @@ impl Inventory {
         self.origins.get(path)
     }
 
+    /// Whether an entry of the recipe that copies from beside it brought this one.
+    pub fn is_beside(&self, entry: &Entry) -> bool {
+        self.beside.named(entry)
+    }
+
     /// Whether the root has a package database at all.
     pub fn has_database(&self) -> bool {
         self.owners.has_database()
@@ -103,6 +109,7 @@ impl Inventory {
 
 /// The entries of a recipe that copy from beside it. Where the root is this machine, such files are in the root as well;
 /// but the recipe did not take them from there.
+#[derive(Debug)]
 struct Beside(BTreeSet<Span>);
 
 impl Beside {
@@ -121,11 +128,14 @@ impl Beside {
             _ => None,
         };
         // As many links as a kernel follows: a circle of them ends, too.
-        std::iter::successors(Some(entry), before).take(41).any(|entry| {
-            let named = |cause: &Cause| matches!(cause, Cause::Key(_) | Cause::Folder(_));
-            let reason = entry.reasons.first().filter(|reason| named(&reason.cause));
-            reason.and_then(|reason| reason.span).is_some_and(|span| self.0.contains(&span))
-        })
+        std::iter::successors(Some(entry), before).take(41).any(|entry| self.named(entry))
+    }
+
+    /// Whether one of these names it, or a folder that it lies in.
+    fn named(&self, entry: &Entry) -> bool {
+        let named = |cause: &Cause| matches!(cause, Cause::Key(_) | Cause::Folder(_));
+        let reason = entry.reasons.first().filter(|reason| named(&reason.cause));
+        reason.and_then(|reason| reason.span).is_some_and(|span| self.0.contains(&span))
     }
 }
 

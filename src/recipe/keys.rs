@@ -312,8 +312,8 @@ keys! {
         members: Option<List<Text>>,
         /// Globs of recipes that are no members all the same.
         exclude: Option<List<Text>>,
-        #[schemars(skip)]
-        lock: Later,
+        /// The lock file of all members, relative to this file; mkimage.lock when absent.
+        lock: Option<Text>,
         /// Whether files that several images have go into common layers.
         shared_layers: Option<Flag>,
         /// What holds for every member that does not say otherwise.

@@ -1,14 +1,19 @@
 //! What the user named to recipes: files merged with what they extend and with a workspace's defaults, then resolved.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::decode::Keys;
-use super::files::{self, FILE_NAME, Files};
+use super::files::{self, FILE_NAME, Files, RecipeFile};
 use super::keys::{RecipeKeys, WorkspaceKeys};
 use super::resolve::{Merged, Overrides, resolve};
-use super::{Context, Input, Loaded, Recipe, SYNTAX, VALUE, VARIABLE, WORKSPACE, Workspace, values, words, workspace};
+use super::{
+    Context, Input, Loaded, LockPlace, Recipe, SYNTAX, VALUE, VARIABLE, WORKSPACE, Workspace, values, words, workspace,
+};
 use crate::report::{COMMAND_LINE, Diagnostic, Error, Level, Result, Span, Spanned, Texts};
+
+/// What a lock file is called unless a workspace says otherwise.
+const LOCK_NAME: &str = "mkimage.lock";
 
 /// Mistakes that are shown of one run.
 const MOST_MISTAKES: usize = 50;
@@ -234,8 +239,42 @@ impl Session<'_, '_> {
             default_name: Some(stem.clone()).filter(|_| by_stem && !generic),
             stem: if by_stem || workspace.is_some() { stem } else { String::new() },
             broken: all.iter().any(|file| file.broken),
+            lock: if by_stem || workspace.is_some() { Some(self.lock_place(own, workspace)) } else { None },
         }
     }
+
+    /// A recipe's place in the lock file of its workspace, or in the one beside it.
+    fn lock_place(&self, own: &RecipeFile, workspace: Option<usize>) -> LockPlace {
+        let workspace = workspace.map(|file| &self.files.read[file]);
+        let named = workspace.and_then(|file| file.keys.workspace.0.as_ref()?.lock.as_ref());
+        let folder = workspace.map_or(own.folder.as_path(), |file| file.folder.as_path());
+        let file = folder.join(named.map_or(LOCK_NAME, |text| text.0.value.as_str()));
+        let name = relative(&own.path, file.parent().unwrap_or(folder));
+        LockPlace { file, name }
+    }
+}
+
+/// A path as it is seen from a folder; neither need be there.
+fn relative(path: &Path, folder: &Path) -> String {
+    let whole = |path: &Path| plain(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
+    let (path, folder) = (whole(path), whole(folder));
+    let shared = path.components().zip(folder.components()).take_while(|(a, b)| a == b).count();
+    let up = folder.components().skip(shared).map(|_| Component::ParentDir);
+    let seen: PathBuf = up.chain(path.components().skip(shared)).collect();
+    seen.to_string_lossy().into_owned()
+}
+
+/// A path without `..`, by its text alone.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        if part == Component::ParentDir {
+            plain.pop();
+        } else {
+            plain.push(part);
+        }
+    }
+    plain
 }
 
 /// `${recipe}`: the file's name without .toml, or its folder's where every file has the same.

@@ -68,6 +68,17 @@ pub struct Recipe {
     pub policy: Policy,
     /// The recipe's own tests.
     pub tests: Vec<Test>,
+    /// Where it is written down what the image takes from its root; none for a recipe without a file.
+    pub lock: Option<LockPlace>,
+}
+
+/// A recipe's place in a lock file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockPlace {
+    /// The lock file: that of the workspace, or the one beside the recipe.
+    pub file: PathBuf,
+    /// The recipe's path, relative to the lock file's folder.
+    pub name: String,
 }
 
 /// Where absolute paths come from.

@@ -29,6 +29,7 @@ mod images;
 mod java;
 mod layer;
 mod layout;
+mod lock;
 mod needs;
 mod node_modules;
 mod output;

@@ -13,8 +13,15 @@ use serde_json::Value;
 
 use super::sandbox::Sandbox;
 
-const PAGES: [&str; 6] =
-    ["README.md", "CHANGELOG.md", "docs/recipe.md", "docs/policy.md", "docs/reproducible.md", "docs/errors.md"];
+const PAGES: [&str; 7] = [
+    "README.md",
+    "CHANGELOG.md",
+    "docs/recipe.md",
+    "docs/policy.md",
+    "docs/lock.md",
+    "docs/reproducible.md",
+    "docs/errors.md",
+];
 
 fn at(page: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(page)

@@ -8,7 +8,7 @@ use super::kinds::{List, Scalar, Text};
 use super::tables::Item;
 use super::values::{self, Invalid};
 use super::vars::Variables;
-use super::{Context, Platform, REMOVAL, Recipe, VALUE, words};
+use super::{Context, LockPlace, Platform, REMOVAL, Recipe, VALUE, words};
 use crate::report::{Diagnostic, Span, Spanned, TextId, Texts};
 
 mod accounts;
@@ -33,6 +33,7 @@ pub(super) struct Merged {
     pub(super) default_name: Option<String>,
     /// Whether some file had mistakes: what is missing is then no news.
     pub(super) broken: bool,
+    pub(super) lock: Option<LockPlace>,
 }
 
 /// What the caller lays over a recipe, with places in a text that stands for the command line.
@@ -112,6 +113,7 @@ impl<'a> Resolver<'a> {
             compression: overrides.compression.clone().or_else(|| self.optional(keys.compression.as_ref(), str::parse)),
             policy: self.policy(),
             tests: self.tests(),
+            lock: self.merged.lock.clone(),
         };
         name.map(|_| recipe)
     }
