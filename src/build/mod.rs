@@ -21,7 +21,6 @@ pub use crate::closure::diagnose::WRONG_MACHINE;
 pub use crate::closure::{Hardened, Protected};
 pub use assemble::{Assembled, assemble, configuration};
 pub use evidence::{Evidence, Explained, Named, Standing};
-pub use platform::host_architecture;
 pub use write::{Built, Outputs, parameters, write};
 
 /// The root can't be opened.

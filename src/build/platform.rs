@@ -20,7 +20,8 @@ pub(super) fn platform(recipe: &Recipe, wanted: &[Wanted], closure: &Closure) ->
     let platform = match (&recipe.platform, machines.first()) {
         (Some(platform), _) => platform.value.clone(),
         (None, Some((_, machine))) => of_machine(*machine),
-        (None, None) => of_host(),
+        // An image without a program: that of the machine that mkimage was compiled for.
+        (None, None) => Platform::host(),
     };
     let mut errors = Vec::new();
     for (index, machine) in machines {
@@ -56,21 +57,4 @@ fn of_machine(machine: Machine) -> Platform {
     // Debian's armhf, and nearly all 32-bit Arm that runs containers today, is v7.
     let variant = (architecture == "arm").then(|| "v7".to_owned());
     Platform { os: "linux".to_owned(), architecture, variant }
-}
-
-/// For an image without a program: the machine that mkimage was compiled for.
-fn of_host() -> Platform {
-    Platform { os: "linux".to_owned(), architecture: host_architecture().to_owned(), variant: None }
-}
-
-/// The architecture that mkimage was compiled for, in OCI's words.
-pub fn host_architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        "x86" => "386",
-        "powerpc64" => "ppc64le",
-        "loongarch64" => "loong64",
-        other => other,
-    }
 }

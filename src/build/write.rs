@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::image::{self, Image};
+use crate::image::{self, Image, Images};
 use crate::layer::{self, Layer, LayerPlan, Staging};
 use crate::oci::Reference;
 use crate::output::{self, Destination, Engine};
@@ -105,14 +105,15 @@ pub fn write(
     }
     for pending in pending {
         let image = describe(recipe, assembled, pending.variant, pending.layers.clone(), options)?;
+        let images = Images::from(image.clone());
         let built = &mut built[pending.variant as usize];
         let written = match &pending.place {
-            Place::Engine(engine) => output::load(engine, &image, &built.names)?,
+            Place::Engine(engine) => output::load(engine, &images, &built.names)?,
             Place::Destination(Destination::Stdout) => {
-                output::stream(outputs.stdout, &image, &built.names)?;
+                output::stream(outputs.stdout, &images, &built.names)?;
                 output::Written::default()
             }
-            Place::Destination(to) => output::write(to, pending.staging, &image, &built.names)?,
+            Place::Destination(to) => output::write(to, pending.staging, &images, &built.names)?,
         };
         built.notes.extend(written.notes);
         built.image.get_or_insert(image);

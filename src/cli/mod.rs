@@ -18,6 +18,7 @@ mod environment;
 mod extras;
 mod format;
 mod hardening;
+mod index;
 mod init;
 mod inspect;
 mod interrupt;
@@ -83,6 +84,7 @@ enum Command {
     Trace(trace::Args),
     Inspect(inspect::Args),
     Verify(verify::Args),
+    Index(index::Args),
     Run(run::Args),
     Test(test::Args),
     /// Maps the users of a namespace, for a process that has just entered it.
@@ -138,6 +140,7 @@ fn run(command: Command, entered: &unpacked::Entered, console: &Console) -> Exit
         Command::Init(args) => init::run(&args, console),
         Command::Inspect(args) => inspect::run(&args, console),
         Command::Verify(args) => verify::run(&args, console),
+        Command::Index(args) => index::run(&args, console),
         Command::Run(args) => run::run(&args, entered, console),
         Command::Test(args) => test::run(&args, entered, console),
         Command::MapUsers { .. } => ExitCode::SUCCESS,

@@ -21,8 +21,8 @@ pub(super) struct RecipeArgs {
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
     /// Build for this platform, as linux/arm64.
-    #[arg(long, value_name = "OS/ARCH")]
-    platform: Option<String>,
+    #[arg(long, value_name = "OS/ARCH", value_parser = platform)]
+    platform: Option<Platform>,
     /// Set a variable of [vars].
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
@@ -66,7 +66,7 @@ impl RecipeArgs {
             set: self.variables()?,
             env: Box::new(environment::variable),
             root: self.root.clone(),
-            platform: self.platform.as_deref().map(platform).transpose()?,
+            platform: self.platform.clone(),
             tags: Vec::new(),
             compression: None,
             workspace: !self.no_workspace,
@@ -105,8 +105,9 @@ fn stdin() -> Result<Input> {
     Ok(Input::Text { name: "-".to_owned(), text, folder })
 }
 
-fn platform(text: &str) -> Result<Platform> {
-    text.parse().map_err(|_| usage(format!("`{text}` is no platform, as `linux/amd64`")))
+/// Reads a platform.
+pub(super) fn platform(text: &str) -> Result<Platform, String> {
+    text.parse().map_err(|_| "expected a platform, as linux/amd64 or linux/arm/v7".to_owned())
 }
 
 /// What a workspace asks for, and no stage does yet.

@@ -77,7 +77,7 @@ fn start(args: &Args, entered: &Entered, console: &Console, texts: &mut Texts) -
     let workplace = Workplace::new(entered, args.runtime.as_deref())?;
     let launcher = workplace.launcher()?;
     let image = if is_image(&args.image) {
-        workplace.unpack(&args.image)?
+        workplace.unpack(&args.image, None)?
     } else {
         workplace.build(&recipe(args, texts)?, console)?
     };

@@ -112,7 +112,7 @@ fn test_all(args: &Args, entered: &Entered, console: &Console, texts: &mut Texts
             continue;
         }
         let image = match &args.image {
-            Some(path) => bench.workplace.unpack(path)?,
+            Some(path) => bench.workplace.unpack(path, None)?,
             None => bench.workplace.build(recipe, console)?,
         };
         let image = Arc::new(image);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use mkimage::build::{self, Options, Outputs};
 use mkimage::layer::Durability;
 use mkimage::output::{self, Destination, Engine};
-use mkimage::recipe::Recipe;
+use mkimage::recipe::{Platform, Recipe};
 use mkimage::report::{Error, Result, Texts};
 use mkimage::run::{self, Containers, Denied, Image, Launcher, Mapping, Parameters, Runtime};
 
@@ -98,11 +98,11 @@ impl<'a> Workplace<'a> {
         Ok(image)
     }
 
-    /// The image of a layout or archive.
-    pub(super) fn unpack(&self, path: &Path) -> Result<Image> {
+    /// The image of a layout or archive: of several the one for a platform, by default that for this machine.
+    pub(super) fn unpack(&self, path: &Path, platform: Option<&Platform>) -> Result<Image> {
         let rootfs = self.next_folder();
         std::fs::create_dir(&rootfs).map_err(|error| Error::io("create", &rootfs, &error))?;
-        run::unpack(path, build::host_architecture(), &rootfs)
+        run::unpack(path, platform, &rootfs)
     }
 
     /// Whether programs are containers of an engine.

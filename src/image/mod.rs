@@ -1,4 +1,5 @@
-//! The image's documents: from layers and the recipe's words to the configuration and the manifest.
+//! The image's documents: from layers and the recipe's words to the configuration, the manifest and, for several
+//! platforms, the index.
 //!
 //! In: packed [`Layer`]s, the recipe's [`Config`], and what the tree says of itself ([`Facts`]). Out: an [`Image`],
 //! which is bytes and their digests. Nothing here depends on the clock, on git, or on where the image goes.
@@ -12,8 +13,11 @@ use crate::recipe::{Config, Platform};
 use crate::report::{Code, Result, Spanned};
 
 mod config;
+mod index;
 mod manifest;
 mod time;
+
+pub use index::Images;
 
 /// The configuration has a value that an image can't hold.
 pub const BAD_CONFIG: Code = Code("E0265");

@@ -4,7 +4,10 @@ use serde_json::Value;
 
 use super::{BadStore, DiffId, Digest, Encoding, Store, read};
 
-/// How deep indexes may be nested, and how many images they may list.
+/// The annotation from which containerd and Podman take the full name.
+pub const CONTAINERD_NAME: &str = "io.containerd.image.name";
+
+/// How deep indexes may be nested, and how many entries they may have in all.
 const DEEPEST: usize = 4;
 const MOST_IMAGES: usize = 1000;
 
@@ -13,6 +16,10 @@ const MOST_IMAGES: usize = 1000;
 pub struct StoredImage {
     /// The names that it is listed under.
     pub names: Vec<String>,
+    /// Its full name, where the index has it as containerd and Podman read it.
+    pub full_name: Option<String>,
+    /// The index for several platforms that lists it, if one does.
+    pub index: Option<Digest>,
     /// The descriptor that lists its manifest; none where there is no manifest.
     pub manifest: Option<StoredManifest>,
     /// The file of its configuration.
@@ -34,6 +41,8 @@ pub struct StoredManifest {
     pub size: u64,
     /// Its media type, as the index has it.
     pub media_type: String,
+    /// The platform, as the index has it.
+    pub platform: Option<String>,
     /// The document.
     pub document: Value,
 }
@@ -55,6 +64,28 @@ pub struct StoredLayer {
     pub diff_id: Option<DiffId>,
 }
 
+impl StoredImage {
+    /// `linux/amd64`, `linux/arm/v7`, as the configuration says it.
+    pub fn platform(&self) -> String {
+        platform(&self.config)
+    }
+}
+
+/// What is known of the entries that lead to an index or a manifest.
+#[derive(Debug, Clone, Default)]
+struct Listed {
+    names: Vec<String>,
+    full_name: Option<String>,
+    index: Option<Digest>,
+}
+
+/// What was read of indexes, so that those which list one another in many ways end.
+#[derive(Debug, Default)]
+struct Bound {
+    depth: usize,
+    entries: usize,
+}
+
 impl Store {
     /// Its images, those of nested indexes, too. Manifests that are of no image (signatures, SBOMs) are left out.
     ///
@@ -64,7 +95,7 @@ impl Store {
         let mut images = Vec::new();
         if self.is_layout() {
             let index: Value = self.json("index.json")?;
-            self.collect(&index, "index.json", &[], 0, &mut images)?;
+            self.collect(&index, "index.json", &Listed::default(), &mut Bound::default(), &mut images)?;
         } else {
             let list: Value = self.json("manifest.json")?;
             for entry in list.as_array().ok_or_else(|| malformed("manifest.json"))?.iter().take(MOST_IMAGES) {
@@ -83,36 +114,45 @@ impl Store {
         &self,
         index: &Value,
         name: &str,
-        names: &[String],
-        depth: usize,
+        above: &Listed,
+        bound: &mut Bound,
         images: &mut Vec<StoredImage>,
     ) -> Result<(), BadStore> {
         let entries = index.get("manifests").and_then(Value::as_array).ok_or_else(|| malformed(name))?;
-        if depth > DEEPEST || images.len() + entries.len() > MOST_IMAGES {
+        bound.entries += entries.len();
+        if bound.depth > DEEPEST || bound.entries > MOST_IMAGES {
             return Err(malformed(name));
         }
         for entry in entries {
             let (digest, size) = descriptor(entry).ok_or_else(|| malformed(name))?;
             let file = blob_file(digest);
             let document = self.json(&file)?;
-            let mut names = names.to_vec();
-            names.extend(ref_name(entry));
+            let mut listed = above.clone();
+            listed.names.extend(annotation(entry, oci_spec::image::ANNOTATION_REF_NAME));
+            listed.full_name = annotation(entry, CONTAINERD_NAME).or(listed.full_name);
             let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
             match (document.get("manifests").is_some(), document.get("layers").is_some()) {
                 // What is both is read as the one by some programs and as the other by others (CVE-2021-41190).
                 (true, true) => return Err(malformed(&file)),
-                (true, false) => self.collect(&document, &file, &names, depth + 1, images)?,
+                (true, false) => {
+                    listed.index = Some(digest);
+                    bound.depth += 1;
+                    self.collect(&document, &file, &listed, bound, images)?;
+                    bound.depth -= 1;
+                }
                 (false, _) if !is_image(&document) => {}
                 (false, _) => {
-                    let manifest = StoredManifest { digest, size, media_type: text(entry, "mediaType"), document };
-                    images.push(self.image(names, manifest, &file)?);
+                    let platform = entry.get("platform").map(platform);
+                    let media_type = text(entry, "mediaType");
+                    let manifest = StoredManifest { digest, size, media_type, platform, document };
+                    images.push(self.image(listed, manifest, &file)?);
                 }
             }
         }
         Ok(())
     }
 
-    fn image(&self, names: Vec<String>, manifest: StoredManifest, file: &str) -> Result<StoredImage, BadStore> {
+    fn image(&self, listed: Listed, manifest: StoredManifest, file: &str) -> Result<StoredImage, BadStore> {
         let bad = || malformed(file);
         let (config_digest, _) = manifest.document.get("config").and_then(descriptor).ok_or_else(bad)?;
         let config_file = blob_file(config_digest);
@@ -134,7 +174,9 @@ impl Store {
         }
         drop(diff_ids);
         Ok(StoredImage {
-            names,
+            names: listed.names,
+            full_name: listed.full_name,
+            index: listed.index,
             manifest: Some(manifest),
             config_file,
             config_digest: Some(config_digest),
@@ -169,6 +211,8 @@ impl Store {
         drop(diff_ids);
         Ok(StoredImage {
             names: strings("RepoTags")?,
+            full_name: None,
+            index: None,
             manifest: None,
             config_file,
             config_digest: None,
@@ -190,9 +234,14 @@ fn descriptor(value: &Value) -> Option<(Digest, u64)> {
     Some((value.get("digest")?.as_str()?.parse().ok()?, value.get("size")?.as_u64()?))
 }
 
-fn ref_name(entry: &Value) -> Option<String> {
-    let name = entry.get("annotations")?.get(oci_spec::image::ANNOTATION_REF_NAME)?.as_str()?;
-    Some(name.to_owned())
+fn annotation(entry: &Value, key: &str) -> Option<String> {
+    Some(entry.get("annotations")?.get(key)?.as_str()?.to_owned())
+}
+
+/// `os`, `architecture` and `variant` of a configuration, or of the platform of a descriptor.
+fn platform(value: &Value) -> String {
+    let words = ["os", "architecture", "variant"].map(|key| value.get(key).and_then(Value::as_str));
+    words.into_iter().flatten().collect::<Vec<_>>().join("/")
 }
 
 /// Whether a manifest is of an image, not of a signature or SBOM that uses the same form.

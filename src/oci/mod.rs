@@ -17,7 +17,7 @@ mod store;
 pub use decode::Encoding;
 pub use digest::{BadDigest, DiffId, Digest, Sha256};
 pub use entries::{BadTar, Data, Entries, Entry, Kind};
-pub use images::{StoredImage, StoredLayer, StoredManifest};
+pub use images::{CONTAINERD_NAME, StoredImage, StoredLayer, StoredManifest};
 pub use json::{LIMIT, canonical, read};
 pub use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType};
 pub use reference::{BadReference, Reference, is_tag};

@@ -14,9 +14,9 @@ use serde_json::json;
 use super::durable::{flush, flush_names, look, replace};
 use super::index::{Index, marker};
 use super::{OCCUPIED, Written};
-use crate::image::Image;
+use crate::image::{Image, Images};
 use crate::layer::{Layer, Staging};
-use crate::oci::{self, Reference};
+use crate::oci::{self, Digest, Reference};
 use crate::report::{Diagnostic, Error, Result};
 
 /// Which programs an archive is for.
@@ -51,17 +51,23 @@ pub(super) fn inspect(path: &Path) -> Result<Place> {
 }
 
 /// Writes an archive to its place.
-pub(super) fn write(path: &Path, form: Form, staging: &Staging, image: &Image, names: &[Reference]) -> Result<Written> {
+pub(super) fn write(
+    path: &Path,
+    form: Form,
+    staging: &Staging,
+    images: &Images,
+    names: &[Reference],
+) -> Result<Written> {
     if inspect(path)? == Place::Stream {
         let mut out = File::options().write(true).open(path).map_err(|error| Error::io("open", path, &error))?;
-        stream(&mut out, form, image, names, path)?;
+        stream(&mut out, form, images, names, path)?;
         return Ok(Written::default());
     }
     // A link keeps standing, and what it leads to is replaced.
     let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let staged = staging.path().join("archive");
     let mut out = File::create_new(&staged).map_err(|error| Error::io("create", &staged, &error))?;
-    stream(&mut out, form, image, names, path)?;
+    stream(&mut out, form, images, names, path)?;
     flush(&out, path, staging.durability())?;
     drop(out);
     replace(&staged, path, staging.durability())?;
@@ -70,33 +76,50 @@ pub(super) fn write(path: &Path, form: Form, staging: &Staging, image: &Image, n
 }
 
 /// Writes an archive into a stream, which errors call `place`.
-pub(super) fn stream(out: &mut dyn Write, form: Form, image: &Image, names: &[Reference], place: &Path) -> Result<()> {
+pub(super) fn stream(
+    out: &mut dyn Write,
+    form: Form,
+    images: &Images,
+    names: &[Reference],
+    place: &Path,
+) -> Result<()> {
     let mut members = Members { out, place };
     let file_of = |layer: &Layer| match form {
-        Form::Combined => format!("blobs/sha256/{}", layer.digest.hex()),
+        Form::Combined => blob(layer.digest),
         Form::Docker => format!("{}.tar", layer.digest.hex()),
     };
-    let config = match form {
-        Form::Combined => format!("blobs/sha256/{}", image.config.digest.hex()),
+    let config_of = |image: &Image| match form {
+        Form::Combined => blob(image.config.digest),
         Form::Docker => format!("{}.json", image.config.digest.hex()),
     };
-    let layers: Vec<String> = image.layers.iter().map(file_of).collect();
-    members.file("manifest.json", &docker_list(&config, &layers, names))?;
+    // Docker's list has no word for platforms: what reads it alone finds the image that was named first.
+    let first = images.first();
+    let layers: Vec<String> = first.layers.iter().map(file_of).collect();
+    members.file("manifest.json", &docker_list(&config_of(first), &layers, names))?;
     if form == Form::Combined {
         members.folder("blobs/")?;
         members.folder("blobs/sha256/")?;
     }
     let mut written = BTreeSet::new();
-    for layer in image.layers.iter().filter(|layer| written.insert(layer.digest)) {
+    for layer in images.layers().filter(|layer| written.insert(layer.digest)) {
         members.blob(&file_of(layer), layer)?;
     }
-    members.file(&config, &image.config.bytes)?;
-    if form == Form::Combined {
-        members.file(&format!("blobs/sha256/{}", image.manifest.digest.hex()), &image.manifest.bytes)?;
-        members.file("index.json", &index(image, names).bytes())?;
-        members.file("oci-layout", &marker())?;
+    match form {
+        Form::Docker => members.file(&config_of(first), &first.config.bytes)?,
+        Form::Combined => {
+            for document in images.documents().filter(|document| written.insert(document.digest)) {
+                members.file(&blob(document.digest), &document.bytes)?;
+            }
+            members.file("index.json", &index(images, names).bytes())?;
+            members.file("oci-layout", &marker())?;
+        }
     }
     members.end()
+}
+
+/// Where a blob is in a layout.
+fn blob(digest: Digest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
 }
 
 /// Docker's `manifest.json`.
@@ -106,10 +129,10 @@ fn docker_list(config: &str, layers: &[String], names: &[Reference]) -> Vec<u8> 
 }
 
 /// The index of an archive: one entry, since programs that are given no name take the only one.
-fn index(image: &Image, names: &[Reference]) -> Index {
+fn index(images: &Images, names: &[Reference]) -> Index {
     match names.first() {
-        Some(name) => Index::default().with_name(&image.descriptor(), name.tag(), &name.full()),
-        None => Index::default().with(&image.descriptor(), "latest"),
+        Some(name) => Index::default().with_name(&images.descriptor(), name.tag(), &name.full()),
+        None => Index::default().with(&images.descriptor(), "latest"),
     }
 }
 

@@ -2,12 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::oci::{self, Descriptor, Digest, MediaType};
+use crate::oci::{self, CONTAINERD_NAME, Descriptor, Digest, MediaType};
 
 /// The annotation under which an index lists a name.
 pub(super) const REF_NAME: &str = oci_spec::image::ANNOTATION_REF_NAME;
-/// The annotation from which containerd and Podman take the full name.
-const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
 /// The bytes of `oci-layout`.
 pub(super) fn marker() -> Vec<u8> {

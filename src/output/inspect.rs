@@ -25,6 +25,12 @@ pub enum Depth {
 pub struct ImageInfo {
     /// The names that it is listed under.
     pub names: Vec<String>,
+    /// Its full name, where it is kept with it: archives do that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub full_name: Option<String>,
+    /// The digest of the index for several platforms that lists it, if one does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index: Option<Digest>,
     /// The digest of its manifest; none in what `docker save` writes.
     pub digest: Option<Digest>,
     /// Its ID: the digest of its configuration.
@@ -100,7 +106,6 @@ fn image_info(path: &Path, store: &Store, image: &StoredImage, depth: Depth) -> 
         None => Digest::of(&store.document(&image.config_file).map_err(|error| bad_store(path, &error))?),
     };
     let text = |key: &str| image.config.get(key).and_then(Value::as_str);
-    let platform = [text("os"), text("architecture"), text("variant")];
     let mut history = created_by(&image.config);
     let mut layers = Vec::new();
     for layer in &image.layers {
@@ -120,9 +125,11 @@ fn image_info(path: &Path, store: &Store, image: &StoredImage, depth: Depth) -> 
     let annotations = image.manifest.as_ref().and_then(|manifest| manifest.document.get("annotations").cloned());
     Ok(ImageInfo {
         names: image.names.clone(),
+        full_name: image.full_name.clone(),
+        index: image.index,
         digest: image.manifest.as_ref().map(|manifest| manifest.digest),
         id,
-        platform: platform.into_iter().flatten().collect::<Vec<_>>().join("/"),
+        platform: image.platform(),
         created: text("created").map(str::to_owned),
         config: image.config.get("config").cloned().unwrap_or_default(),
         annotations: annotations.unwrap_or_default(),

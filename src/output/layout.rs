@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use super::durable::{Renamed, flush_names, look, rename_new, replace, write_new};
 use super::index::{Index, marker};
 use super::{CORRUPT, OCCUPIED, Written};
-use crate::image::Image;
+use crate::image::Images;
 use crate::layer::{Durability, Staging};
 use crate::oci::{self, Digest};
 use crate::report::{Diagnostic, Error, Result};
@@ -63,26 +63,26 @@ fn is_layout(folder: &Path) -> Result<bool> {
     read().map_err(|error| Error::io("read", folder, &error))
 }
 
-/// Writes an image into a layout under a tag.
-pub(super) fn write(path: &Path, staging: &Staging, image: &Image, tag: &str) -> Result<Written> {
+/// Writes an image, or an index of several, into a layout under a tag.
+pub(super) fn write(path: &Path, staging: &Staging, images: &Images, tag: &str) -> Result<Written> {
     let durability = staging.durability();
-    stage(staging, image)?;
+    stage(staging, images)?;
     if inspect(path)? == Place::Free {
         let root = staging.path();
         write_new(&root.join("oci-layout"), &marker(), durability)?;
-        let index = Index::default().with(&image.descriptor(), tag);
+        let index = Index::default().with(&images.descriptor(), tag);
         write_new(&root.join("index.json"), &index.bytes(), durability)?;
         if publish(root, path, durability)? == Renamed::Done {
             return Ok(Written::default());
         }
         // Another run was faster: join it.
     }
-    append(path, staging, image, tag)
+    append(path, staging, images, tag)
 }
 
-/// Puts the image's documents beside its layers in the staging folder, and everything else out.
-fn stage(staging: &Staging, image: &Image) -> Result<()> {
-    let wanted = blobs(image);
+/// Puts the documents beside the layers in the staging folder, and everything else out.
+fn stage(staging: &Staging, images: &Images) -> Result<()> {
+    let wanted = blobs(images);
     let folder = staging.path().join("blobs/sha256");
     let entries = std::fs::read_dir(&folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
     for entry in entries.map_err(|error| Error::io("read", &folder, &error))? {
@@ -91,15 +91,15 @@ fn stage(staging: &Staging, image: &Image) -> Result<()> {
             std::fs::remove_file(entry.path()).map_err(|error| Error::io("remove", &entry.path(), &error))?;
         }
     }
-    for document in [&image.config, &image.manifest] {
+    let mut written = BTreeSet::new();
+    for document in images.documents().filter(|document| written.insert(document.digest)) {
         write_new(&staging.blob(document.digest), &document.bytes, staging.durability())?;
     }
     flush_names(&folder, staging.durability())
 }
 
-fn blobs(image: &Image) -> BTreeSet<Digest> {
-    let layers = image.layers.iter().map(|layer| layer.digest);
-    layers.chain([image.config.digest, image.manifest.digest]).collect()
+fn blobs(images: &Images) -> BTreeSet<Digest> {
+    images.layers().map(|layer| layer.digest).chain(images.documents().map(|document| document.digest)).collect()
 }
 
 /// Gives a finished layout its name.
@@ -126,14 +126,14 @@ pub(super) fn parent(path: &Path) -> PathBuf {
 }
 
 /// Adds an image to a layout that is there.
-fn append(path: &Path, staging: &Staging, image: &Image, tag: &str) -> Result<Written> {
+fn append(path: &Path, staging: &Staging, images: &Images, tag: &str) -> Result<Written> {
     let durability = staging.durability();
     let _lock = lock(path)?;
     // It may have become something else while it was waited for.
     inspect(path)?;
     let layout = Layout { path, durability };
     let was_empty = !path.join("oci-layout").exists();
-    let added = layout.add(staging, image, tag);
+    let added = layout.add(staging, images, tag);
     if added.is_err() && was_empty {
         layout.clear();
     }
@@ -192,11 +192,11 @@ impl Layout<'_> {
     }
 
     /// Puts the image's blobs in and then lists it. Returns the index as it was and as it is.
-    fn add(&self, staging: &Staging, image: &Image, tag: &str) -> Result<(Index, Index)> {
+    fn add(&self, staging: &Staging, images: &Images, tag: &str) -> Result<(Index, Index)> {
         let before = self.index()?;
-        let after = before.clone().with(&image.descriptor(), tag);
+        let after = before.clone().with(&images.descriptor(), tag);
         self.begin()?;
-        for digest in blobs(image) {
+        for digest in blobs(images) {
             replace(&staging.blob(digest), &self.blob(digest), self.durability)?;
         }
         flush_names(&self.path.join("blobs/sha256"), self.durability)?;

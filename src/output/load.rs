@@ -103,7 +103,9 @@ fn converse(child: &mut Child, program: &Path, image: &Image, names: &[Reference
     std::thread::scope(|scope| {
         let output = scope.spawn(|| listen(output));
         let errors = scope.spawn(|| listen(errors));
-        let sent = input.map_or(Ok(()), |mut input| archive::stream(&mut input, Form::Docker, image, names, program));
+        let sent = input.map_or(Ok(()), |mut input| {
+            archive::stream(&mut input, Form::Docker, &image.clone().into(), names, program)
+        });
         let said = Said { output: output.join().unwrap_or_default(), errors: errors.join().unwrap_or_default() };
         (sent, said)
     })

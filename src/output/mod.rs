@@ -6,9 +6,10 @@
 use std::io::Write;
 use std::path::Path;
 
-use crate::image::Image;
+use crate::image::{Image, Images};
 use crate::layer::{Durability, Staging};
 use crate::oci::Reference;
+use crate::recipe::Platform;
 use crate::report::{Code, Diagnostic, Error, Result};
 use crate::tree::Tree;
 
@@ -18,6 +19,7 @@ mod durable;
 mod hardening;
 mod index;
 mod inspect;
+mod join;
 mod layer_check;
 mod layout;
 mod load;
@@ -29,6 +31,7 @@ pub use destination::Destination;
 use durable::look;
 pub use hardening::{ImageHardening, hardening};
 pub use inspect::{Depth, EntryInfo, ImageInfo, LayerInfo, inspect};
+pub use join::{Joined, NOT_JOINED, join};
 pub use load::Engine;
 pub use verify::{Report, verify};
 
@@ -93,21 +96,25 @@ fn no_parent(parent: &Path, why: &str) -> Error {
         .into()
 }
 
-/// Writes an image to a layout or archive. The first name is the one that a layout has.
+/// Writes an image, or those for several platforms, to a layout or archive. The first name is the one that a layout has.
 ///
 /// # Errors
 /// When it can't be written; nothing new is left behind then.
 #[expect(clippy::needless_pass_by_value, reason = "the staging folder goes away with its owner")]
-pub fn write(to: &Destination, staging: Staging, image: &Image, names: &[Reference]) -> Result<Written> {
+pub fn write(to: &Destination, staging: Staging, images: &Images, names: &[Reference]) -> Result<Written> {
     let tag = |tag: &Option<String>| tag.clone().or_else(|| names.first().map(|name| name.tag().to_owned()));
     match to {
         Destination::Layout { path, tag: own } => {
-            layout::write(path, &staging, image, &tag(own).unwrap_or_else(|| "latest".to_owned()))
+            layout::write(path, &staging, images, &tag(own).unwrap_or_else(|| "latest".to_owned()))
         }
         Destination::Archive { path, tag: own } => {
-            archive::write(path, Form::Combined, &staging, image, &tagged(names, own.as_deref()))
+            archive::write(path, Form::Combined, &staging, images, &tagged(names, own.as_deref()))
         }
-        Destination::DockerArchive(path) => archive::write(path, Form::Docker, &staging, image, names),
+        Destination::DockerArchive(path) => {
+            let (image, note) = for_this_machine(images, &format!("`{}` holds", path.display()));
+            let written = archive::write(path, Form::Docker, &staging, &image.clone().into(), names)?;
+            Ok(Written { notes: written.notes.into_iter().chain(note).collect() })
+        }
         Destination::Rootfs(_) | Destination::Stdout => {
             Err(Error::internal(format!("`{to}` is no place for an image")))
         }
@@ -121,12 +128,20 @@ fn tagged(names: &[Reference], tag: Option<&str>) -> Vec<Reference> {
     own.iter().cloned().chain(others).collect()
 }
 
+/// Of images for several platforms the one that runs here, and what is to be said of the others.
+fn for_this_machine<'a>(images: &'a Images, does: &str) -> (&'a Image, Option<String>) {
+    let image = images.for_architecture(&Platform::host().architecture);
+    let all: Vec<String> = images.iter().map(|image| image.platform.to_string()).collect();
+    let note = || format!("{does} the image for {} alone, of {}", image.platform, all.join(", "));
+    (image, (images.count() > 1).then(note))
+}
+
 /// Writes the archive that every engine reads to a stream.
 ///
 /// # Errors
 /// When a blob can't be read or the stream can't be written.
-pub fn stream(out: &mut dyn Write, image: &Image, names: &[Reference]) -> Result<()> {
-    archive::stream(out, Form::Combined, image, names, Path::new("standard output"))
+pub fn stream(out: &mut dyn Write, images: &Images, names: &[Reference]) -> Result<()> {
+    archive::stream(out, Form::Combined, images, names, Path::new("standard output"))
 }
 
 /// Writes a tree as a folder of files: with its owners when the process is root's.
@@ -138,10 +153,12 @@ pub fn write_rootfs(to: &Path, tree: &Tree, staging: Staging) -> Result<Written>
     rootfs::write(to, tree, &staging)
 }
 
-/// Loads an image into an engine, in the form of `docker save`.
+/// Loads an image into an engine, in the form of `docker save`: of several, the one for this machine.
 ///
 /// # Errors
 /// When the engine does not take it, with what it says.
-pub fn load(engine: &Engine, image: &Image, names: &[Reference]) -> Result<Written> {
-    load::load(engine, image, names)
+pub fn load(engine: &Engine, images: &Images, names: &[Reference]) -> Result<Written> {
+    let (image, note) = for_this_machine(images, &format!("`{}` was given", engine.program().display()));
+    let written = load::load(engine, image, names)?;
+    Ok(Written { notes: written.notes.into_iter().chain(note).collect() })
 }

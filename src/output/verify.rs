@@ -39,6 +39,7 @@ pub fn verify(path: &Path) -> Result<Report> {
     let images = store.images().map_err(|error| bad_store(path, &error))?;
     let mut check = Check { store: &store, report: Report { images: images.len() as u64, ..Report::default() } };
     check.blobs();
+    check.indexes("index.json", &mut BTreeSet::new());
     for image in &images {
         check.image(image);
     }
@@ -95,6 +96,29 @@ impl Check<'_> {
         }
     }
 
+    /// Indexes inside of indexes are as they are listed.
+    fn indexes(&mut self, file: &str, seen: &mut BTreeSet<Digest>) {
+        let document = self.store.document(file).ok().and_then(|bytes| crate::oci::read::<Value>(&bytes).ok());
+        let entries = document.as_ref().and_then(|index| index.get("manifests")?.as_array()).into_iter().flatten();
+        for entry in entries {
+            let digest = entry.get("digest").and_then(|digest| digest.as_str()?.parse::<Digest>().ok());
+            let Some(digest) = digest.filter(|digest| seen.insert(*digest)) else { continue };
+            let nested = format!("blobs/sha256/{}", digest.hex());
+            let Ok(bytes) = self.store.document(&nested) else { continue };
+            let Ok(Value::Object(index)) = crate::oci::read(&bytes) else { continue };
+            if !index.contains_key("manifests") {
+                continue;
+            }
+            if entry.get("size").and_then(Value::as_u64) != Some(bytes.len() as u64) {
+                self.wrong(format!("index `{nested}` has {} bytes, and is listed with another size", bytes.len()));
+            }
+            if index.get("mediaType").is_some_and(|own| entry.get("mediaType") != Some(own)) {
+                self.wrong(format!("index `{nested}` is listed as something else"));
+            }
+            self.indexes(&nested, seen);
+        }
+    }
+
     fn hash(&self, file: &str) -> Result<(Digest, u64), BadStore> {
         let mut hash = Sha256::default();
         let size = io::copy(&mut self.store.file(file)?, &mut hash)?;
@@ -110,6 +134,10 @@ impl Check<'_> {
             let own_type = manifest.document.get("mediaType").and_then(Value::as_str);
             if own_type.is_some_and(|own| own != manifest.media_type) {
                 self.wrong(format!("the manifest of {name} is listed as `{}`", manifest.media_type));
+            }
+            let own = image.platform();
+            if let Some(listed) = manifest.platform.as_ref().filter(|listed| differ(listed, &own)) {
+                self.wrong(format!("{name} is listed for {listed}, and its configuration is for {own}"));
             }
             let config_size = manifest.document.get("config").and_then(|config| config.get("size")?.as_u64());
             self.size(&image.config_file, config_size.unwrap_or(0), &format!("the configuration of {name}"));
@@ -187,6 +215,12 @@ impl Check<'_> {
             }
         }
     }
+}
+
+/// Whether two platforms are not one: a variant that only one of them says is no difference.
+fn differ(listed: &str, own: &str) -> bool {
+    let parts = |text: &str| text.split('/').map(str::to_owned).collect::<Vec<_>>();
+    parts(listed).iter().zip(&parts(own)).any(|(listed, own)| listed != own)
 }
 
 /// What a person calls an image.

@@ -15,23 +15,26 @@ use super::data::make_folder;
 use super::{Image, NOT_UNPACKED, Parameters};
 use crate::oci::{BadStore, BadTar, Entries, Entry, Kind, Store, StoredImage};
 use crate::path::{ImagePath, show};
+use crate::recipe::Platform;
 use crate::report::{Diagnostic, Error, Result, plain};
 
 /// More is no image that a person would start here.
 const MOST_BYTES: u64 = 64 << 30;
 
-/// Unpacks the image of a layout or archive whose platform is `architecture`, or its only one, into an empty folder.
+/// Unpacks an image of a layout or archive into an empty folder: the one for the platform that is asked for; without
+/// asking that for this machine, or the only one.
 ///
 /// # Errors
 /// When it can't be read, or a layer can't be unpacked.
-pub fn unpack(path: &Path, architecture: &str, rootfs: &Path) -> Result<Image> {
+pub fn unpack(path: &Path, platform: Option<&Platform>, rootfs: &Path) -> Result<Image> {
     let bad = |error: BadStore| Error::from(Diagnostic::error(NOT_UNPACKED, format!("`{}` {error}", path.display())));
     let store = Store::open(path).map_err(bad)?;
     let images = store.images().map_err(bad)?;
-    let fits = |image: &&StoredImage| image.config["architecture"].as_str() == Some(architecture);
-    let image = images.iter().find(fits).or(images.first().filter(|_| images.len() == 1)).ok_or_else(|| {
-        let what = format!("`{}` has no image for linux/{architecture}", path.display());
-        Error::from(Diagnostic::error(NOT_UNPACKED, what))
+    let image = choose(&images, platform).ok_or_else(|| {
+        let wanted = platform.cloned().unwrap_or_else(Platform::host);
+        let what = format!("`{}` has no image for {wanted}", path.display());
+        let there: Vec<String> = images.iter().map(StoredImage::platform).collect();
+        Error::from(Diagnostic::error(NOT_UNPACKED, what).note(format!("it has {}", there.join(", "))))
     })?;
     let mut unpacker = Unpacker::new(rootfs).map_err(|error| Error::io("open", rootfs, &error))?;
     for layer in &image.layers {
@@ -46,6 +49,16 @@ pub fn unpack(path: &Path, architecture: &str, rootfs: &Path) -> Result<Image> {
     let name = image.names.first().cloned().unwrap_or_else(|| path.display().to_string());
     let parameters = Parameters::of(&image.config);
     Ok(Image { name, rootfs: rootfs.to_owned(), parameters, writable: Vec::new() })
+}
+
+fn choose<'a>(images: &'a [StoredImage], platform: Option<&Platform>) -> Option<&'a StoredImage> {
+    if let Some(wanted) = platform {
+        return images.iter().find(|image| image.platform().parse().as_ref() == Ok(wanted));
+    }
+    let here = Platform::host().architecture;
+    let fitting = images.iter().filter(|image| image.config["architecture"].as_str() == Some(&here));
+    // What runs on every processor of this machine's kind, before what wants a newer one.
+    fitting.min_by_key(|image| image.platform()).or(images.first().filter(|_| images.len() == 1))
 }
 
 struct Unpacker {

@@ -34,6 +34,7 @@ mod needs;
 mod node_modules;
 mod output;
 mod ownership;
+mod platforms;
 mod policy;
 mod readme;
 mod recipe;

@@ -160,7 +160,7 @@ fn a_full_disk_names_the_output_and_leaves_what_was_there() {
     let error = build(&Destination::DockerArchive("/dev/full".into()), &small(), &names("app", &["1"])).unwrap_err();
     assert_eq!(error.0[0].title, "cannot write `/dev/full`: no space left on device");
     let (image, _staging) = packed(&small());
-    let error = output::stream(&mut Full, &image, &names("app", &["1"])).unwrap_err();
+    let error = output::stream(&mut Full, &image.into(), &names("app", &["1"])).unwrap_err();
     assert_eq!(error.0[0].title, "cannot write `standard output`: broken pipe");
 }
 
@@ -199,7 +199,7 @@ fn the_stream_is_the_archive() {
     build(&Destination::Archive { path: path.clone(), tag: None }, &small(), &names("app", &["1"])).unwrap();
     let (image, _staging) = packed(&small());
     let mut out = Vec::new();
-    output::stream(&mut out, &image, &names("app", &["1"])).unwrap();
+    output::stream(&mut out, &image.into(), &names("app", &["1"])).unwrap();
     assert!(out == std::fs::read(&path).unwrap());
 }
 
@@ -288,7 +288,7 @@ fn an_engine_is_given_the_archive_that_each_of_them_reads() {
     let podman =
         engine(folder.path(), &format!("test $1 = load && cat >{} && echo Loaded image: app:1", got.display()));
     assert_eq!(podman, Engine::Podman(folder.path().join("podman")));
-    let written = output::load(&podman, &image, &names("app", &["1"])).unwrap();
+    let written = output::load(&podman, &image.clone().into(), &names("app", &["1"])).unwrap();
     assert_eq!(written.notes, ["Loaded image: app:1"]);
     sound(&got);
     let found = members(&std::fs::read(&got).unwrap());
@@ -303,7 +303,7 @@ fn an_engine_that_refuses_says_why() {
     let (image, _staging) = packed(&everything());
     // It does not read what it is sent, and says more than a pipe holds.
     let podman = engine(folder.path(), "head -c 200000 /dev/zero; echo 'Error: no room' >&2; exit 125");
-    let error = output::load(&podman, &image, &names("app", &["1"])).unwrap_err().0.remove(0);
+    let error = output::load(&podman, &image.clone().into(), &names("app", &["1"])).unwrap_err().0.remove(0);
     assert_eq!(error.title, format!("`{}/podman load` does not take the image", folder.path().display()));
     assert_eq!(error.notes[0], "it says: Error: no room");
     let find = |asked| Engine::find(folder.path().join("none").as_os_str(), asked).unwrap_err().0.remove(0).title;

@@ -189,6 +189,6 @@ pub(crate) fn build_as(
     let options = Options { threads: NonZeroUsize::MIN };
     let layers = pack(tree, &single(tree), to.compression(compression), options, &staging)?;
     let image = mkimage::image::describe(layers, &Config::default(), &facts(&amd64()))?;
-    let written = output::write(to, staging, &image, names)?;
+    let written = output::write(to, staging, &image.clone().into(), names)?;
     Ok((image, written))
 }

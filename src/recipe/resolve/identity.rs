@@ -85,7 +85,7 @@ impl Resolver<'_> {
     }
 
     fn root_by_platform(&mut self, at: Span, platform: Option<&Spanned<Platform>>) -> Root {
-        let wanted = platform.map_or_else(values::host, |platform| platform.value.clone());
+        let wanted = platform.map_or_else(Platform::host, |platform| platform.value.clone());
         let (mut found, before) = (None, self.variables.mistakes.len());
         for (key, text) in &self.merged.keys.roots.0 {
             if self.parse(key, str::parse::<Platform>).is_some_and(|key| key.value == wanted) {

@@ -79,7 +79,7 @@ impl<'a> Resolver<'a> {
         let keys = &self.merged.keys;
         self.checked_variable_names();
         let platform = overrides.platform.clone().or_else(|| self.platform());
-        self.variables.set_platform(&platform.as_ref().map_or_else(values::host, |platform| platform.value.clone()));
+        self.variables.set_platform(&platform.as_ref().map_or_else(Platform::host, |platform| platform.value.clone()));
         let name = self.name();
         let tags = self.tags(overrides);
         let config = self.config();

@@ -90,16 +90,18 @@ impl fmt::Display for Platform {
     }
 }
 
-/// The platform of the machine that this program was built for.
-pub(in crate::recipe) fn host() -> Platform {
-    let architecture = match std::env::consts::ARCH {
-        "powerpc64" => "ppc64le",
-        "mips64" => "mips64le",
-        name => name,
-    };
-    let architecture = find(architecture).map_or(architecture, |entry| entry.0).to_owned();
-    let variant = (architecture == "arm").then(|| String::from("v7"));
-    Platform { os: String::from("linux"), architecture, variant }
+impl Platform {
+    /// The platform of the machine that this program was built for.
+    pub fn host() -> Self {
+        let architecture = match std::env::consts::ARCH {
+            "powerpc64" => "ppc64le",
+            "mips64" => "mips64le",
+            name => name,
+        };
+        let architecture = find(architecture).map_or(architecture, |entry| entry.0).to_owned();
+        let variant = (architecture == "arm").then(|| String::from("v7"));
+        Self { os: String::from("linux"), architecture, variant }
+    }
 }
 
 /// What `uname -m` says there.

@@ -4,20 +4,28 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use mkimage::output::{self, Depth, EntryInfo, ImageInfo};
-use mkimage::report::Texts;
+use mkimage::output::{self, Depth, EntryInfo, ImageHardening, ImageInfo};
+use mkimage::recipe::Platform;
+use mkimage::report::{Diagnostic, Result, Texts};
 use serde_json::{Value, json};
 
 use super::console::Console;
-use super::format::{Format, columns, print_json};
+use super::format::{columns, print_json};
 use super::hardening;
+use super::recipes::{USAGE, platform};
 use super::summary::megabytes;
+
+mod dockerfile;
+mod kubernetes;
 
 /// Look into a layout or archive: names, digests, configuration, layers.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// A layout, an archive, or what `docker save` writes.
     image: PathBuf,
+    /// Only the image for this platform.
+    #[arg(long, value_name = "OS/ARCH", value_parser = platform)]
+    platform: Option<Platform>,
     /// List the files of each layer, too.
     #[arg(long)]
     files: bool,
@@ -26,35 +34,93 @@ pub(super) struct Args {
     hardening: bool,
     /// How to print.
     #[arg(long, value_enum, default_value_t, value_name = "FORM")]
-    format: Format,
+    format: Form,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+enum Form {
+    /// Text for people; it may change from version to version.
+    #[default]
+    Text,
+    /// One JSON document with a `version`.
+    Json,
+    /// Part of a Kubernetes Pod: ports, a restricted securityContext, an emptyDir for each writable folder.
+    K8s,
+    /// Instructions of a Dockerfile, for a COPY of the files into scratch.
+    Dockerfile,
 }
 
 pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
-    let depth = if args.files { Depth::Files } else { Depth::Documents };
-    let images = match output::inspect(&args.image, depth) {
-        Ok(images) => images,
-        Err(error) => return console.fail(&error, &Texts::default()),
+    match look(args) {
+        Ok(images) => print(args, &images, console),
+        Err(error) => console.fail(&error, &Texts::default()),
+    }
+}
+
+/// The images that are asked for, with their hardening where that is.
+fn look(args: &Args) -> Result<Vec<(ImageInfo, Option<ImageHardening>)>> {
+    let depth = if args.files || args.format == Form::K8s { Depth::Files } else { Depth::Documents };
+    let images = output::inspect(&args.image, depth)?;
+    let mut found = if args.hardening { output::hardening(&args.image)? } else { Vec::new() }.into_iter();
+    let there: Vec<String> = images.iter().map(|image| image.platform.clone()).collect();
+    let all = images.into_iter().map(|image| (image, found.next()));
+    let Some(wanted) = &args.platform else { return Ok(all.collect()) };
+    let chosen: Vec<_> = all.filter(|(image, _)| image.platform.parse().as_ref() == Ok(wanted)).collect();
+    if chosen.is_empty() {
+        let title = format!("`{}` has no image for {wanted}", args.image.display());
+        return Err(Diagnostic::error(USAGE, title).note(format!("it has {}", there.join(", "))).into());
+    }
+    Ok(chosen)
+}
+
+fn print(args: &Args, images: &[(ImageInfo, Option<ImageHardening>)], console: &Console) -> ExitCode {
+    // Those of one index differ in their bytes alone: one stands for all.
+    let first_of_index = |at: &usize| {
+        let index = images[*at].0.index;
+        index.is_none() || !images[..*at].iter().any(|(image, _)| image.index == index)
     };
-    let found = if args.hardening { output::hardening(&args.image).map(Some) } else { Ok(None) };
-    let found = match found {
-        Ok(found) => found,
-        Err(error) => return console.fail(&error, &Texts::default()),
+    let of_each = |say: &dyn Fn(&ImageInfo) -> String| -> Vec<String> {
+        (0..images.len()).filter(first_of_index).map(|at| say(&images[at].0)).collect()
     };
     match args.format {
-        Format::Json => {
-            let mut images = json!(images);
-            for (image, found) in images.as_array_mut().into_iter().flatten().zip(found.iter().flatten()) {
-                image["objects"] = found.files.iter().map(hardening::object).collect();
-                image["processes"] = found.processes.iter().map(hardening::process).collect();
-            }
-            print_json(console, json!({ "images": images }))
+        Form::Json => {
+            let document = |(image, found): &(ImageInfo, Option<ImageHardening>)| {
+                let mut image = json!(image);
+                if let Some(found) = found {
+                    image["objects"] = found.files.iter().map(hardening::object).collect();
+                    image["processes"] = found.processes.iter().map(hardening::process).collect();
+                }
+                image
+            };
+            print_json(console, json!({ "images": images.iter().map(document).collect::<Vec<_>>() }))
         }
-        Format::Text => {
-            let tables = found.iter().flatten().map(|found| hardening::table(&found.files, &found.processes));
-            let texts = images.iter().map(text).chain(tables);
+        Form::Text => {
+            let found = images.iter().filter_map(|(_, found)| found.as_ref());
+            let tables = found.map(|found| hardening::table(&found.files, &found.processes));
+            let texts = images.iter().map(|(image, _)| text(image)).chain(tables);
             console.print(&texts.collect::<Vec<_>>().join("\n"))
         }
+        Form::K8s => console.print(&of_each(&kubernetes::pod).join("---\n")),
+        Form::Dockerfile => console.print(&of_each(&dockerfile::instructions).join("\n")),
     }
+}
+
+/// What a person calls an image: its full name where it is kept, else its title.
+fn name(image: &ImageInfo) -> String {
+    let title = image.config.get("Labels").and_then(|labels| labels.get("org.opencontainers.image.title")?.as_str());
+    let full = image.full_name.as_deref().and_then(|name| Some(name.rsplit_once(':')?.0));
+    full.or(title).unwrap_or("image").to_owned()
+}
+
+/// Strings of a list of the configuration.
+fn words(image: &ImageInfo, key: &str) -> Vec<String> {
+    let list = image.config.get(key).and_then(Value::as_array).into_iter().flatten();
+    list.filter_map(|word| word.as_str().map(str::to_owned)).collect()
+}
+
+/// Keys of a table of the configuration.
+fn keys(image: &ImageInfo, key: &str) -> Vec<String> {
+    image.config.get(key).and_then(Value::as_object).into_iter().flat_map(|table| table.keys().cloned()).collect()
 }
 
 fn text(image: &ImageInfo) -> String {
@@ -62,6 +128,9 @@ fn text(image: &ImageInfo) -> String {
     text.push_str(if text.is_empty() { "without a name\n" } else { "\n" });
     let mut facts: Vec<Vec<String>> = Vec::new();
     let mut fact = |name: &str, value: String| facts.push(vec![format!("  {name}"), value]);
+    if let Some(digest) = &image.index {
+        fact("index", digest.to_string());
+    }
     if let Some(digest) = &image.digest {
         fact("digest", digest.to_string());
     }
