@@ -10,12 +10,12 @@ use crate::lock::{self, Drift, Frozen, Mode};
 use crate::needs::Suggestion;
 use crate::path::ImagePath;
 use crate::policy::{self, Verdicts};
-use crate::recipe::{Extra, Platform, Recipe, Root, Verdict};
-use crate::report::{Diagnostic, Error, Level, Result, Spanned, plain};
+use crate::recipe::{Extra, Platform, Recipe, Verdict};
+use crate::report::{Diagnostic, Error, Level, Result, Spanned};
 use crate::rootfs::{self, Standard};
 use crate::select::{self, Selection};
-use crate::source::ownership::{Check, Database};
-use crate::source::{Folder, Source, resolve};
+use crate::source::ownership::Check;
+use crate::source::{Source, resolve};
 use crate::tree::Tree;
 
 use super::closing::Closing;
@@ -24,7 +24,7 @@ use super::evidence::{self, Evidence};
 use super::judge::{self, Facts};
 use super::packages::packages;
 use super::platform::platform;
-use super::{NO_CONFIGURATION, NO_ENTRYPOINT, NO_ROOT, Options, Progress};
+use super::{NO_CONFIGURATION, NO_ENTRYPOINT, Options, Progress, Session};
 
 /// An image before it is packed: everything that is known of it.
 #[derive(Debug)]
@@ -62,33 +62,24 @@ pub struct Assembled {
 }
 
 /// Finds out everything about an image but its bytes.
-///
-/// # Errors
-/// Whatever stops the build; all of a stage's findings at once.
-pub fn assemble(recipe: &Recipe, options: &Options, progress: &dyn Progress) -> Result<Assembled> {
-    assemble_sharing(recipe, options, progress, &Arc::default())
-}
-
-fn assemble_sharing(
+pub(super) fn assemble(
     recipe: &Recipe,
     options: &Options,
     progress: &dyn Progress,
-    headers: &Arc<Headers>,
+    session: &Session,
 ) -> Result<Assembled> {
     progress.stage("reading");
-    let host = open(Path::new("/"), None)?;
-    let root = match &recipe.root {
-        Root::Host => Arc::clone(&host),
-        Root::Folder(path, span) => open(path, *span)?,
-    };
-    let database = Database::open(&*root)?;
-    let packages = packages(recipe, &*root, &database)?;
-    let selection = selected(recipe, &*root, &*host, &packages, options)?;
+    let headers = session.headers();
+    let (host, opened) = (session.host()?, session.root(recipe)?);
+    let (host, root) = (&host.folder, &opened.folder);
+    let database = session.database(&opened)?;
+    let packages = packages(recipe, root, &database)?;
+    let selection = selected(recipe, root, host, &packages, options)?;
 
     progress.stage("resolving");
-    let mut closing = Closing::new(recipe, &*root, &selection, headers);
+    let mut closing = Closing::new(recipe, root, &selection, headers);
     let owner = (selection.accounts.uid, selection.accounts.gid);
-    let mut finder = closing.run(&*host, owner, &command(recipe, &selection))?;
+    let mut finder = closing.run(host, owner, &command(recipe, &selection))?;
     let env = closing.environment(&finder)?;
     let suggestions = if options.suggestions { closing.suggestions(&mut finder)? } else { Vec::new() };
     let platform = platform(recipe, &closing.wanted, &closing.closure)?;
@@ -98,7 +89,7 @@ fn assemble_sharing(
     let compiled = rootfs::settle_compiled(&mut tree)?;
     let cache = closing.cache(&tree);
     let standard = Standard { accounts: &selection.accounts, cache: cache.as_deref() };
-    rootfs::add_standard(&mut tree, &*root, &standard)?;
+    rootfs::add_standard(&mut tree, root, &standard)?;
     let mut notes = selection.notes.clone();
     notes.append(&mut closing.notes);
     notes.extend(compiled);
@@ -111,21 +102,21 @@ fn assemble_sharing(
 
     progress.stage("looking up packages");
     // The check reads what the image loads, the inventory what the root's packages list: neither waits for the other.
-    let take = || Inventory::take(recipe, &database, &*root, &tree, Check::default());
+    let take = || Inventory::take(recipe, &database, root, &tree, Check::default());
     let (inventory, checked) = rayon::join(take, || closing.self_check(&tree));
     checked?;
     let inventory = inventory?;
-    for (path, entry) in inventory::records(&inventory, &*root, &tree)? {
+    for (path, entry) in inventory::records(&inventory, root, &tree)? {
         tree.place(path.clone(), entry).map_err(|error| Error::io("read", Path::new("/"), &error))?;
     }
     notes.extend(rootfs::finish(&mut tree, recipe)?);
     let mut entrypoint = entrypoint(recipe, &selection, &tree)?;
-    notes.extend(without_configuration(&entrypoint, &tree, &*root));
+    notes.extend(without_configuration(&entrypoint, &tree, root));
     notes.extend(same_tags(&tree, recipe, &selection));
     if let Some(init) = selection.init.as_ref().filter(|_| !entrypoint.is_empty()) {
         entrypoint.splice(0..0, [init.to_string(), "--".to_owned()]);
     }
-    let debug = if options.debug_twin { Some(debug_twin(recipe, options, progress, headers)?) } else { None };
+    let debug = if options.debug_twin { Some(debug_twin(recipe, options, progress, session)?) } else { None };
 
     let asked = policy::verdict(&recipe.policy, &policy::DLOPEN).0 != Verdict::Allow;
     let evidence = if options.suggestions || asked {
@@ -141,7 +132,7 @@ fn assemble_sharing(
         inventory: &inventory,
         headers,
         unexplained: &evidence::unexplained(&evidence),
-        root: &*root,
+        root,
         uid: selection.accounts.uid,
         ci: options.ci,
     };
@@ -203,14 +194,14 @@ fn drift(
 }
 
 /// The same image with busybox, whatever the policy says of shells.
-fn debug_twin(recipe: &Recipe, options: &Options, progress: &dyn Progress, headers: &Arc<Headers>) -> Result<Tree> {
+fn debug_twin(recipe: &Recipe, options: &Options, progress: &dyn Progress, session: &Session) -> Result<Tree> {
     let mut recipe = recipe.clone();
     let name = Spanned::new("busybox".to_owned(), recipe.span);
     recipe.extras.push(Extra { name, argument: None, removed: false });
     recipe.policy.rules.insert("shell".to_owned(), Spanned::new(Verdict::Allow, recipe.span));
     // The twin is no part of what the lock file says.
     let options = Options { debug_twin: false, locks: Arc::default(), ..options.clone() };
-    Ok(assemble_sharing(&recipe, &options, progress, headers)?.tree)
+    Ok(assemble(&recipe, &options, progress, session)?.tree)
 }
 
 impl Assembled {
@@ -221,16 +212,6 @@ impl Assembled {
             _ => None,
         }
     }
-}
-
-fn open(path: &Path, span: Option<crate::report::Span>) -> Result<Arc<Folder>> {
-    Folder::open(path).map(Arc::new).map_err(|error| {
-        Error::from(
-            Diagnostic::error(NO_ROOT, format!("cannot open the root `{}`: {}", path.display(), plain(&error)))
-                .at_some(span, "asked for here")
-                .help("`root` names a folder that holds a whole system, as debootstrap or an unpacked image gives"),
-        )
-    })
 }
 
 /// The command line as rules look at it: `entrypoint`, or else the first binary, then `cmd`.

@@ -1,27 +1,32 @@
 //! The stages put together: from a recipe to images in their places.
 //!
 //! [`assemble`] does everything that reads, and is `mkimage check`; [`write()`] packs what it found and puts it in its
-//! places.
+//! places. The recipes of one process share what they read in a [`Session`], and [`in_order`] works on several at once.
 
 use std::num::NonZeroUsize;
 
-use crate::report::Code;
+use crate::recipe::Recipe;
+use crate::report::{Code, Result};
 
 mod assemble;
 mod closing;
 mod etags;
 mod evidence;
 mod judge;
+mod many;
 mod objects;
 mod packages;
 mod platform;
+mod session;
 mod write;
 
 pub use crate::closure::diagnose::WRONG_MACHINE;
 pub use crate::closure::{Hardened, Protected};
-pub use assemble::{Assembled, assemble, configuration};
+pub use assemble::{Assembled, configuration};
 pub use evidence::{Evidence, Explained, Named, Standing};
-pub use write::{Built, Outputs, parameters, write};
+pub use many::in_order;
+pub use session::Session;
+pub use write::{Built, Outputs, Packed, parameters, write};
 
 /// The root can't be opened.
 pub const NO_ROOT: Code = Code("E0215");
@@ -62,6 +67,14 @@ pub struct Options {
     pub temporary: std::path::PathBuf,
     /// Lock files, and how images are held against them.
     pub locks: std::sync::Arc<crate::lock::Locks>,
+}
+
+/// Finds out everything about an image but its bytes: a [`Session`] of one.
+///
+/// # Errors
+/// Whatever stops the build; all of a stage's findings at once.
+pub fn assemble(recipe: &Recipe, options: &Options, progress: &dyn Progress) -> Result<Assembled> {
+    Session::new(1).assemble(recipe, options, progress)
 }
 
 /// Told what a build is doing.

@@ -12,7 +12,7 @@ use crate::recipe::{Compression, Config, Recipe};
 use crate::report::{Diagnostic, Error, Result, Spanned};
 use crate::tree::Tree;
 
-use super::{Assembled, BAD_NAME, OUTPUT_IN_INPUT, Options, Progress};
+use super::{Assembled, BAD_NAME, OUTPUT_IN_INPUT, Options, Progress, Session};
 
 /// Where an image goes.
 pub struct Outputs<'a> {
@@ -59,6 +59,14 @@ enum Variant {
     Debug,
 }
 
+/// An image that is packed for all its outputs, in staging folders beside them.
+pub struct Packed {
+    /// By variant: the image itself, and its debug twin where there is one.
+    names: Vec<Vec<Reference>>,
+    images: Vec<(Place, Variant, Staging, Image)>,
+    folders: Vec<(PathBuf, Staging)>,
+}
+
 /// Packs an image once for each compression that its outputs want, and writes it to all of them. Nothing appears
 /// under an output's name before everything is packed.
 ///
@@ -71,11 +79,24 @@ pub fn write(
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Vec<Built>> {
-    outside_inputs(assembled, &outputs.destinations)?;
+    let Outputs { destinations, engine, stdout } = outputs;
+    let packed = Session::new(1).pack(recipe, assembled, (destinations, engine), options, progress)?;
+    packed.place(assembled, stdout, progress)
+}
+
+/// Looks at all outputs, then packs for them.
+pub(super) fn pack(
+    recipe: &Recipe,
+    assembled: &Assembled,
+    (destinations, engine): (Vec<Destination>, Option<Engine>),
+    how: layer::Options,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Packed> {
+    outside_inputs(assembled, &destinations)?;
     let plans = Plans::of(recipe, assembled)?;
-    let (folders, places) = split(outputs.destinations);
-    let places: Vec<Place> =
-        places.into_iter().map(Place::Destination).chain(outputs.engine.map(Place::Engine)).collect();
+    let (folders, places) = split(destinations);
+    let places: Vec<Place> = places.into_iter().map(Place::Destination).chain(engine.map(Place::Engine)).collect();
     let mut pending = Vec::new();
     for place in &places {
         for variant in plans.variants() {
@@ -93,32 +114,44 @@ pub fn write(
     }
 
     progress.stage("packing");
-    pack(&mut pending, &plans, options)?;
+    pack_all(&mut pending, &plans, how)?;
+    let names = plans.variants().map(|variant| names(recipe, variant)).collect::<Result<_>>()?;
+    let mut images = Vec::new();
+    for Pending { place, variant, staging, layers, .. } in pending {
+        let image = describe(recipe, assembled, variant, layers, options)?;
+        images.push((place, variant, staging, image));
+    }
+    Ok(Packed { names, images, folders: rootfs })
+}
 
-    progress.stage("writing");
-    let mut built = Vec::new();
-    for variant in plans.variants() {
-        built.push(Built { names: names(recipe, variant)?, image: None, notes: Vec::new() });
+impl Packed {
+    /// Puts everything in its places, one after the other.
+    ///
+    /// # Errors
+    /// When an output can't be written.
+    pub fn place(self, assembled: &Assembled, stdout: &mut dyn Write, progress: &dyn Progress) -> Result<Vec<Built>> {
+        progress.stage("writing");
+        let mut built: Vec<Built> =
+            self.names.into_iter().map(|names| Built { names, image: None, notes: Vec::new() }).collect();
+        for (path, staging) in self.folders {
+            built[0].notes.extend(output::write_rootfs(&path, &assembled.tree, staging)?.notes);
+        }
+        for (place, variant, staging, image) in self.images {
+            let built = &mut built[variant as usize];
+            let images = Images::from(image.clone());
+            let written = match &place {
+                Place::Engine(engine) => output::load(engine, &images, &built.names)?,
+                Place::Destination(Destination::Stdout) => {
+                    output::stream(stdout, &images, &built.names)?;
+                    output::Written::default()
+                }
+                Place::Destination(to) => output::write(to, staging, &images, &built.names)?,
+            };
+            built.notes.extend(written.notes);
+            built.image.get_or_insert(image);
+        }
+        Ok(built)
     }
-    for (path, staging) in rootfs {
-        built[0].notes.extend(output::write_rootfs(&path, &assembled.tree, staging)?.notes);
-    }
-    for pending in pending {
-        let image = describe(recipe, assembled, pending.variant, pending.layers.clone(), options)?;
-        let images = Images::from(image.clone());
-        let built = &mut built[pending.variant as usize];
-        let written = match &pending.place {
-            Place::Engine(engine) => output::load(engine, &images, &built.names)?,
-            Place::Destination(Destination::Stdout) => {
-                output::stream(outputs.stdout, &images, &built.names)?;
-                output::Written::default()
-            }
-            Place::Destination(to) => output::write(to, pending.staging, &images, &built.names)?,
-        };
-        built.notes.extend(written.notes);
-        built.image.get_or_insert(image);
-    }
-    Ok(built)
 }
 
 fn split(destinations: Vec<Destination>) -> (Vec<PathBuf>, Vec<Destination>) {
@@ -147,15 +180,14 @@ fn prepare(place: &Place, variant: Variant, recipe: &Recipe, options: &Options) 
 }
 
 /// Packs for the first output of each compression; the others take over its blobs.
-fn pack(pending: &mut [Pending], plans: &Plans, options: &Options) -> Result<()> {
-    let options = layer::Options { threads: options.threads };
+fn pack_all(pending: &mut [Pending], plans: &Plans, how: layer::Options) -> Result<()> {
     let mut packed: Vec<(Compression, usize, Vec<Layer>)> = Vec::new();
     for (index, this) in pending.iter_mut().enumerate() {
         let known = packed.iter().find(|(compression, ..)| *compression == this.compression);
         let all = if let Some((_, _, layers)) = known {
             layers.clone()
         } else {
-            let layers = layer::pack(&plans.tree, &plans.layers, this.compression, options, &this.staging)?;
+            let layers = layer::pack(&plans.tree, &plans.layers, this.compression, how, &this.staging)?;
             packed.push((this.compression, index, layers.clone()));
             layers
         };

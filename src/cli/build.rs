@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use mkimage::build::{self, Built, Options, Outputs};
+use mkimage::build::{self, Assembled, Built, Options, Packed, Session};
 use mkimage::layer::Durability;
 use mkimage::output::{Destination, Engine};
 use mkimage::recipe::{Compression, Recipe};
@@ -76,29 +76,49 @@ fn build_all(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCo
     let engine = args.load.map(engine).transpose()?;
     let destinations = args.destinations(&recipes)?;
     let to_stdout = destinations.iter().flatten().any(|to| *to == Destination::Stdout);
-    let mut lines = String::new();
-    for (recipe, destinations) in recipes.iter().zip(destinations) {
-        let places: Vec<String> = destinations.iter().map(ToString::to_string).collect();
+    let session = Session::new(recipes.len());
+    let images: Vec<(Recipe, Vec<Destination>)> = recipes.into_iter().zip(destinations).collect();
+    let (mut lines, mut errors) = (String::new(), Vec::new());
+    let work = |(recipe, destinations): &(Recipe, Vec<Destination>)| -> (Option<Assembled>, Result<Packed>) {
         let progress = console.building(&recipe.name.value);
-        let assembled = build::assemble(recipe, &options, &progress)?;
-        console.show(&assembled.notes, texts);
-        console.show(&assembled.verdicts.warnings(console.detail()), texts);
-        lock::say_drift(console, recipe, &assembled);
-        summary::read(console, &assembled);
+        let assembled = match session.assemble(recipe, &options, &progress) {
+            Ok(assembled) => assembled,
+            Err(error) => return (None, Err(error)),
+        };
+        let places = (destinations.clone(), engine.clone());
+        let packed = session.pack(recipe, &assembled, places, &options, &progress);
+        (Some(assembled), packed)
+    };
+    let mut take = |recipe: &Recipe, places: &[Destination], assembled: Option<Assembled>, packed| -> Result<()> {
+        if let Some(assembled) = &assembled {
+            console.show(&assembled.notes, texts);
+            console.show(&assembled.verdicts.warnings(console.detail()), texts);
+            lock::say_drift(console, recipe, assembled);
+            summary::read(console, assembled);
+        }
+        let packed: Packed = packed?;
+        let Some(assembled) = assembled else { return Ok(()) };
+        let progress = console.building(&recipe.name.value);
         let mut stdout = std::io::stdout().lock();
-        let outputs = Outputs { destinations, engine: engine.clone(), stdout: &mut stdout };
-        let built = build::write(recipe, &assembled, outputs, &options, &progress)?;
+        let built = packed.place(&assembled, &mut stdout, &progress)?;
         drop(stdout);
+        let places: Vec<String> = places.iter().map(ToString::to_string).collect();
         for built in &built {
             summary::say(console, built, &assembled, &places);
             lines.push_str(&digest_line(built));
         }
-    }
-    if to_stdout {
-        console.say(lines.trim_end());
-        return Ok(ExitCode::SUCCESS);
-    }
-    Ok(console.print(&lines))
+        Ok(())
+    };
+    build::in_order(&images, options.threads, work, |(recipe, places), (assembled, packed)| {
+        errors.extend(take(recipe, places, assembled, packed).err().into_iter().flat_map(|error| error.0));
+    });
+    let printed = if to_stdout {
+        lines.lines().for_each(|line| console.say(line));
+        ExitCode::SUCCESS
+    } else {
+        console.print(&lines)
+    };
+    if errors.is_empty() { Ok(printed) } else { Err(Error(errors)) }
 }
 
 /// `NAME@sha256:...`, for what reads standard output.

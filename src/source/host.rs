@@ -25,7 +25,11 @@ use crate::path::ImagePath;
 pub struct Folder {
     handle: Arc<FolderHandle>,
     nodes: RwLock<HashMap<ImagePath, Option<Node>>>,
+    lists: RwLock<HashMap<ImagePath, Listing>>,
 }
+
+/// What a folder holds.
+type Listing = Arc<[(Vec<u8>, Node)]>;
 
 /// An open folder.
 #[derive(Debug)]
@@ -44,7 +48,7 @@ impl Folder {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let descriptor = rustix::fs::open(&path, flags, Mode::empty())?;
         let handle = Arc::new(FolderHandle { descriptor, path });
-        Ok(Self { handle, nodes: RwLock::default() })
+        Ok(Self { handle, nodes: RwLock::default(), lists: RwLock::default() })
     }
 
     /// The folder's path on this machine, as it was given.
@@ -73,6 +77,9 @@ impl Source for Folder {
     }
 
     fn list(&self, path: &ImagePath) -> io::Result<Vec<(Vec<u8>, Node)>> {
+        if let Some(known) = self.lists.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(path) {
+            return Ok(known.to_vec());
+        }
         let directory = match self.handle.open_beneath(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW) {
             Ok(directory) => directory,
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(Vec::new()),
@@ -86,13 +93,17 @@ impl Source for Folder {
                 continue;
             }
             let below = path.join(name);
-            if let Some(node) = self.handle.node_of(&below, &directory, OsStr::from_bytes(name))? {
+            let known = self.nodes.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(&below).cloned();
+            if let Some(node) = known.flatten() {
+                entries.push((name.to_vec(), node));
+            } else if let Some(node) = self.handle.node_of(&below, &directory, OsStr::from_bytes(name))? {
                 self.remember(&below, Some(node.clone()));
                 entries.push((name.to_vec(), node));
             }
         }
         entries.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        Ok(entries)
+        let mut lists = self.lists.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Ok(lists.entry(path.clone()).or_insert(entries.into()).to_vec())
     }
 
     fn describe(&self) -> String {

@@ -24,6 +24,7 @@ mod elf;
 mod errors;
 mod examples;
 mod explain;
+mod fleet;
 mod image;
 mod images;
 mod java;

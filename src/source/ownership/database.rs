@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
+use super::index::Index;
 use super::spelling::Spelling;
 use crate::deb;
 use crate::path::ImagePath;
@@ -17,6 +18,7 @@ pub struct Database {
     pub(super) packages: Vec<Package>,
     pub(super) diversions: Vec<Diversion>,
     pub(super) spelling: Spelling,
+    pub(super) index: Option<Index>,
     /// `/var/lib/dpkg`, with the links on the way followed; `None` when the root has no database.
     folder: Option<ImagePath>,
     /// What dpkg itself is built for.
@@ -135,6 +137,7 @@ impl Database {
             packages: Vec::new(),
             diversions: Vec::new(),
             spelling: Spelling::of(source)?,
+            index: None,
             folder: resolve(source, b"/var/lib/dpkg").ok().map(|found| found.real),
             native: String::new(),
         };
@@ -146,6 +149,15 @@ impl Database {
         let native = database.packages.iter().find(|package| package.name == "dpkg");
         database.native = native.map(|dpkg| dpkg.architecture.clone()).unwrap_or_default();
         Ok(database)
+    }
+
+    /// Reads the lists of all packages once, for a database that is asked about many images.
+    ///
+    /// # Errors
+    /// When a list can't be read.
+    pub fn index(&mut self, source: &dyn Source) -> Result<()> {
+        self.index = Some(Index::read(self, source)?);
+        Ok(())
     }
 
     /// Whether the root has a package database at all.

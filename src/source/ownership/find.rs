@@ -131,23 +131,39 @@ fn listed(database: &Database, source: &dyn Source, wanted: &Wanted) -> Result<V
     if wanted.len() == 0 {
         return Ok(Vec::new());
     }
+    let mut listed: Vec<Vec<PackageId>> = vec![Vec::new(); wanted.len()];
+    if let Some(index) = &database.index {
+        let ids = database.ids();
+        for path in wanted.spellings() {
+            for id in index.packages(path).map(|place| ids[place]) {
+                if let Some(place) = wanted.place(path, &database.package(id).name) {
+                    listed[place].push(id);
+                }
+            }
+        }
+        return Ok(in_order(database, listed));
+    }
     let hits = |id: PackageId| -> Result<(PackageId, Vec<usize>)> {
         let package = database.package(id);
         let Some(text) = database.list(source, package)? else { return Ok((id, Vec::new())) };
         Ok((id, text.paths().filter_map(|path| wanted.place(path, &package.name)).collect()))
     };
     let all: Vec<(PackageId, Vec<usize>)> = database.ids().into_par_iter().map(hits).collect::<Result<_>>()?;
-    let mut listed: Vec<Vec<PackageId>> = vec![Vec::new(); wanted.len()];
     for (id, places) in all {
         for place in places {
             listed[place].push(id);
         }
     }
+    Ok(in_order(database, listed))
+}
+
+/// The packages of each path in the order in which they count.
+fn in_order(database: &Database, mut listed: Vec<Vec<PackageId>>) -> Vec<Vec<PackageId>> {
     for packages in &mut listed {
         packages.sort_by_key(|&id| (database.package(id).architecture != database.native(), id));
         packages.dedup();
     }
-    Ok(listed)
+    listed
 }
 
 /// What the packages that own a wanted path say of its content.

@@ -1,11 +1,13 @@
 //! Who owns a path of a root: in goes a [source](super::Source) with paths, out come the packages and whose each is.
 //!
 //! Reads dpkg's database (`/var/lib/dpkg/status` with `info/`, or `status.d/` of a distroless image), all of it
-//! in parallel and none of it kept: a map of every file of a root would cost more than the question.
+//! in parallel and none of it kept: a map of every file of a root would cost more than the question. Only a database
+//! that is asked about many images gets such a map ([`Database::index`]).
 
 mod database;
 mod files;
 mod find;
+mod index;
 mod spelling;
 mod wanted;
 

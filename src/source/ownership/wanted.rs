@@ -59,6 +59,11 @@ impl Wanted {
         self.len
     }
 
+    /// Every spelling of the asked paths, without leading `/`.
+    pub(super) fn spellings(&self) -> impl Iterator<Item = &[u8]> {
+        self.spellings.keys().map(Vec::as_slice)
+    }
+
     /// The asked path that `path`, without leading `/`, means in a list of `package`.
     pub(super) fn place(&self, path: &[u8], package: &str) -> Option<usize> {
         if !self.filter.may_have(path) {

@@ -1,0 +1,144 @@
+//! Many recipes: worked on by several threads, taken in order.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Does `work` for each item on several threads, and gives what comes of it to `take` on this one, in the order of the
+/// items. No more than twice as many items as threads are under way: memory does not grow with their number.
+pub fn in_order<I: Sync, T: Send>(
+    items: &[I],
+    threads: NonZeroUsize,
+    work: impl Fn(&I) -> T + Sync,
+    mut take: impl FnMut(&I, T),
+) {
+    let threads = threads.get().min(items.len());
+    if threads <= 1 {
+        for item in items {
+            take(item, work(item));
+        }
+        return;
+    }
+    let line = Line { state: Mutex::new(State::default()), moved: Condvar::new(), most: 2 * threads };
+    std::thread::scope(|scope| {
+        let _guard = Closing(&line);
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let _guard = Closing(&line);
+                while let Some(number) = line.begin(items.len()) {
+                    line.bring(number, work(&items[number]));
+                }
+            });
+        }
+        for (number, item) in items.iter().enumerate() {
+            let Some(done) = line.fetch(number) else { return };
+            take(item, done);
+        }
+    });
+}
+
+/// Items on their way.
+struct Line<T> {
+    state: Mutex<State<T>>,
+    moved: Condvar,
+    most: usize,
+}
+
+struct State<T> {
+    begun: usize,
+    taken: usize,
+    done: BTreeMap<usize, T>,
+    /// Someone panicked: nobody waits any longer, and the scope passes the panic on.
+    closed: bool,
+}
+
+impl<T> Default for State<T> {
+    fn default() -> Self {
+        Self { begun: 0, taken: 0, done: BTreeMap::new(), closed: false }
+    }
+}
+
+impl<T> Line<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next item to begin with, once there is room for it.
+    fn begin(&self, items: usize) -> Option<usize> {
+        let full =
+            |state: &mut State<T>| !state.closed && state.begun < items && state.begun - state.taken >= self.most;
+        let mut state = self.moved.wait_while(self.lock(), full).unwrap_or_else(PoisonError::into_inner);
+        if state.closed || state.begun == items {
+            return None;
+        }
+        state.begun += 1;
+        Some(state.begun - 1)
+    }
+
+    fn bring(&self, number: usize, done: T) {
+        self.lock().done.insert(number, done);
+        self.moved.notify_all();
+    }
+
+    /// What came of an item, once it is there.
+    fn fetch(&self, number: usize) -> Option<T> {
+        let absent = |state: &mut State<T>| !state.closed && !state.done.contains_key(&number);
+        let mut state = self.moved.wait_while(self.lock(), absent).unwrap_or_else(PoisonError::into_inner);
+        let done = state.done.remove(&number)?;
+        state.taken += 1;
+        self.moved.notify_all();
+        Some(done)
+    }
+}
+
+/// Ends the waiting of all others when a thread panics.
+struct Closing<'a, T>(&'a Line<T>);
+
+impl<T> Drop for Closing<'_, T> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.lock().closed = true;
+            self.0.moved.notify_all();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn takes_in_order_and_never_runs_far_ahead() {
+        let items: Vec<usize> = (0..200).collect();
+        for threads in [1, 2, 7] {
+            let (ahead, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+            let work = |item: &usize| {
+                most.fetch_max(ahead.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                if item.is_multiple_of(7) {
+                    std::thread::yield_now();
+                }
+                item * 2
+            };
+            let mut taken = Vec::new();
+            in_order(&items, NonZeroUsize::new(threads).unwrap(), work, |_, done| {
+                ahead.fetch_sub(1, Ordering::SeqCst);
+                taken.push(done);
+            });
+            assert_eq!(taken, items.iter().map(|item| item * 2).collect::<Vec<_>>());
+            assert!(most.into_inner() <= 2 * threads + 1);
+        }
+    }
+
+    #[test]
+    fn a_panic_ends_it() {
+        let items: Vec<usize> = (0..50).collect();
+        let work = |item: &usize| assert_ne!(*item, 20, "on purpose");
+        let all = || in_order(&items, NonZeroUsize::new(3).unwrap(), work, |_, ()| {});
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(all)).is_err());
+        let take = |item: &usize, ()| assert_ne!(*item, 20, "on purpose");
+        let all = || in_order(&items, NonZeroUsize::new(3).unwrap(), |_| (), take);
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(all)).is_err());
+    }
+}
