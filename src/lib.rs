@@ -23,7 +23,7 @@
 //! - [`trial`]: the recipe's own tests of the image that was started so.
 //!
 //! [`mod@build`] puts them together and reads as this list; [`explain`] says why an image
-//! holds what it holds, [`edit`] adds to a recipe's text, [`trace`] finds what a run used and an image lacks, [`draft`] writes first recipes. [`report`], [`path`], [`elf`], [`oci`] and [`deb`] are leaves that
+//! holds what it holds, [`survey`] sees what any image is and holds, [`diff`] compares two, [`edit`] adds to a recipe's text, [`trace`] finds what a run used and an image lacks, [`draft`] writes first recipes. [`report`], [`path`], [`elf`], [`oci`] and [`deb`] are leaves that
 //! know of no stage. A stage names only what stands above it here; a test holds that.
 //!
 //! What holds everywhere: no stage reads the clock or the environment, prints, or executes anything; the one program that
@@ -55,6 +55,8 @@ pub mod trial;
 
 pub mod build;
 pub mod explain;
+pub mod survey;
+pub mod diff;
 pub mod edit;
 pub mod trace;
 pub mod draft;

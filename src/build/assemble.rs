@@ -41,7 +41,7 @@ pub struct Assembled {
     pub platform: Platform,
     /// Whose the files are that come from the root.
     pub inventory: Inventory,
-    /// What the policy says of it; nothing is denied.
+    /// What the policy says of it; nothing is denied, but in what [`Session::examine`] gives.
     pub verdicts: Verdicts,
     /// Variables that rules set in the image's configuration.
     pub env: BTreeMap<String, String>,
@@ -61,12 +61,20 @@ pub struct Assembled {
     pub drift: Option<Drift>,
 }
 
+/// What becomes of an image that the policy denies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Denied {
+    Refused,
+    Told,
+}
+
 /// Finds out everything about an image but its bytes.
 pub(super) fn assemble(
     recipe: &Recipe,
     options: &Options,
     progress: &dyn Progress,
     session: &Session,
+    policy: Denied,
 ) -> Result<Assembled> {
     progress.stage("reading");
     let headers = session.headers();
@@ -137,9 +145,9 @@ pub(super) fn assemble(
         ci: options.ci,
     };
     let verdicts = judge::judge(&tree, &closure, &facts)?;
-    let denied = verdicts.errors();
-    if !denied.is_empty() {
-        return Err(Error(denied));
+    let errors = verdicts.errors();
+    if policy == Denied::Refused && !errors.is_empty() {
+        return Err(Error(errors));
     }
     let drift = drift(recipe, &platform, &tree, &inventory, options)?;
     Ok(Assembled {
@@ -201,7 +209,7 @@ fn debug_twin(recipe: &Recipe, options: &Options, progress: &dyn Progress, sessi
     recipe.policy.rules.insert("shell".to_owned(), Spanned::new(Verdict::Allow, recipe.span));
     // The twin is no part of what the lock file says.
     let options = Options { debug_twin: false, locks: Arc::default(), ..options.clone() };
-    Ok(assemble(&recipe, &options, progress, session)?.tree)
+    Ok(assemble(&recipe, &options, progress, session, Denied::Refused)?.tree)
 }
 
 impl Assembled {

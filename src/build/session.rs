@@ -12,6 +12,7 @@ use crate::report::{Diagnostic, Error, Result, Span, plain};
 use crate::source::ownership::Database;
 use crate::source::{Content, Folder};
 
+use super::assemble::Denied;
 use super::write::{self, Packed};
 use super::{Assembled, NO_ROOT, Options, Progress, assemble};
 
@@ -49,7 +50,15 @@ impl Session {
     /// # Errors
     /// Whatever stops the build; all of a stage's findings at once.
     pub fn assemble(&self, recipe: &Recipe, options: &Options, progress: &dyn Progress) -> Result<Assembled> {
-        assemble::assemble(recipe, options, progress, self)
+        assemble::assemble(recipe, options, progress, self, Denied::Refused)
+    }
+
+    /// As [`Session::assemble`], for a look: what the policy denies stays among the verdicts.
+    ///
+    /// # Errors
+    /// Whatever else stops the build.
+    pub fn examine(&self, recipe: &Recipe, options: &Options, progress: &dyn Progress) -> Result<Assembled> {
+        assemble::assemble(recipe, options, progress, self, Denied::Told)
     }
 
     /// Packs an image for all its outputs; see [`Packed::place`].

@@ -8,6 +8,7 @@ use crate::layer::{self, Layer, LayerPlan, Staging};
 use crate::oci::Reference;
 use crate::output::{self, Destination, Engine};
 use crate::path::ImagePath;
+use crate::policy::{self, Verdicts};
 use crate::recipe::{Compression, Config, Recipe};
 use crate::report::{Diagnostic, Error, Result, Spanned};
 use crate::tree::Tree;
@@ -115,6 +116,7 @@ pub(super) fn pack(
 
     progress.stage("packing");
     pack_all(&mut pending, &plans, how)?;
+    within_limit(recipe, &pending)?;
     let names = plans.variants().map(|variant| names(recipe, variant)).collect::<Result<_>>()?;
     let mut images = Vec::new();
     for Pending { place, variant, staging, layers, .. } in pending {
@@ -194,6 +196,20 @@ fn pack_all(pending: &mut [Pending], plans: &Plans, how: layer::Options) -> Resu
         let count = if this.variant == Variant::Plain { plans.own } else { all.len() };
         let own = packed.iter().any(|(_, owner, _)| *owner == index);
         this.layers = if own { all[..count].to_vec() } else { this.staging.adopt(&all[..count])? };
+    }
+    Ok(())
+}
+
+/// Holds what was packed against the policy's limit, before anything appears under an output's name. The archive for an
+/// engine is no download.
+fn within_limit(recipe: &Recipe, pending: &[Pending]) -> Result<()> {
+    let Some(limit) = &recipe.policy.max_download else { return Ok(()) };
+    let download = |this: &&Pending| this.variant == Variant::Plain && matches!(this.place, Place::Destination(_));
+    for this in pending.iter().filter(download) {
+        let layers: Vec<(u64, &str)> = this.layers.iter().map(|layer| (layer.size, layer.name.as_str())).collect();
+        if let Some(finding) = policy::max_download(limit, &layers) {
+            return Err(Error(Verdicts { findings: vec![finding] }.errors()));
+        }
     }
     Ok(())
 }

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use mkimage::build::{Hardened, Protected};
-use mkimage::elf::{Relro, Shape};
 use mkimage::path::show;
 use serde_json::{Value, json};
 
@@ -52,8 +51,8 @@ fn row(file: &Hardened) -> Vec<String> {
     }
     remarks.extend(file.object.notes.x86_level_needed());
     vec![
-        kind(facts.shape).to_owned(),
-        relro(facts.relro).to_owned(),
+        facts.shape.word().to_owned(),
+        facts.relro.word().to_owned(),
         stack.to_owned(),
         canary.to_owned(),
         format!("{}/{}", facts.fortified, facts.fortifiable),
@@ -71,8 +70,8 @@ pub(super) fn object(file: &Hardened) -> Value {
     json!({
         "path": file.path.to_string(),
         "machine": file.object.machine.to_string(),
-        "kind": kind(facts.shape),
-        "relro": relro(facts.relro),
+        "kind": facts.shape.word(),
+        "relro": facts.relro.word(),
         "executable_stack": facts.executable_stack,
         "writable_code_segments": facts.writable_code,
         "textrel": facts.textrel,
@@ -106,25 +105,6 @@ pub(super) fn process(process: &Protected) -> Value {
 
 fn words(words: &[&str]) -> String {
     if words.is_empty() { "-".to_owned() } else { words.join(",") }
-}
-
-fn kind(shape: Shape) -> &'static str {
-    match shape {
-        Shape::Static => "static",
-        Shape::StaticPie => "static-pie",
-        Shape::Fixed => "fixed",
-        Shape::Pie => "pie",
-        Shape::Library => "library",
-        Shape::Other => "other",
-    }
-}
-
-fn relro(relro: Relro) -> &'static str {
-    match relro {
-        Relro::None => "none",
-        Relro::Partial => "partial",
-        Relro::Full => "full",
-    }
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -13,6 +13,7 @@ mod check;
 mod checked;
 mod closure;
 mod console;
+mod diff;
 mod draw;
 mod environment;
 mod extras;
@@ -26,6 +27,7 @@ mod lock;
 mod recipes;
 mod run;
 mod schema;
+mod subject;
 mod summary;
 mod test;
 mod trace;
@@ -83,6 +85,7 @@ enum Command {
     Add(add::Args),
     Trace(trace::Args),
     Inspect(inspect::Args),
+    Diff(diff::Args),
     Verify(verify::Args),
     Index(index::Args),
     Run(run::Args),
@@ -139,6 +142,7 @@ fn run(command: Command, entered: &unpacked::Entered, console: &Console) -> Exit
         Command::Trace(args) => trace::run(&args, console),
         Command::Init(args) => init::run(&args, console),
         Command::Inspect(args) => inspect::run(&args, console),
+        Command::Diff(args) => diff::run(&args, console),
         Command::Verify(args) => verify::run(&args, console),
         Command::Index(args) => index::run(&args, console),
         Command::Run(args) => run::run(&args, entered, console),

@@ -37,6 +37,11 @@ impl RecipeArgs {
         Self { recipes: vec![recipe.to_owned()], root: None, platform: None, set: Vec::new(), no_workspace: false }
     }
 
+    /// One recipe, for a platform where one is asked for.
+    pub(super) fn for_platform(recipe: &std::path::Path, platform: Option<&Platform>) -> Self {
+        Self { platform: platform.cloned(), ..Self::of(recipe) }
+    }
+
     /// Loads the recipes. `tags` and `compression` replace theirs where given.
     pub(super) fn load(
         &self,

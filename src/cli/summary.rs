@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use mkimage::build::{Assembled, Built};
 use mkimage::recipe::Recipe;
 use mkimage::report::Texts;
+pub(super) use mkimage::report::megabytes;
 use mkimage::tree::{EntryKind, Tree};
 
 use super::console::Console;
@@ -93,18 +94,4 @@ fn largest(tree: &Tree) -> String {
     sizes.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
     let first = sizes.iter().take(LARGEST).map(|(size, path)| format!("{path} {}", megabytes(*size)));
     first.collect::<Vec<_>>().join(", ")
-}
-
-/// Bytes as `1.2 MB` (10^6), `12.3 kB` or `12 B`.
-pub(super) fn megabytes(bytes: u64) -> String {
-    let tenths = |unit: u64| (bytes * 10 + unit / 2) / unit;
-    if bytes < 1_000 {
-        return format!("{bytes} B");
-    }
-    if bytes < 100_000 {
-        let kilo = tenths(1_000);
-        return format!("{}.{} kB", kilo / 10, kilo % 10);
-    }
-    let mega = tenths(1_000_000);
-    format!("{}.{} MB", mega / 10, mega % 10)
 }

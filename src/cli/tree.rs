@@ -133,16 +133,12 @@ impl Words<'_> {
     }
 
     fn asker(&self, asker: &Asker) -> String {
+        let called = explain::called(self.recipe, self.texts, asker);
         match asker {
-            Asker::Entry { span, key } => {
-                let words = explain::words(self.recipe, self.texts, *span);
-                format!("{key} {words} {}", self.texts.place(*span))
+            Asker::Entry { span, .. } | Asker::Rule { span: Some(span), .. } => {
+                format!("{called} {}", self.texts.place(*span))
             }
-            Asker::Rule { name, span: Some(span), .. } => format!("extra {name} {}", self.texts.place(*span)),
-            Asker::Rule { name, trigger, span: None } => format!("{name}: {trigger}"),
-            Asker::Generated => "made by mkimage".to_owned(),
-            Asker::Nobody => "for no known reason".to_owned(),
-            Asker::File(path) => path.to_string(),
+            _ => called,
         }
     }
 }

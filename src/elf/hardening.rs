@@ -66,6 +66,31 @@ pub enum Relro {
     Full,
 }
 
+impl Shape {
+    /// `pie`, `library`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Static => "static",
+            Self::StaticPie => "static-pie",
+            Self::Fixed => "fixed",
+            Self::Pie => "pie",
+            Self::Library => "library",
+            Self::Other => "other",
+        }
+    }
+}
+
+impl Relro {
+    /// `none`, `partial`, `full`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Partial => "partial",
+            Self::Full => "full",
+        }
+    }
+}
+
 /// What of a file is there for debuggers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each says whether a section is there")]

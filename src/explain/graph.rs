@@ -86,7 +86,7 @@ impl<'a> Graph<'a> {
             below.entry(group.asker).or_default().extend(bonds(tree, paths, &group.note));
         }
         if reach == Reach::Everything {
-            for (asker, path) in closure.resolutions.iter().flat_map(named) {
+            for Need { by: asker, to: path, .. } in closure.resolutions.iter().flat_map(needs) {
                 let known = below.entry(Asker::File(asker)).or_default();
                 if tree.get(&path).is_some() && known.iter().all(|bond| bond.path != path) {
                     known.push(Bond { path, note: String::new(), links: Vec::new() });
@@ -106,6 +106,11 @@ impl<'a> Graph<'a> {
             });
         }
         Self { tree, below }
+    }
+
+    /// What each asker gets.
+    pub fn bonds(&self) -> impl Iterator<Item = (&Asker, &[Bond])> {
+        self.below.iter().map(|(asker, bonds)| (asker, bonds.as_slice()))
     }
 
     /// Who asks for a path.
@@ -189,8 +194,19 @@ fn bonds(tree: &Tree, paths: BTreeSet<ImagePath>, note: &str) -> Vec<Bond> {
     bonds
 }
 
-/// Every pair of an object and one that it names among its needs.
-fn named(resolution: &Resolution) -> Vec<(ImagePath, ImagePath)> {
+/// One name among the needs of an object.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Need {
+    /// The object.
+    pub by: ImagePath,
+    /// The name.
+    pub name: Vec<u8>,
+    /// The object that is loaded for it.
+    pub to: ImagePath,
+}
+
+/// Every name that the objects of a resolution need, and what is loaded for it.
+pub fn needs(resolution: &Resolution) -> Vec<Need> {
     let mut by_name: BTreeMap<&[u8], usize> = BTreeMap::new();
     for (index, object) in resolution.objects.iter().enumerate() {
         for name in &object.names {
@@ -200,10 +216,13 @@ fn named(resolution: &Resolution) -> Vec<(ImagePath, ImagePath)> {
     for alias in &resolution.aliases {
         by_name.entry(&alias.name).or_insert(alias.object);
     }
-    let mut pairs = Vec::new();
+    let mut needs = Vec::new();
     for object in &resolution.objects {
-        let needed = object.elf.needed().filter_map(|name| resolution.objects.get(*by_name.get(&**name)?));
-        pairs.extend(needed.map(|needed| (object.real.clone(), needed.real.clone())));
+        let found = |name: &[u8]| resolution.objects.get(*by_name.get(name)?);
+        needs.extend(object.elf.needed().filter_map(|name| {
+            let to = found(name)?.real.clone();
+            Some(Need { by: object.real.clone(), name: name.to_vec(), to })
+        }));
     }
-    pairs
+    needs
 }

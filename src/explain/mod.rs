@@ -12,11 +12,11 @@ mod lookup;
 mod words;
 mod why;
 
-pub use graph::{Asker, Bond, Graph, Reach};
+pub use graph::{Asker, Bond, Graph, Need, Reach, needs};
 pub use lookup::find;
 pub use outline::{Line, Listing, What};
 pub use why::{Because, Explanation, explain};
-pub use words::words;
+pub use words::{called, words};
 
 /// A path that is asked about is not in the image.
 pub const NOT_IN_IMAGE: Code = Code("E0285");

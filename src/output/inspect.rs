@@ -100,7 +100,7 @@ pub fn inspect(path: &Path, depth: Depth) -> Result<Vec<ImageInfo>> {
     images.iter().map(|image| image_info(path, &store, image, depth)).collect()
 }
 
-fn image_info(path: &Path, store: &Store, image: &StoredImage, depth: Depth) -> Result<ImageInfo> {
+pub(super) fn image_info(path: &Path, store: &Store, image: &StoredImage, depth: Depth) -> Result<ImageInfo> {
     let id = match image.config_digest {
         Some(digest) => digest,
         None => Digest::of(&store.document(&image.config_file).map_err(|error| bad_store(path, &error))?),

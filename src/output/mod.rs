@@ -14,6 +14,7 @@ use crate::report::{Code, Diagnostic, Error, Result};
 use crate::tree::Tree;
 
 mod archive;
+mod contents;
 mod destination;
 mod durable;
 mod hardening;
@@ -27,9 +28,10 @@ mod rootfs;
 mod verify;
 
 use archive::Form;
+pub use contents::{Contents, Fact, Unpacked};
 pub use destination::Destination;
 use durable::look;
-pub use hardening::{ImageHardening, hardening};
+pub use hardening::{Examined, ImageHardening, examine, hardening};
 pub use inspect::{Depth, EntryInfo, ImageInfo, LayerInfo, inspect};
 pub use join::{Joined, NOT_JOINED, join};
 pub use load::Engine;

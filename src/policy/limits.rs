@@ -4,7 +4,7 @@ use globset::{Glob, GlobBuilder, GlobMatcher};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use super::rules::{DENY_FILES, MAX_FILES, MAX_SIZE, Rule};
+use super::rules::{DENY_FILES, MAX_DOWNLOAD, MAX_FILES, MAX_SIZE, Rule};
 use super::{Finding, Judge};
 use crate::path::ImagePath;
 use crate::report::{Diagnostic, Result, Span, Spanned};
@@ -25,6 +25,28 @@ fn glob(rule: &Rule, text: &Spanned<String>) -> Result<GlobMatcher> {
     })
 }
 
+/// The finding about layers that are larger than a limit, each with its compressed size and name.
+pub fn max_download(limit: &Spanned<u64>, layers: &[(u64, &str)]) -> Option<Finding> {
+    let size: u64 = layers.iter().map(|(size, _)| size).sum();
+    if size <= limit.value {
+        return None;
+    }
+    let (is, may) = both(size, limit.value);
+    let summary = format!("the layers are {is} compressed, and policy allows {may}");
+    let mut finding = broken(&MAX_DOWNLOAD, limit.span, summary);
+    let mut layers = layers.to_vec();
+    layers.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(b.1)));
+    let largest: Vec<String> = layers.iter().take(5).map(|(size, name)| format!("{} {name}", bytes(*size))).collect();
+    finding.notes.push(format!("largest: {}", largest.join(", ")));
+    Some(finding)
+}
+
+/// Two sizes as a person reads them; to the byte where they would look the same.
+fn both(size: u64, limit: u64) -> (String, String) {
+    let (is, may) = (bytes(size), bytes(limit));
+    if is == may { (format!("{size} bytes"), format!("{limit} bytes")) } else { (is, may) }
+}
+
 impl Judge<'_> {
     pub(super) fn max_size(&self) -> Option<Finding> {
         let limit = self.policy.max_size.as_ref()?;
@@ -34,8 +56,7 @@ impl Judge<'_> {
         if size <= limit.value {
             return None;
         }
-        let (is, may) = (bytes(size), bytes(limit.value));
-        let (is, may) = if is == may { (format!("{size} bytes"), format!("{} bytes", limit.value)) } else { (is, may) };
+        let (is, may) = both(size, limit.value);
         let summary = format!("the image is {is} unpacked, and policy allows {may}");
         let mut finding = broken(&MAX_SIZE, limit.span, summary);
         files.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(b.1)));

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use crate::inventory::Inventory;
 use crate::path::ImagePath;
 use crate::recipe::{Policy, Recipe, Verdict};
-use crate::report::{Result, Span};
+use crate::report::{Code, Result, Span};
 use crate::tree::{Beginning, Cause, Entry, Tree};
 
 mod files;
@@ -23,9 +23,13 @@ mod secrets;
 pub use dlopen::Unexplained;
 pub use finding::{Detail, Finding, Hit, Verdicts};
 pub use hardening::{Hardening, Relro};
+pub use limits::max_download;
 pub use rules::{DLOPEN, FOREIGN_ELF, Kind, NO_CANARY, Rule, SYMBOL_VERSIONS, rules, verdict};
 
 use finding::some;
+
+/// A condition of `--fail-on` holds.
+pub const CONDITION: Code = Code("E0351");
 
 /// What the rules look at beside the tree.
 #[derive(Clone, Copy)]

@@ -151,7 +151,14 @@ pub static NO_CANARY: Rule = rule(
 )
 .on("file without stack protection", "files without stack protection");
 
-static RULES: [&Rule; 22] = [
+/// Judged when layers are packed.
+pub(super) static MAX_DOWNLOAD: Rule = limit(
+    "max-download",
+    "E0350",
+    "the most bytes of all layers, compressed as they are written; judged when they are packed",
+);
+
+static RULES: [&Rule; 23] = [
     &SHELL,
     &SETUID,
     &ROOT_USER,
@@ -174,4 +181,5 @@ static RULES: [&Rule; 22] = [
     &TEXTREL,
     &UNSAFE_RPATH,
     &NO_CANARY,
+    &MAX_DOWNLOAD,
 ];

@@ -202,7 +202,9 @@ impl Facts<'_> {
         for ignored in &policy.ignore_dlopen {
             self.say("ignore-dlopen", format!("{} {:?}", ignored.name.value, ignored.reason), ignored.name.span);
         }
-        for (key, limit) in [("max-size", &policy.max_size), ("max-files", &policy.max_files)] {
+        let limits =
+            [("max-size", &policy.max_size), ("max-download", &policy.max_download), ("max-files", &policy.max_files)];
+        for (key, limit) in limits {
             if let Some(limit) = limit {
                 self.say(key, limit.value, limit.span);
             }

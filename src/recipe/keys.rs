@@ -283,6 +283,8 @@ keys! {
         no_canary: Option<Rule>,
         /// Most bytes of the image, unpacked: a number, or as `25MB` or `24MiB`.
         max_size: Option<Scalar>,
+        /// Most bytes of all layers as they are compressed, which is what a first pull takes.
+        max_download: Option<Scalar>,
         /// Most files.
         max_files: Option<Number>,
         /// Globs of paths that must not be in the image.

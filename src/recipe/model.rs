@@ -442,6 +442,8 @@ pub struct Policy {
     pub ignore_dlopen: Vec<IgnoredDlopen>,
     /// Most bytes of the image, unpacked.
     pub max_size: Option<Spanned<u64>>,
+    /// Most bytes of all layers, compressed.
+    pub max_download: Option<Spanned<u64>>,
     /// Most files.
     pub max_files: Option<Spanned<u64>>,
     /// Globs of paths that must not be there.

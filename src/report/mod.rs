@@ -8,8 +8,10 @@ use std::ops::{Deref, Range};
 use std::path::Path;
 
 mod render;
+mod size;
 
 pub use render::{github, render};
+pub use size::megabytes;
 
 /// One of the texts that diagnostics point into: an index into [`Texts`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -19,6 +19,7 @@ mod closure_musl;
 mod closure_refusals;
 mod closure_scripts;
 mod commands;
+mod diff;
 mod dlopen;
 mod elf;
 mod errors;

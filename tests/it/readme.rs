@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::sandbox::Sandbox;
 
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
     "README.md",
     "CHANGELOG.md",
     "docs/recipe.md",
@@ -21,6 +21,7 @@ const PAGES: [&str; 7] = [
     "docs/lock.md",
     "docs/reproducible.md",
     "docs/errors.md",
+    "docs/diff.md",
 ];
 
 fn at(page: &str) -> PathBuf {

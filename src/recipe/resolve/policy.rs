@@ -73,6 +73,7 @@ impl Resolver<'_> {
             rules,
             ignore_dlopen,
             max_size: self.scalar(keys.max_size.as_ref(), values::size),
+            max_download: self.scalar(keys.max_download.as_ref(), values::size),
             max_files,
             deny_files: self.list(keys.deny_files.as_ref(), values::path_glob),
             deny_packages: self.list(keys.deny_packages.as_ref(), values::package),

@@ -56,7 +56,8 @@ impl Root {
         root
     }
 
-    fn line(&self, line: &str) {
+    /// Writes what one more line says.
+    pub(crate) fn line(&self, line: &str) {
         let (path, rest) = line.split_once(' ').unwrap();
         let (kind, arguments) = rest.split_once(' ').unwrap_or((rest, ""));
         let host = self.host(path);
@@ -163,6 +164,7 @@ fn parse(mut elf: Elf, arguments: &str) -> Elf {
                 let (file, versions) = value.split_once(':').unwrap();
                 elf.verneed.push((file.to_owned(), list(versions)));
             }
+            "data" => elf.data = format!("\0{value}\0").into_bytes(),
             "symbols" => elf.symbols = list(value),
             "level" => {
                 // NT_GNU_PROPERTY_TYPE_0 with GNU_PROPERTY_X86_ISA_1_NEEDED.
