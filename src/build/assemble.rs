@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::closure::{Closure, Headers, Wanted};
 use crate::inventory::{self, Inventory, Standing};
+use crate::layer::{self, Commons, LayerPlan};
 use crate::lock::{self, Drift, Frozen, Mode};
 use crate::needs::Suggestion;
 use crate::path::ImagePath;
@@ -55,6 +56,8 @@ pub struct Assembled {
     pub entrypoint: Vec<String>,
     /// The tree of the debug twin, where one is asked for: this one and a shell.
     pub debug: Option<Tree>,
+    /// What it has in common with other members of its workspace, where they share layers ([`Session::share`]).
+    pub commons: Option<Arc<Commons>>,
     /// Warnings and notes, in the order of the stages.
     pub notes: Vec<Diagnostic>,
     /// How what it takes from the root differs from what the lock file says; `None` when it was not held against one.
@@ -164,6 +167,7 @@ pub(super) fn assemble(
         headers: Arc::clone(headers),
         entrypoint,
         debug,
+        commons: None,
         notes,
         drift,
     })
@@ -213,6 +217,14 @@ fn debug_twin(recipe: &Recipe, options: &Options, progress: &dyn Progress, sessi
 }
 
 impl Assembled {
+    /// The layers that it will have.
+    ///
+    /// # Errors
+    /// When a glob of the recipe's own list can't be read, or a file that several images may have in common.
+    pub fn layers(&self, recipe: &Recipe) -> Result<Vec<LayerPlan>> {
+        layer::plan_among(&self.tree, &recipe.layers, &|path| self.package_of(path), self.commons.as_deref())
+    }
+
     /// The name of the package that owns a path of the image.
     pub fn package_of(&self, path: &ImagePath) -> Option<&str> {
         match self.inventory.standing(path) {

@@ -18,6 +18,7 @@ mod objects;
 mod packages;
 mod platform;
 mod session;
+mod shard;
 mod write;
 
 pub use crate::closure::diagnose::WRONG_MACHINE;
@@ -26,6 +27,7 @@ pub use assemble::{Assembled, configuration};
 pub use evidence::{Evidence, Explained, Named, Standing};
 pub use many::in_order;
 pub use session::Session;
+pub use shard::{Beside, beside, shares, weight};
 pub use write::{Built, Outputs, Packed, parameters, write};
 
 /// The root can't be opened.
@@ -46,6 +48,11 @@ pub const SAME_TAG: Code = Code("E0256");
 pub const NO_PACKAGE: Code = Code("E0218");
 /// A name and tag that no registry takes.
 pub const BAD_NAME: Code = Code("E0277");
+
+/// What changed since a commit can't be found out.
+pub const NO_CHANGES: Code = Code("E0520");
+/// More jobs than a matrix of GitHub may have.
+pub const TOO_MANY_JOBS: Code = Code("E0521");
 
 /// What is asked of a build beside its recipe.
 #[derive(Debug, Clone)]

@@ -5,16 +5,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::closure::Headers;
-use crate::layer;
+use crate::layer::{self, Commons};
 use crate::output::{Destination, Engine};
-use crate::recipe::{Recipe, Root};
+use crate::policy;
+use crate::recipe::{Layers, Recipe, Root};
 use crate::report::{Diagnostic, Error, Result, Span, plain};
 use crate::source::ownership::Database;
 use crate::source::{Content, Folder};
+use crate::tree::Tree;
 
 use super::assemble::Denied;
 use super::write::{self, Packed};
-use super::{Assembled, NO_ROOT, Options, Progress, assemble};
+use super::{Assembled, NO_ROOT, Options, Progress, assemble, in_order};
 
 /// An image of which fewer bytes are packed leaves other threads to the images beside it.
 const LARGE: u64 = 8 << 20;
@@ -59,6 +61,25 @@ impl Session {
     /// Whatever else stops the build.
     pub fn examine(&self, recipe: &Recipe, options: &Options, progress: &dyn Progress) -> Result<Assembled> {
         assemble::assemble(recipe, options, progress, self, Denied::Told)
+    }
+
+    /// Finds out what the members of a workspace have in common, for [`Assembled::commons`]. Their policies have no say
+    /// in it: what is denied to a member is an error of that member alone.
+    ///
+    /// # Errors
+    /// Whatever stops a member: without it, the layers of the others would be other ones.
+    pub fn share(&self, members: &[Recipe], options: &Options, progress: &dyn Progress) -> Result<Commons> {
+        let options = Options { suggestions: false, debug_twin: false, ..options.clone() };
+        let (mut commons, mut errors) = (Commons::default(), Vec::new());
+        let members: Vec<&Recipe> = members.iter().filter(|recipe| matches!(recipe.layers, Layers::Auto)).collect();
+        let tree = |recipe: &&Recipe| {
+            let lenient = Recipe { policy: policy::allow_all(recipe), ..(*recipe).clone() };
+            self.assemble(&lenient, &options, progress).map(|assembled| assembled.tree)
+        };
+        in_order(&members, options.threads, tree, |_, tree: Result<Tree>| {
+            errors.extend(tree.and_then(|tree| commons.add(&tree)).err().into_iter().flat_map(|error| error.0));
+        });
+        if errors.is_empty() { Ok(commons.finish()) } else { Err(Error(errors)) }
     }
 
     /// Packs an image for all its outputs; see [`Packed::place`].

@@ -245,8 +245,7 @@ struct Plans {
 
 impl Plans {
     fn of(recipe: &Recipe, assembled: &Assembled) -> Result<Self> {
-        let package_of = |path: &ImagePath| assembled.package_of(path);
-        let mut layers = layer::plan(&assembled.tree, &recipe.layers, &package_of)?;
+        let mut layers = assembled.layers(recipe)?;
         let own = layers.len();
         let Some(twin) = &assembled.debug else { return Ok(Self { tree: assembled.tree.clone(), layers, own }) };
         let mut paths: Vec<ImagePath> = Vec::new();

@@ -1,34 +1,37 @@
 //! Recipes assembled for commands that only look: no policy stops a look.
 
-use mkimage::build::{self, Assembled};
-use mkimage::policy::{self, Kind, Rule};
-use mkimage::recipe::{Policy, Recipe, Verdict};
-use mkimage::report::{Error, Result, Spanned, Texts};
+use mkimage::build::{self, Assembled, Session};
+use mkimage::policy::allow_all;
+use mkimage::recipe::{Loaded, Recipe};
+use mkimage::report::{Error, Result, Texts};
 
 use super::check::options;
 use super::console::Console;
-use super::recipes::RecipeArgs;
+use super::recipes::{RecipeArgs, commons};
 
 /// Loads and assembles the recipes that the arguments name. Warnings are the business of `check`.
 pub(super) fn assemble(args: &RecipeArgs, console: &Console, texts: &mut Texts) -> Result<Vec<(Recipe, Assembled)>> {
     let loaded = args.load(&[], None, texts)?;
     let options = build::Options { suggestions: false, ..options() };
     let (mut all, mut errors) = (Vec::new(), Vec::new());
-    for mut recipe in loaded.into_iter().flat_map(|loaded| loaded.recipes) {
-        recipe.policy = allow_all(&recipe);
-        match build::assemble(&recipe, &options, &console.building(&recipe.name.value)) {
-            Ok(assembled) => all.push((recipe, assembled)),
-            Err(error) => errors.extend(error.0),
+    let session = Session::new(loaded.iter().map(Loaded::len).sum());
+    for loaded in loaded {
+        let commons = match commons(&session, &loaded, true, &options, console) {
+            Ok(commons) => commons,
+            Err(error) => {
+                errors.extend(error.0);
+                continue;
+            }
+        };
+        for mut recipe in loaded.recipes {
+            recipe.policy = allow_all(&recipe);
+            match session.assemble(&recipe, &options, &console.building(&recipe.name.value)) {
+                Ok(assembled) => all.push((recipe, Assembled { commons: commons.clone(), ..assembled })),
+                Err(error) => errors.extend(error.0),
+            }
         }
     }
     if errors.is_empty() { Ok(all) } else { Err(Error(errors)) }
-}
-
-/// A policy that nothing breaks: what an image must not hold is what is worth a look.
-pub(super) fn allow_all(recipe: &Recipe) -> Policy {
-    let verdicts = policy::rules().iter().filter(|rule| rule.kind == Kind::Verdict);
-    let allow = |rule: &&Rule| (rule.name.to_owned(), Spanned::new(Verdict::Allow, recipe.span));
-    Policy { rules: verdicts.map(allow).collect(), ..Policy::default() }
 }
 
 /// The images for which `look` finds something.

@@ -3,16 +3,18 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use mkimage::build::{self, Assembled, Built, Options, Packed, Session};
-use mkimage::layer::Durability;
+use mkimage::layer::{Commons, Durability};
 use mkimage::output::{Destination, Engine};
-use mkimage::recipe::{Compression, Recipe};
+use mkimage::recipe::{Compression, Loaded, Recipe};
 use mkimage::report::{Diagnostic, Error, Result, Texts};
 
 use super::console::Console;
+use super::fleet::{Choice, Chosen};
 use super::lock::LockArgs;
-use super::recipes::{RecipeArgs, USAGE, compression, usage};
+use super::recipes::{RecipeArgs, USAGE, commons, compression, usage};
 use super::{environment, lock, summary};
 
 /// Build images from recipes.
@@ -22,6 +24,8 @@ use super::{environment, lock, summary};
 pub(super) struct Args {
     #[command(flatten)]
     recipes: RecipeArgs,
+    #[command(flatten)]
+    chosen: Choice,
     /// Where images go, repeatable: DIR or oci:DIR[:TAG] (OCI layout), FILE.tar or oci-archive:FILE (for skopeo, Podman
     /// and `docker load`), docker-archive:FILE, rootfs:DIR, `-` (archive to standard output). Default: ./NAME.oci.
     #[arg(short, long, value_name = "DEST")]
@@ -71,46 +75,50 @@ fn build_all(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCo
     for loaded in &loaded {
         console.show(&loaded.warnings, texts);
     }
-    let recipes: Vec<Recipe> = loaded.into_iter().flat_map(|loaded| loaded.recipes).collect();
     let options = args.options()?;
     let engine = args.load.map(engine).transpose()?;
-    let destinations = args.destinations(&recipes)?;
+    let chosen = args.chosen.of(&loaded, console)?;
+    let destinations = args.destinations(&chosen)?;
     let to_stdout = destinations.iter().flatten().any(|to| *to == Destination::Stdout);
-    let session = Session::new(recipes.len());
-    let images: Vec<(Recipe, Vec<Destination>)> = recipes.into_iter().zip(destinations).collect();
+    let session = Session::new(loaded.iter().map(Loaded::len).sum());
     let (mut lines, mut errors) = (String::new(), Vec::new());
-    let work = |(recipe, destinations): &(Recipe, Vec<Destination>)| -> (Option<Assembled>, Result<Packed>) {
-        let progress = console.building(&recipe.name.value);
-        let assembled = match session.assemble(recipe, &options, &progress) {
-            Ok(assembled) => assembled,
-            Err(error) => return (None, Err(error)),
-        };
-        let places = (destinations.clone(), engine.clone());
-        let packed = session.pack(recipe, &assembled, places, &options, &progress);
-        (Some(assembled), packed)
-    };
-    let mut take = |recipe: &Recipe, places: &[Destination], assembled: Option<Assembled>, packed| -> Result<()> {
+    let mut jobs = Vec::new();
+    let mut wanted = chosen.into_iter().zip(destinations).peekable();
+    for (place, loaded) in loaded.iter().enumerate() {
+        let own: Vec<_> = std::iter::from_fn(|| wanted.next_if(|(chosen, _)| chosen.loaded == place)).collect();
+        match commons(&session, loaded, !own.is_empty(), &options, console) {
+            Ok(commons) => jobs.extend(own.into_iter().map(|(chosen, destinations)| Job {
+                recipe: chosen.recipe,
+                destinations,
+                engine: engine.as_ref(),
+                commons: commons.clone(),
+            })),
+            Err(error) => errors.extend(error.0),
+        }
+    }
+    let work = |job: &Job| job.pack(&session, &options, console);
+    let mut take = |job: &Job, (assembled, packed): (Option<Assembled>, Result<Packed>)| -> Result<()> {
         if let Some(assembled) = &assembled {
             console.show(&assembled.notes, texts);
             console.show(&assembled.verdicts.warnings(console.detail()), texts);
-            lock::say_drift(console, recipe, assembled);
+            lock::say_drift(console, job.recipe, assembled);
             summary::read(console, assembled);
         }
-        let packed: Packed = packed?;
+        let packed = packed?;
         let Some(assembled) = assembled else { return Ok(()) };
-        let progress = console.building(&recipe.name.value);
+        let progress = console.building(&job.recipe.name.value);
         let mut stdout = std::io::stdout().lock();
         let built = packed.place(&assembled, &mut stdout, &progress)?;
         drop(stdout);
-        let places: Vec<String> = places.iter().map(ToString::to_string).collect();
+        let places: Vec<String> = job.destinations.iter().map(ToString::to_string).collect();
         for built in &built {
             summary::say(console, built, &assembled, &places);
             lines.push_str(&digest_line(built));
         }
         Ok(())
     };
-    build::in_order(&images, options.threads, work, |(recipe, places), (assembled, packed)| {
-        errors.extend(take(recipe, places, assembled, packed).err().into_iter().flat_map(|error| error.0));
+    build::in_order(&jobs, options.threads, work, |job, done| {
+        errors.extend(take(job, done).err().into_iter().flat_map(|error| error.0));
     });
     let printed = if to_stdout {
         lines.lines().for_each(|line| console.say(line));
@@ -119,6 +127,28 @@ fn build_all(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCo
         console.print(&lines)
     };
     if errors.is_empty() { Ok(printed) } else { Err(Error(errors)) }
+}
+
+/// One image to build.
+struct Job<'a> {
+    recipe: &'a Recipe,
+    destinations: Vec<Destination>,
+    engine: Option<&'a Engine>,
+    commons: Option<Arc<Commons>>,
+}
+
+impl Job<'_> {
+    /// All but what is done in order. What was assembled is also told of an image that could not be packed.
+    fn pack(&self, session: &Session, options: &Options, console: &Console) -> (Option<Assembled>, Result<Packed>) {
+        let progress = console.building(&self.recipe.name.value);
+        let assembled = match session.assemble(self.recipe, options, &progress) {
+            Ok(assembled) => Assembled { commons: self.commons.clone(), ..assembled },
+            Err(error) => return (None, Err(error)),
+        };
+        let places = (self.destinations.clone(), self.engine.cloned());
+        let packed = session.pack(self.recipe, &assembled, places, options, &progress);
+        (Some(assembled), packed)
+    }
 }
 
 /// `NAME@sha256:...`, for what reads standard output.
@@ -148,7 +178,7 @@ impl Args {
     }
 
     /// Where each recipe's image goes.
-    fn destinations(&self, recipes: &[Recipe]) -> Result<Vec<Vec<Destination>>> {
+    fn destinations(&self, recipes: &[Chosen]) -> Result<Vec<Vec<Destination>>> {
         let given: Vec<Destination> = self.output.iter().map(|text| Destination::parse(text)).collect::<Result<_>>()?;
         if given.contains(&Destination::Stdout) && (recipes.len() > 1 || given.len() > 1 || self.debug) {
             let error = Diagnostic::error(USAGE, "standard output holds one image, and nothing else");
@@ -165,7 +195,7 @@ impl Args {
             }
             given.clone()
         };
-        Ok(recipes.iter().map(of).collect())
+        Ok(recipes.iter().map(|chosen| of(chosen.recipe)).collect())
     }
 }
 

@@ -37,6 +37,16 @@ pub(super) fn source_date_epoch() -> Result<i64, String> {
     }
 }
 
+/// Which of several machines that share work this is, from 0: as Kubernetes tells the pods of an Indexed Job, and CI
+/// services the machines of a parallel job.
+pub(super) fn machine_number() -> Option<usize> {
+    let number = |name: &str| variable(name)?.parse::<usize>().ok();
+    number("JOB_COMPLETION_INDEX")
+        .or_else(|| number("CI_NODE_INDEX")?.checked_sub(1))
+        .or_else(|| number("CIRCLE_NODE_INDEX"))
+        .or_else(|| number("BUILDKITE_PARALLEL_JOB"))
+}
+
 /// The first program of a name on PATH.
 pub(super) fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;

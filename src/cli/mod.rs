@@ -17,6 +17,7 @@ mod diff;
 mod draw;
 mod environment;
 mod extras;
+mod fleet;
 mod format;
 mod hardening;
 mod index;
@@ -24,6 +25,7 @@ mod init;
 mod inspect;
 mod interrupt;
 mod lock;
+mod plan;
 mod recipes;
 mod run;
 mod schema;
@@ -75,6 +77,7 @@ struct Global {
 enum Command {
     Build(build::Args),
     Check(check::Args),
+    Plan(plan::Args),
     /// Show what the loader would load, for any program, library or script.
     Closure(closure::ClosureArgs),
     Tree(tree::Args),
@@ -133,6 +136,7 @@ fn run(command: Command, entered: &unpacked::Entered, console: &Console) -> Exit
     match command {
         Command::Build(args) => build::run(&args, console),
         Command::Check(args) => check::run(&args, console),
+        Command::Plan(args) => plan::run(&args, console),
         Command::Closure(args) => closure::run(&args, console),
         Command::Tree(args) => tree::run(&args, console),
         Command::Why(args) => why::run(&args, console),

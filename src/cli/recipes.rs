@@ -2,10 +2,14 @@
 
 use std::io::Read;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use mkimage::build::{self, Session};
+use mkimage::layer::Commons;
 use mkimage::recipe::{self, Compression, Context, Input, Loaded, Platform};
 use mkimage::report::{Code, Diagnostic, Error, Result, Texts};
 
+use super::console::Console;
 use super::environment;
 
 /// A value of the command line is wrong.
@@ -60,7 +64,6 @@ impl RecipeArgs {
         }
         if errors.is_empty() {
             errors = recipe::unknown_settings(&context, &loaded);
-            errors.extend(loaded.iter().filter_map(later));
         }
         if errors.is_empty() { Ok(loaded) } else { Err(Error(errors)) }
     }
@@ -115,15 +118,30 @@ pub(super) fn platform(text: &str) -> Result<Platform, String> {
     text.parse().map_err(|_| "expected a platform, as linux/amd64 or linux/arm/v7".to_owned())
 }
 
-/// What a workspace asks for, and no stage does yet.
-fn later(loaded: &Loaded) -> Option<Diagnostic> {
-    let workspace = loaded.workspace.as_ref().filter(|workspace| workspace.shared_layers)?;
-    let error = Diagnostic::error(recipe::LATER, "`shared-layers` is not in this version");
-    Some(
+/// What the members of a recipe's workspace have in common, where they share layers and one of them is `wanted`.
+///
+/// # Errors
+/// Whatever stops one of them.
+pub(super) fn commons(
+    session: &Session,
+    loaded: &Loaded,
+    wanted: bool,
+    options: &build::Options,
+    console: &Console,
+) -> Result<Option<Arc<Commons>>> {
+    let Some(workspace) = loaded.workspace.as_ref().filter(|workspace| wanted && workspace.shared_layers) else {
+        return Ok(None);
+    };
+    let file = workspace.file.display().to_string();
+    let shared = session.share(&workspace.members, options, &console.building(&file));
+    let told = |mut error: Error| {
+        if let Some(first) = error.0.first_mut() {
+            first.notes.push(format!("`{file}` has its members share layers, so that none is built without this one"));
+            first.helps.push("`--no-workspace` builds a recipe by itself".to_owned());
+        }
         error
-            .note(format!("it is set in {}", workspace.file.display()))
-            .help("without it each image has its own layers"),
-    )
+    };
+    shared.map(Arc::new).map(Some).map_err(told)
 }
 
 /// An error of the command line.

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use crate::build::Assembled;
 use crate::inventory::Standing;
-use crate::layer;
 use crate::path::ImagePath;
 use crate::recipe::Recipe;
 use crate::report::{Error, Result};
@@ -76,7 +75,7 @@ fn layer_of(recipe: &Recipe, assembled: &Assembled, path: &ImagePath, entry: &En
     if entry.rank == Rank::Parent {
         return Ok(None);
     }
-    let plans = layer::plan(&assembled.tree, &recipe.layers, &|path| assembled.package_of(path))?;
+    let plans = assembled.layers(recipe)?;
     // A folder is in each layer that holds something of it, before all in the one it was assigned to.
     let holding = plans.into_iter().filter(|plan| plan.paths.binary_search(path).is_ok());
     let mut names = holding.map(|plan| plan.name);

@@ -11,6 +11,7 @@ use crate::report::Code;
 
 mod blob;
 mod codec;
+mod shared;
 mod deflate;
 mod fill;
 mod ordered;
@@ -22,7 +23,8 @@ mod record;
 mod staging;
 
 pub use pack::pack;
-pub use plan::{LayerPlan, parent_entry, plan};
+pub use plan::{LayerPlan, parent_entry, plan, plan_among};
+pub use shared::Commons;
 pub use staging::{Durability, Staging};
 
 /// The version of the rules by which a tree becomes bytes: order, records, pieces, codecs. Another number means other

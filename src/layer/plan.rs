@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::shared::{Class, Commons, Group};
 use crate::path::ImagePath;
 use crate::recipe::{LayerRule, Layers};
 use crate::report::{Diagnostic, Error, Result};
@@ -29,9 +30,26 @@ pub fn plan<'a>(
     layers: &Layers,
     package_of: &dyn Fn(&ImagePath) -> Option<&'a str>,
 ) -> Result<Vec<LayerPlan>> {
+    plan_among(tree, layers, package_of, None)
+}
+
+/// As [`plan()`], with the layers that the image has in common with other members of its workspace. A recipe that says
+/// itself how its files are spread has none.
+///
+/// # Errors
+/// As [`plan()`]; also when two files have to be compared and can't be read.
+pub fn plan_among<'a>(
+    tree: &Tree,
+    layers: &Layers,
+    package_of: &dyn Fn(&ImagePath) -> Option<&'a str>,
+    commons: Option<&Commons>,
+) -> Result<Vec<LayerPlan>> {
     let assignment = match layers {
         Layers::Single => Assignment::new(tree, vec!["all files".to_owned()], |_, _| 0),
-        Layers::Auto => auto(tree),
+        Layers::Auto => match commons {
+            Some(commons) => auto(tree).with_common(commons.groups_of(tree)?),
+            None => auto(tree),
+        },
         Layers::Package => by_package(tree, package_of),
         Layers::List(rules) => by_rules(tree, rules, package_of)?,
     };
@@ -71,6 +89,35 @@ impl Assignment {
         Self { names, layer_of }
     }
 
+    /// Moves files into common layers, the largest first, as long as there is room for layers. They stand before the
+    /// image's own of the same kind.
+    fn with_common(mut self, groups: Vec<Group>) -> Self {
+        let own: BTreeSet<usize> = self.layer_of.values().copied().collect();
+        let groups: Vec<Group> = groups.into_iter().take(MOST.saturating_sub(own.len())).collect();
+        let rest = self.names.len() - 1;
+        let before = |group: &Group| match group.class {
+            Class::Runtime => 0,
+            Class::Libraries => 1,
+            Class::Extras => 2,
+            Class::Records | Class::Rest => rest,
+        };
+        let mut names = Vec::new();
+        let mut moved: BTreeMap<ImagePath, usize> = BTreeMap::new();
+        let mut places = Vec::new();
+        for (own, name) in self.names.into_iter().enumerate() {
+            for group in groups.iter().filter(|group| before(group) == own) {
+                moved.extend(group.paths.iter().map(|path| (path.clone(), names.len())));
+                names.push(format!("common {}", group.class.noun()));
+            }
+            places.push(names.len());
+            names.push(name);
+        }
+        for (path, layer) in &mut self.layer_of {
+            *layer = moved.get(path).copied().unwrap_or(places[*layer]);
+        }
+        Self { names, layer_of: self.layer_of }
+    }
+
     /// The layers that hold something, with the folders above what they hold.
     fn finish(self, tree: &Tree) -> Result<Vec<LayerPlan>> {
         let mut layers: Vec<BTreeSet<ImagePath>> = vec![BTreeSet::new(); self.names.len()];
@@ -93,7 +140,7 @@ impl Assignment {
 
 /// The layers that `auto` has, in the order of how seldom they change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Stability {
+pub(super) enum Stability {
     /// Loader, libc, accounts: what every image has.
     Runtime,
     /// Shared libraries and interpreters.
@@ -128,7 +175,7 @@ fn auto(tree: &Tree) -> Assignment {
 const LONGEST_CHAIN: usize = 40;
 
 /// By all reasons of an entry, not by their order: that depends on the order of the recipe's lines.
-fn stability(tree: &Tree, path: &ImagePath, entry: &Entry, depth: usize) -> Stability {
+pub(super) fn stability(tree: &Tree, path: &ImagePath, entry: &Entry, depth: usize) -> Stability {
     if is_package_record(path) || entry.rank >= Rank::Folder {
         return Stability::Rest;
     }
@@ -158,7 +205,7 @@ fn library(path: &ImagePath) -> Stability {
 }
 
 /// Whether a path is of the C library, its loader included.
-fn is_of_libc(path: &ImagePath) -> bool {
+pub(super) fn is_of_libc(path: &ImagePath) -> bool {
     const FAMILY: [&[u8]; 13] = [
         b"ld-linux",
         b"ld-musl-",
@@ -178,7 +225,7 @@ fn is_of_libc(path: &ImagePath) -> bool {
 }
 
 /// Records of packages change with every package, accounts never: they are generated, but no part of the runtime.
-fn is_package_record(path: &ImagePath) -> bool {
+pub(super) fn is_package_record(path: &ImagePath) -> bool {
     path.as_bytes().starts_with(b"/var/lib/dpkg/") || path.as_bytes().starts_with(b"/usr/share/doc/")
 }
 

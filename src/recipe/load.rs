@@ -123,9 +123,11 @@ impl Session<'_, '_> {
         };
         let by_stem = matches!(input, Input::Path(_) | Input::Changed { .. });
         let recipe = self.recipe(file, above.as_ref().map(|(file, ..)| *file), by_stem);
-        let workspace = above.map(|(file, workspace, members)| {
-            let members = if workspace.shared_layers { self.members(file, &members) } else { Vec::new() };
-            Workspace { members, ..workspace }
+        let workspace = above.map(|(above, workspace, members)| {
+            // One without a name of its own is no member to build, whatever its file is called.
+            let shared_layers = workspace.shared_layers && self.merged_name(above, file);
+            let members = if shared_layers { self.members(above, &members) } else { Vec::new() };
+            Workspace { shared_layers, members, ..workspace }
         });
         Some((vec![recipe?], workspace))
     }
@@ -236,6 +238,7 @@ impl Session<'_, '_> {
             folder: own.folder.clone(),
             span: own.span,
             files: all.iter().map(|file| (file.text, file.folder.clone())).collect(),
+            paths: all.iter().map(|file| file.path.clone()).collect(),
             default_name: Some(stem.clone()).filter(|_| by_stem && !generic),
             stem: if by_stem || workspace.is_some() { stem } else { String::new() },
             broken: all.iter().any(|file| file.broken),

@@ -133,6 +133,18 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
 }
 
+impl Loaded {
+    /// How many recipes have to be looked at: those to build, and where layers are shared all that share them.
+    pub fn len(&self) -> usize {
+        self.workspace.as_ref().map_or(0, |workspace| workspace.members.len()).max(self.recipes.len())
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// A workspace: recipes that share defaults and, when it says so, layers.
 #[derive(Debug)]
 pub struct Workspace {

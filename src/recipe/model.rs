@@ -14,6 +14,8 @@ pub struct Recipe {
     pub origin: String,
     /// The folder that relative outputs and the workspace are looked for from: the recipe's own.
     pub folder: PathBuf,
+    /// The files that it was read from: its workspace's, those that it extends, its own.
+    pub sources: Vec<PathBuf>,
     /// The whole recipe's place: its first key, for errors about what is not there.
     pub span: Span,
     /// The image's name without tag, as `registry.example/acme/nginx`; the file's stem when the recipe has none.

@@ -95,3 +95,321 @@ fn a_recipe_that_fails_leaves_the_others_and_its_own_output_alone() {
     let left: Vec<String> = sandbox.names("").into_iter().filter(|name| name.contains(".tmp.")).collect();
     assert_eq!(left, Vec::<String>::new());
 }
+
+/// The root of [`root`] with libraries that are worth a layer, and a program that shares nothing.
+fn large_root() -> Root {
+    let root = root();
+    for (seed, path) in [(1, "liba.so.1"), (2, "libb.so.1"), (3, "libc.so.6")] {
+        let path = format!("/usr/lib/x86_64-linux-gnu/{path}");
+        let mut bytes = std::fs::read(root.host(&path)).unwrap();
+        bytes.extend(crate::synthetic::bytes(seed, 100 << 10));
+        root.file(&path, &bytes, 0o644);
+    }
+    root.file("/usr/bin/alone", &crate::sandbox::static_elf(62), 0o755);
+    root.file("/opt/data/a", &crate::synthetic::bytes(4, 80 << 10), 0o644);
+    root.file("/opt/data/b", &crate::synthetic::bytes(5, 3000), 0o644);
+    root
+}
+
+/// A workspace that shares layers, with members in a folder of their own.
+fn workspace(root: &Root) -> Sandbox {
+    let sandbox = Sandbox::new();
+    let root = root.host("/").into_os_string().into_string().unwrap();
+    sandbox
+        .file(
+            "mkimage.toml",
+            format!(
+                "[workspace]\nmembers = [\"m/*.toml\"]\nshared-layers = true\n\
+                 [workspace.defaults]\nname = \"acme/${{recipe}}\"\nroot = \"{root}\"\n"
+            ),
+        )
+        .file("m/one.toml", "binaries = [\"one\"]\nfiles = [\"/opt/data/\"]\n")
+        .file("m/two.toml", "binaries = [\"two\"]\nfiles = [\"/opt/data/\"]\n")
+        .file("m/three.toml", "binaries = [\"three\"]\n");
+    sandbox
+}
+
+/// Builds and gives the lines of standard output.
+fn digests(sandbox: &Sandbox, args: &[&str]) -> Vec<String> {
+    let run = sandbox.run(&[&["build", "--no-fsync"], args].concat());
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    run.stdout.lines().map(str::to_owned).collect()
+}
+
+/// The layers of an image in a layout: name and digest.
+fn layers(sandbox: &Sandbox, layout: &str) -> Vec<(String, String)> {
+    let run = sandbox.run(&["inspect", "--format", "json", layout]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let document: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let text = |value: &serde_json::Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
+    let layers = document.pointer("/images/0/layers").and_then(serde_json::Value::as_array).unwrap().iter();
+    layers.map(|layer| (text(layer, "created_by").replace("mkimage: ", ""), text(layer, "digest"))).collect()
+}
+
+#[test]
+fn members_that_share_layers_are_the_same_alone_and_together() {
+    let root = large_root();
+    let sandbox = workspace(&root);
+    let together = digests(&sandbox, &[]);
+    assert_eq!(together.len(), 3);
+    for (number, name) in [(0, "one"), (2, "two"), (1, "three")] {
+        assert_eq!(
+            digests(&sandbox, &[&format!("m/{name}.toml"), "-j", "3"]),
+            together[number..=number],
+            "{name} alone"
+        );
+    }
+    let of = |name: &str| layers(&sandbox, &format!("{name}.oci"));
+    let (one, two, three) = (of("one"), of("two"), of("three"));
+    let common = |image: &[(String, String)]| -> Vec<(String, String)> {
+        image.iter().filter(|(name, _)| name.starts_with("common ")).cloned().collect()
+    };
+    let names = |layers: &[(String, String)]| layers.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    // libc is in all, liba and the data in two of them, libb in one.
+    assert_eq!(names(&common(&one)), ["common runtime", "common libraries", "common files"]);
+    assert_eq!(common(&one), common(&two));
+    assert_eq!(common(&three), common(&one)[..1]);
+    assert!(one.iter().all(|(_, digest)| digest.starts_with("sha256:")), "{one:?}");
+    assert!([one, two, three].iter().all(|image| image.len() <= 10));
+    let lone = digests(&sandbox, &["m/one.toml", "--no-workspace", "--root", root.host("/").to_str().unwrap()]);
+    assert!(lone[0].starts_with("one@"), "{lone:?}");
+    assert!(!names(&of("one")).iter().any(|name| name.starts_with("common")));
+}
+
+#[test]
+fn a_member_that_shares_nothing_moves_no_other() {
+    let root = large_root();
+    let sandbox = workspace(&root);
+    let before = digests(&sandbox, &[]);
+    // In the order of the members it is the first, and the set of those who share is numbered anew.
+    sandbox.file("m/alone.toml", "binaries = [\"alone\"]\n");
+    let after = digests(&sandbox, &[]);
+    assert_eq!(after[1..], before);
+    // One that has all that others share is one more who has it.
+    sandbox.file("m/more.toml", "binaries = [\"one\"]\nfiles = [\"/opt/data/\", { content = \"x\", to = \"/x\" }]\n");
+    let more = digests(&sandbox, &[]);
+    assert_eq!([&more[2], &more[3]], [&before[0], &before[1]], "one and three");
+}
+
+#[test]
+fn files_are_common_only_with_the_same_content_mode_owner_and_folders() {
+    let root = large_root();
+    for (other, expected) in [
+        ("files = [{ from = \"/opt/data/\", to = \"/opt/data/\" }]", true),
+        ("files = [{ from = \"/opt/copy/\", to = \"/opt/data/\" }]", true),
+        ("files = [{ from = \"/opt/data/\", mode = \"0600\" }]", false),
+        ("files = [{ from = \"/opt/data/\", owner = \"65532\" }]", false),
+        ("files = [{ from = \"/opt/data/\", dir-mode = \"0700\" }]", false),
+        ("files = [{ from = \"/opt/data/\", to = \"/opt/other/\" }]", false),
+        ("files = [{ from = \"/opt/data/\", layer = \"own\" }]", false),
+        ("layers = \"single\"\nfiles = [\"/opt/data/\"]", false),
+    ] {
+        for name in ["a", "b"] {
+            let bytes = std::fs::read(root.host(&format!("/opt/data/{name}"))).unwrap();
+            root.file(&format!("/opt/copy/{name}"), &bytes, 0o644);
+        }
+        let sandbox = workspace(&root);
+        std::fs::remove_file(sandbox.at("m/three.toml")).unwrap();
+        sandbox.file("m/two.toml", format!("{other}\n"));
+        digests(&sandbox, &[]);
+        let common = layers(&sandbox, "one.oci").iter().any(|(name, _)| name == "common files");
+        assert_eq!(common, expected, "{other}");
+    }
+}
+
+#[test]
+fn a_member_that_cannot_be_assembled_stops_all_that_share_with_it() {
+    let root = large_root();
+    let sandbox = workspace(&root);
+    sandbox.file("m/two.toml", "binaries = [\"nothing\"]\n");
+    for args in [&["build"][..], &["build", "m/one.toml"][..]] {
+        let run = sandbox.run(args);
+        assert_eq!(run.code, 1, "{}", run.stderr);
+        assert_eq!(run.stdout, "");
+        assert!(run.stderr.contains("program `nothing` is not on PATH"), "{}", run.stderr);
+        assert!(run.stderr.contains("`mkimage.toml` has its members share layers"), "{}", run.stderr);
+        assert!(!sandbox.at("one.oci").exists());
+    }
+    // What is only denied to a member says nothing of what it holds.
+    sandbox.file("m/two.toml", "binaries = [\"two\"]\n[policy]\nmax-files = 1\n");
+    let run = sandbox.run(&["build", "--no-fsync"]);
+    assert_eq!(run.code, 3, "{}", run.stderr);
+    assert_eq!(run.stdout.lines().count(), 2, "{}", run.stdout);
+}
+
+#[test]
+fn shards_are_a_partition_that_is_the_same_for_any_order() {
+    let root = root();
+    let sandbox = Sandbox::new();
+    let root = root.host("/").into_os_string().into_string().unwrap();
+    let names: Vec<String> = (0..40).map(|number| format!("r{number:02}.toml")).collect();
+    for (number, name) in names.iter().enumerate() {
+        let files = (0..number % 5).map(|file| format!("{{ content = \"{file}\", to = \"/f{file}\" }}"));
+        let files = files.collect::<Vec<_>>().join(", ");
+        sandbox.file(name, format!("binaries = [\"one\"]\nfiles = [{files}]\n"));
+    }
+    let of = |recipes: &[&str], shard: &str| -> Vec<String> {
+        let run = sandbox.run(&[&["plan", "--shard", shard], recipes].concat());
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        let document: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        let recipes = document["recipes"].as_array().unwrap().iter();
+        recipes.map(|recipe| recipe["recipe"].as_str().unwrap().to_owned()).collect()
+    };
+    let forward: Vec<&str> = names.iter().map(String::as_str).collect();
+    let backward: Vec<&str> = forward.iter().rev().copied().collect();
+    let mut all = Vec::new();
+    for index in 1..=4 {
+        let shard = format!("{index}/4");
+        let own = of(&forward, &shard);
+        assert!((7..=13).contains(&own.len()), "{own:?}");
+        let mut same = of(&backward, &shard);
+        same.reverse();
+        assert_eq!(own, same);
+        // Of four fifths of the recipes most stay where they are.
+        let fewer: Vec<&str> = forward[..32].to_vec();
+        let stayed = of(&fewer, &shard).iter().filter(|name| own.contains(name)).count();
+        assert!(stayed >= 4, "{stayed} of {own:?}");
+        all.extend(own);
+    }
+    all.sort();
+    assert_eq!(all, names);
+    // What four machines build is what one builds.
+    let mut one = digests(&sandbox, &[&["--root", &root], &forward[..8]].concat());
+    let mut four = Vec::new();
+    for index in 0..4_u8 {
+        let run = sandbox.run_with(
+            &[&["build", "--no-fsync", "--shard=auto/4", "--root", &root], &forward[..8]].concat(),
+            |it| {
+                it.env("JOB_COMPLETION_INDEX", index.to_string());
+            },
+        );
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        four.extend(run.stdout.lines().map(str::to_owned));
+    }
+    one.sort();
+    four.sort();
+    assert_eq!(one, four);
+}
+
+#[test]
+fn shards_and_plans_refuse_what_is_none() {
+    let sandbox = recipes();
+    let cases: [(&[&str], &str); 7] = [
+        (&["build", "--shard", "0/4"], "expected I/N"),
+        (&["build", "--shard", "5/4"], "expected I/N"),
+        (&["build", "--shard", "1"], "expected I/N"),
+        (&["build", "--shard", "auto/4"], "no variable says which machine"),
+        (&["build", "--changed"], "--since"),
+        (&["plan", "one.toml", "--format", "k8s-job", "--shards", "2"], "needs `--image REF`"),
+        (&["plan", "one.toml", "--format", "k8s-job", "--image", "x"], "needs `--shards N`"),
+    ];
+    for (args, expected) in cases {
+        let run = sandbox.run(args);
+        assert_eq!(run.code, 2, "{args:?}: {}", run.stderr);
+        assert!(run.stderr.contains(expected), "{args:?}: {}", run.stderr);
+    }
+    let names: Vec<String> = (0..257).map(|number| format!("n{number}.toml")).collect();
+    for name in &names {
+        sandbox.file(name, "binaries = [\"one\"]\n");
+    }
+    let all: Vec<&str> =
+        ["plan", "--format", "github-matrix"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    let run = sandbox.run(&all);
+    assert!(run.code == 1 && run.stderr.contains("error[E0521]: 257 jobs"), "{}", run.stderr);
+}
+
+#[test]
+fn plans_are_what_matrices_and_jobs_read() {
+    let sandbox = recipes();
+    let plan = |args: &[&str]| -> serde_json::Value {
+        let run = sandbox.run(&[&["plan", "one.toml", "two.toml", "three.toml"], args].concat());
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        assert_eq!(run.stdout.lines().count(), 1);
+        serde_json::from_str(&run.stdout).unwrap()
+    };
+    let all = plan(&["--format", "github-matrix"]);
+    assert_eq!(all["include"][1], serde_json::json!({ "recipe": "two.toml", "name": "two" }));
+    let shards = plan(&["--format", "github-matrix", "--shards", "2"]);
+    let shards = shards["include"].as_array().unwrap();
+    assert_eq!(shards.iter().map(|job| job["recipes"].as_u64().unwrap()).sum::<u64>(), 3);
+    assert_eq!(shards[0]["shard"], "1/2");
+    let job = plan(&[
+        "--format",
+        "k8s-job",
+        "--shards",
+        "3",
+        "--image",
+        "registry.example/mkimage:1",
+        "--",
+        "-o",
+        "oci:/out",
+    ]);
+    assert_eq!(job["spec"]["completionMode"], "Indexed");
+    assert_eq!(job["spec"]["completions"], 3);
+    let command = &job["spec"]["template"]["spec"]["containers"][0]["command"];
+    let expected = ["mkimage", "build", "one.toml", "two.toml", "three.toml", "--shard=auto/3", "-o", "oci:/out"];
+    assert_eq!(*command, serde_json::json!(expected));
+}
+
+/// Runs git in a sandbox, as a user of its own.
+fn git(sandbox: &Sandbox, args: &[&str]) {
+    let mut command = std::process::Command::new("git");
+    command.args(["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "init.defaultBranch=main"]);
+    let run = command.args(args).current_dir(sandbox.path()).env("HOME", sandbox.path()).output().unwrap();
+    assert!(run.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&run.stderr));
+}
+
+#[test]
+fn only_recipes_whose_inputs_changed_are_taken() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .file("a.toml", "extends = \"base/base.toml\"\nfiles = [{ from = \"data/a.txt\", to = \"/a\" }]\n")
+        .file("b.toml", "files = [{ from = \"data/sub/\", to = \"/b/\" }]\n")
+        .file("c.toml", "files = [{ from = \"data/c-*.txt\", to = \"/c/\" }]\n")
+        .file("d.toml", "binaries = [\"/usr/bin/d\"]\n")
+        .file("base/base.toml", "workdir = \"/tmp\"\n")
+        .file("data/a.txt", "a")
+        .file("data/sub/b.txt", "b")
+        .file("data/c-1.txt", "c")
+        .file(".gitignore", "made/\n");
+    git(&sandbox, &["init", "-q"]);
+    git(&sandbox, &["add", "."]);
+    git(&sandbox, &["commit", "-qm", "one"]);
+    let changed = |since: &str| -> String {
+        let run = sandbox.run(&["plan", "--changed", "--since", since, "a.toml", "b.toml", "c.toml", "d.toml"]);
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        let document: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        let recipes = document["recipes"].as_array().unwrap().iter();
+        recipes.map(|recipe| recipe["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(changed("HEAD"), "");
+    // Edited, new, removed; a base; the recipe itself.
+    for (file, expected) in [
+        ("data/a.txt", "a"),
+        ("data/sub/new/x", "b"),
+        ("data/c-2.txt", "c"),
+        ("base/base.toml", "a"),
+        ("d.toml", "d"),
+        ("other", ""),
+    ] {
+        let before = std::fs::read(sandbox.at(file)).ok();
+        sandbox.file(file, [before.as_deref().unwrap_or_default(), b"\n"].concat());
+        assert_eq!(changed("HEAD"), expected, "{file}");
+        match before {
+            Some(bytes) => {
+                sandbox.file(file, bytes);
+            }
+            None => std::fs::remove_file(sandbox.at(file)).unwrap(),
+        }
+    }
+    std::fs::remove_file(sandbox.at("data/c-1.txt")).unwrap();
+    assert_eq!(changed("HEAD"), "c");
+    git(&sandbox, &["commit", "-qam", "two"]);
+    assert_eq!((changed("HEAD"), changed("HEAD~1")), (String::new(), "c".to_owned()));
+    // Whether what git ignores changed can't be told.
+    sandbox.file("d.toml", "files = [{ from = \"made/x\", to = \"/x\" }]\n").file("made/x", "1");
+    git(&sandbox, &["commit", "-qam", "three"]);
+    assert_eq!(changed("HEAD"), "d");
+    let run = sandbox.run(&["build", "--changed", "--since", "no-such-commit", "a.toml"]);
+    assert!(run.code == 1 && run.stderr.contains("error[E0520]: `no-such-commit` is no commit"), "{}", run.stderr);
+}

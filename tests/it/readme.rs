@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::sandbox::Sandbox;
 
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 9] = [
     "README.md",
     "CHANGELOG.md",
     "docs/recipe.md",
@@ -22,6 +22,7 @@ const PAGES: [&str; 8] = [
     "docs/reproducible.md",
     "docs/errors.md",
     "docs/diff.md",
+    "docs/fleets.md",
 ];
 
 fn at(page: &str) -> PathBuf {

@@ -10,12 +10,12 @@ use std::time::Duration;
 use mkimage::build::{self, Assembled};
 use mkimage::edit::{self, Addition, Key};
 use mkimage::path::ImagePath;
+use mkimage::policy::allow_all;
 use mkimage::recipe::{Context, Input, Recipe, Root};
 use mkimage::report::{Diagnostic, Error, Result, Texts};
 use mkimage::source::{Folder, resolve};
 use mkimage::trace::{self, Comparison, Observed, Session, Surroundings, strace};
 
-use super::assembled::allow_all;
 use super::change::RecipeFile;
 use super::check::options;
 use super::console::Console;

@@ -27,6 +27,8 @@ pub(super) struct Merged {
     pub(super) span: Span,
     /// The files that make it up, the lowest first, the recipe itself last; with their folders.
     pub(super) files: Vec<(TextId, PathBuf)>,
+    /// The paths of these files.
+    pub(super) paths: Vec<PathBuf>,
     /// `${recipe}`.
     pub(super) stem: String,
     /// The name of the image when the recipe has none.
@@ -86,6 +88,7 @@ impl<'a> Resolver<'a> {
         let recipe = Recipe {
             origin: self.merged.origin.clone(),
             folder: self.merged.folder.clone(),
+            sources: self.merged.paths.clone(),
             span: self.merged.span,
             name: name.clone().unwrap_or_else(|| Spanned::new(String::new(), self.merged.span)),
             tags,
