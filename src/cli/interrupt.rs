@@ -18,6 +18,9 @@ static ENDING: Mutex<()> = Mutex::new(());
 /// Who takes the signals instead, while a program runs that they are meant for.
 static HELD: Mutex<Option<Forward>> = Mutex::new(None);
 
+/// Signals for a program that is being started.
+static KEPT: Mutex<Vec<i32>> = Mutex::new(Vec::new());
+
 /// Takes the number of a signal; whether it was for somebody.
 type Forward = Box<dyn FnMut(i32) -> bool + Send>;
 
@@ -51,15 +54,38 @@ pub(super) fn at_end(work: impl FnOnce() + Send + 'static) {
     AT_END.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(work));
 }
 
-/// From now on signals are for a program, whose end is the end of this process.
-pub(super) fn forward_to(program: Pid) {
-    hold(move |signal| Signal::from_named_raw(signal).is_some_and(|signal| kill_process(program, signal).is_ok()));
+/// From now on signals are kept for a program that is about to start: [`forward_to`] hands them over, [`give_up`] ends
+/// this process by them.
+pub(super) fn keep() {
+    hold(|signal| {
+        KEPT.lock().unwrap_or_else(PoisonError::into_inner).push(signal);
+        true
+    });
     let Ok(mut signals) = Signals::new([SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH]) else { return };
     std::thread::spawn(move || {
         for signal in signals.forever() {
             forward(signal);
         }
     });
+}
+
+/// From now on signals are for a program, whose end is the end of this process; those that were kept, too.
+pub(super) fn forward_to(program: Pid) {
+    let send = move |signal| Signal::from_named_raw(signal).is_some_and(|signal| kill_process(program, signal).is_ok());
+    // None can be kept while this is held.
+    let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+    for signal in KEPT.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        send(signal);
+    }
+    *held = Some(Box::new(send));
+}
+
+/// No program runs that signals could be for; the exit code when one was kept that ends this process.
+pub(super) fn give_up() -> Option<u8> {
+    release();
+    let kept = std::mem::take(&mut *KEPT.lock().unwrap_or_else(PoisonError::into_inner));
+    let ends = kept.into_iter().find(|signal| [SIGHUP, SIGINT, SIGTERM].contains(signal))?;
+    u8::try_from(128 + ends).ok()
 }
 
 /// Whether a signal was for somebody else.

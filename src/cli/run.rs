@@ -108,7 +108,11 @@ fn start(args: &Args, entered: &Entered, console: &Console, texts: &mut Texts) -
         rootfs: image.rootfs,
     };
     let streams = || Ok(Streams { stdin: Stdio::inherit(), stdout: Stdio::inherit(), stderr: Stdio::inherit() });
-    let mut running = launcher.launch(&start, streams)?;
+    interrupt::keep();
+    let mut running = match launcher.launch(&start, streams) {
+        Ok(running) => running,
+        Err(error) => return interrupt::give_up().ok_or(error),
+    };
     if let Some(process) = running.process() {
         interrupt::forward_to(process);
     }

@@ -3,12 +3,11 @@
 //! The text is checked as any recipe is, so that what mkimage would add by itself, what it would add if asked and what
 //! the policy would forbid can be written down beside it. Writes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use crate::build::{self, Assembled, Options, Progress};
-use crate::needs::{self, Level};
 use crate::path::ImagePath;
 use crate::policy::{self, Kind, SYMBOL_VERSIONS};
 use crate::recipe::{self, Context, Input};
@@ -16,12 +15,12 @@ use crate::report::{Error, Level as Severity, Result, Texts};
 use crate::select;
 use crate::source::Folder;
 use crate::source::resolve;
-use crate::tree::Cause;
 
 mod service;
-mod unit;
+mod wording;
 
 use service::Service;
+use wording::{by_itself, file, image_name, list, on_request, outermost, quoted};
 
 /// What a recipe is to be written for.
 #[derive(Debug, Clone)]
@@ -51,8 +50,11 @@ pub fn draft(request: &Request, options: &Options, progress: &dyn Progress, text
             Err(error) => {
                 let forbidden = may_allow(&error);
                 if forbidden.is_empty() && draft.service != Service::default() {
-                    // What the root says beyond the programs may not go; they alone may.
-                    draft.service = Service::default();
+                    // What the root says beyond the programs may not go; what is at fault stays out, or else all of it.
+                    let at_fault = draft.lines_at_fault(&error);
+                    if !draft.service.leave_out(&needing(&error)) && !draft.service.without(&at_fault) {
+                        draft.service = Service::default();
+                    }
                     continue;
                 }
                 if forbidden.is_empty() || forbidden.is_subset(&draft.allowed) {
@@ -75,6 +77,14 @@ fn may_allow(error: &Error) -> BTreeSet<&'static str> {
     rules.filter(|rules| !rules.contains(SYMBOL_VERSIONS.name)).unwrap_or_default()
 }
 
+/// The files that errors name as those which need what is not there.
+fn needing(error: &Error) -> BTreeSet<String> {
+    let errors = error.0.iter().filter(|diagnostic| diagnostic.level == Severity::Error);
+    let notes = errors.filter_map(|diagnostic| diagnostic.notes.iter().find(|note| note.starts_with("needed by /")));
+    let first = |note: &String| note.trim_start_matches("needed by ").split([',', ' ']).next().map(str::to_owned);
+    notes.filter_map(first).collect()
+}
+
 struct Draft<'a> {
     request: &'a Request,
     /// Rules of the policy without which nothing passes.
@@ -87,7 +97,7 @@ impl Draft<'_> {
     fn check(&self, options: &Options, progress: &dyn Progress, texts: &mut Texts) -> Result<Assembled> {
         let input = Input::Text {
             name: self.request.title.clone(),
-            text: (self.keys() + &self.service_keys() + &self.tables() + &self.policy()).into_bytes(),
+            text: self.text().into_bytes(),
             folder: self.request.folder.clone(),
         };
         let loaded = recipe::load(&input, &Context { workspace: false, ..Context::default() }, texts)?;
@@ -97,9 +107,32 @@ impl Draft<'_> {
         build::assemble(&recipe, &Options { suggestions: true, ..options.clone() }, progress)
     }
 
+    /// The text that is checked.
+    fn text(&self) -> String {
+        self.keys() + &self.service_keys() + &self.tables() + &self.policy()
+    }
+
+    /// The lines of the text at which errors point.
+    fn lines_at_fault(&self, error: &Error) -> String {
+        let text = self.text();
+        let mut lines = String::new();
+        let errors = error.0.iter().filter(|diagnostic| diagnostic.level == Severity::Error);
+        for span in errors.flat_map(|diagnostic| diagnostic.labels.iter().map(|label| label.span)) {
+            let (start, end) = (span.start as usize, span.end as usize);
+            let (Some(before), Some(after)) = (text.get(..start), text.get(end..)) else { continue };
+            let start = before.rfind('\n').map_or(0, |at| at + 1);
+            let end = after.find('\n').map_or(text.len(), |at| end + at);
+            lines.push_str(text.get(start..end).unwrap_or_default());
+            lines.push('\n');
+        }
+        lines
+    }
+
     /// The keys that the image is made from.
     fn keys(&self) -> String {
-        let programs: Vec<String> = self.request.programs.iter().map(|program| quoted(program)).collect();
+        let own = self.request.programs.iter();
+        let named = self.service.programs.iter().filter(|program| !self.request.programs.contains(program));
+        let programs: Vec<String> = own.chain(named).map(|program| quoted(program)).collect();
         let list = match programs.as_slice() {
             [one] => format!("[{one}]"),
             several => several.iter().fold("[\n".to_owned(), |text, program| text + "  " + program + ",\n") + "]",
@@ -133,7 +166,7 @@ impl Draft<'_> {
         }
         text.push_str(&self.service_keys());
         text.push_str(&by_itself(assembled));
-        text.push_str(&on_request(assembled));
+        text.push_str(&on_request(assembled, !self.service.extras.is_empty()));
         text.push_str(&self.tables());
         text.push_str(&self.policy());
         text
@@ -173,6 +206,10 @@ impl Draft<'_> {
         if let Some(signal) = &service.stop_signal {
             let _ = writeln!(text, "stop-signal = {}", quoted(signal));
         }
+        if !service.extras.is_empty() {
+            let names: Vec<String> = service.extras.iter().cloned().collect();
+            let _ = write!(text, "\n# What its packages depend on is among it:\nextras   = {}\n", list(&names));
+        }
         if !service.files.is_empty() {
             let entries: Vec<String> = service.files.iter().map(|(path, why)| file(path, why.as_ref())).collect();
             let entries = match entries.as_slice() {
@@ -205,84 +242,5 @@ impl Draft<'_> {
             });
         }
         text
-    }
-}
-
-/// An entry of `files`. What others can't read becomes the image's user's.
-fn file(path: &str, why: Option<&service::Unreadable>) -> String {
-    match why {
-        None => quoted(path),
-        Some(why) if path.ends_with('/') => format!("{{ from = {}, exclude = {} }}", quoted(path), list(&why.exclude)),
-        Some(_) => format!("{{ from = {}, owner = \"nonroot\", mode = \"0400\" }}", quoted(path)),
-    }
-}
-
-fn list(texts: &[String]) -> String {
-    format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "))
-}
-
-/// The folders that no other of them holds.
-fn outermost(folders: &BTreeSet<String>) -> Vec<String> {
-    let inside = |folder: &String| folders.iter().any(|other| folder.starts_with(&format!("{other}/")));
-    folders.iter().filter(|folder| !inside(folder)).cloned().collect()
-}
-
-/// The rules that applied, each with what set it off.
-fn by_itself(assembled: &Assembled) -> String {
-    let mut rules: BTreeMap<String, String> = BTreeMap::new();
-    for reason in assembled.tree.iter().flat_map(|(_, entry)| &entry.reasons) {
-        if let Cause::Rule { name, trigger } = &reason.cause {
-            rules.entry(name.to_string()).or_insert_with(|| trigger.clone());
-        }
-    }
-    if rules.is_empty() {
-        return String::new();
-    }
-    let level = |name: &str| {
-        let listing = needs::catalogue().into_iter().find(|listing| listing.name.starts_with(name));
-        listing.map_or(Level::Recommended, |listing| listing.level)
-    };
-    let required = |name: &str| if level(name) == Level::Required { "; it is needed to run" } else { "" };
-    let lines = rules.iter().map(|(name, trigger)| format!("#   {name:<16} {trigger}{}\n", required(name)));
-    format!("\n# This comes along by itself, `\"!NAME\"` under `extras` takes it away:\n{}", lines.collect::<String>())
-}
-
-/// The rules that could apply, with what they are for.
-fn on_request(assembled: &Assembled) -> String {
-    if assembled.suggestions.is_empty() {
-        return String::new();
-    }
-    let suggestions = &assembled.suggestions;
-    let lines = suggestions.iter().map(|it| format!("#   {:<16} {}: {}\n", it.extra, it.trigger, it.note));
-    let names: Vec<String> = suggestions.iter().map(|it| quoted(&it.extra)).collect();
-    format!(
-        "\n# This does not; take what the programs need:\n{}# extras = [{}]\n",
-        lines.collect::<String>(),
-        names.join(", ")
-    )
-}
-
-/// A program's name as that of an image: lower case letters and digits, with single signs between.
-fn image_name(program: &str) -> String {
-    let name = program.rsplit('/').next().unwrap_or(program).to_ascii_lowercase();
-    let words = name.split(|c: char| !c.is_ascii_alphanumeric() && c != '.');
-    let words: Vec<&str> = words.map(|word| word.trim_matches('.')).filter(|word| !word.is_empty()).collect();
-    let name = words.join("-").replace("..", "-");
-    if name.is_empty() { "image".to_owned() } else { name }
-}
-
-/// A TOML string.
-fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::image_name;
-
-    #[test]
-    fn images_are_called_like_programs_as_far_as_registries_allow() {
-        let names = ["nginx", "/usr/bin/python3.11", "./App_Server", "/usr/bin/g++", "/usr/bin/["].map(image_name);
-        assert_eq!(names, ["nginx", "python3.11", "app-server", "g", "image"]);
     }
 }

@@ -58,8 +58,11 @@ const DENIED: [&str; 32] = [
 /// mkimage has entered itself.
 pub fn config(start: &Start) -> Value {
     let mut namespaces = vec!["pid", "ipc", "uts", "mount"];
+    let mut settings = json!({});
     if start.network == Network::None {
         namespaces.push("network");
+        // As Docker has it: any port is anyone's.
+        settings = json!({ "net.ipv4.ip_unprivileged_port_start": "0" });
     }
     json!({
         "ociVersion": "1.0.2",
@@ -77,6 +80,7 @@ pub fn config(start: &Start) -> Value {
         "mounts": mounts(start),
         "linux": {
             "namespaces": namespaces.into_iter().map(|kind| json!({ "type": kind })).collect::<Vec<_>>(),
+            "sysctl": settings,
             "maskedPaths": MASKED,
             "readonlyPaths": READ_ONLY,
             "seccomp": {

@@ -31,7 +31,7 @@ pub fn folder_of(rootfs: &Path, path: &ImagePath, to: &Path, mode: u32) -> io::R
         Err(rustix::io::Errno::NOENT) => std::fs::create_dir(to)?,
         Err(error) => return Err(error.into()),
     }
-    // An empty folder of root's may be a mount point that a runtime made for another program of the same image.
+    // An empty folder of root's is there to be mounted on.
     if std::fs::metadata(to)?.uid() == 0 && std::fs::read_dir(to)?.next().is_none() {
         let asked = std::fs::metadata(to)?.mode() & 0o7777 | mode;
         std::fs::set_permissions(to, PermissionsExt::from_mode(asked))?;
@@ -39,26 +39,43 @@ pub fn folder_of(rootfs: &Path, path: &ImagePath, to: &Path, mode: u32) -> io::R
     Ok(())
 }
 
+/// An image's files once more, in a new folder: folders are copies, so that mount points can be made in them, files are the
+/// same ones under another name.
+///
+/// # Errors
+/// When it can't be read or written.
+pub fn second_tree(rootfs: &Path, to: &Path) -> io::Result<()> {
+    copy_with(rootfs, to, &|from, to| std::fs::hard_link(from, to).or_else(|_| copy_file(from, to)))
+}
+
 /// Copies a folder with owners and modes, as far as this process may. Files that are none stay out.
 ///
 /// # Errors
 /// When it can't be read or written.
 pub fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
+    copy_with(from, to, &copy_file)
+}
+
+fn copy_with(from: &Path, to: &Path, file: &dyn Fn(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
     std::fs::create_dir(to)?;
     for entry in std::fs::read_dir(from)? {
         let entry = entry?;
         let (path, target) = (entry.path(), to.join(entry.file_name()));
         let found = entry.metadata()?;
         if found.is_dir() {
-            copy_folder(&path, &target)?;
+            copy_with(&path, &target, file)?;
         } else if found.is_symlink() {
             symlink(std::fs::read_link(&path)?, &target)?;
         } else if found.is_file() {
-            std::fs::copy(&path, &target)?;
-            adopt(&target, &found)?;
+            file(&path, &target)?;
         }
     }
     adopt(to, &std::fs::metadata(from)?)
+}
+
+fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::copy(from, to)?;
+    adopt(to, &std::fs::symlink_metadata(from)?)
 }
 
 fn adopt(path: &Path, like: &Metadata) -> io::Result<()> {

@@ -25,7 +25,7 @@ mod unpack;
 pub use account::Account;
 pub use bundle::config;
 pub use container::Containers;
-pub use data::{copy_folder, exists, folder_of};
+pub use data::{copy_folder, exists, folder_of, second_tree};
 pub use launch::{Launcher, Running, Streams};
 pub use namespace::{Denied, Mapping, enter, map};
 pub use network::own as own_network;

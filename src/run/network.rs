@@ -9,12 +9,15 @@ use rustix::thread::UnshareFlags;
 use super::DENIED;
 use crate::report::{Diagnostic, Result, plain};
 
+/// The setting of a network by which ports from there on are anyone's.
+const LOW_PORTS: (&str, &str) = ("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
+
 /// Gives this thread, and what it starts from now on, a network of its own.
 ///
 /// # Errors
 /// When the kernel does not allow it.
 pub fn own() -> Result<()> {
-    unshare().and_then(|()| raise_loopback()).map_err(|error| {
+    unshare().and_then(|()| open_low_ports()).and_then(|()| raise_loopback()).map_err(|error| {
         Diagnostic::error(DENIED, format!("a network of its own is denied here: {}", plain(&error))).into()
     })
 }
@@ -22,6 +25,22 @@ pub fn own() -> Result<()> {
 #[expect(deprecated, reason = "what is unsafe of it is to stop sharing open files, which this does not")]
 fn unshare() -> io::Result<()> {
     Ok(rustix::thread::unshare(UnshareFlags::NEWNET)?)
+}
+
+/// Lets any user listen below port 1024, as Docker does in the networks that it makes (ip-sysctl,
+/// `ip_unprivileged_port_start`). Where the kernel or the set-up of `/proc` does not allow it, all is as it was.
+fn open_low_ports() -> io::Result<()> {
+    match std::fs::write(LOW_PORTS.0, LOW_PORTS.1) {
+        Err(error)
+            if !matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+            ) =>
+        {
+            Err(error)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// `ip link set lo up`: rtnetlink(7), one message and its acknowledgement. A new network has the loopback as its first

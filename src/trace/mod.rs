@@ -17,7 +17,7 @@ mod suggest;
 
 pub use call::{Arguments, Flag, call};
 pub use compare::{Comparison, Kind, Missing, Surroundings, compare};
-pub use noise::Why;
+pub use noise::{Why, by_place};
 pub use numbers::{Architecture, name, number};
 pub use session::{Manner, Observed, ProgramId, Session};
 pub use stop::{Stop, read_stop};

@@ -88,7 +88,7 @@ const LOCALE: [&str; 5] =
     ["/usr/lib/locale", "/usr/share/locale", "/usr/share/locale-langpack", "/usr/share/i18n", "/usr/share/X11/locale"];
 
 /// The reason that the place of a path gives.
-pub(super) fn by_place(path: &ImagePath) -> Option<Why> {
+pub fn by_place(path: &ImagePath) -> Option<Why> {
     let within = |folders: &[&str]| {
         folders.iter().any(|folder| {
             path.as_bytes().strip_prefix(folder.as_bytes()).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')

@@ -12,7 +12,7 @@ use super::Surroundings;
 use crate::path::ImagePath;
 use crate::recipe::{Call, Test};
 use crate::report::{Error, Result};
-use crate::run::{Account, Image, Mount, Network, Running, Start, Streams, folder_of};
+use crate::run::{Account, Image, Mount, Network, Running, Start, Streams, folder_of, second_tree};
 
 /// More of what a program writes is not looked at.
 const MOST_BYTES: usize = 4 << 20;
@@ -25,6 +25,8 @@ pub(super) struct Bench<'a> {
     shared: Vec<ImagePath>,
     /// Folders that are written to: those of every image by path, `/tmp` and `/run` of each image by itself.
     data: BTreeMap<(PathBuf, ImagePath), PathBuf>,
+    /// The files of each image as this test has them, by its folder: runtimes make mount points among them.
+    trees: BTreeMap<PathBuf, PathBuf>,
     count: usize,
     /// The container whose network the test is in.
     network: Option<String>,
@@ -50,7 +52,16 @@ impl<'a> Bench<'a> {
         let folder = surroundings.folder();
         std::fs::create_dir(&folder).map_err(|error| Error::io("create", &folder, &error))?;
         let shared = test.shared.iter().map(|path| path.value.clone()).collect();
-        Ok(Self { image, surroundings, folder, shared, data: BTreeMap::new(), count: 0, network: None })
+        Ok(Self {
+            image,
+            surroundings,
+            folder,
+            shared,
+            data: BTreeMap::new(),
+            trees: BTreeMap::new(),
+            count: 0,
+            network: None,
+        })
     }
 
     /// Starts a program.
@@ -63,7 +74,7 @@ impl<'a> Bench<'a> {
         let args: Option<Vec<String>> = call.args.as_deref().map(words);
         let user = call.as_user.as_ref().map_or(image.parameters.user.as_str(), |user| user.value.as_str());
         let start = Start {
-            rootfs: image.rootfs.clone(),
+            rootfs: self.tree(&image)?,
             args: call.run.as_deref().map_or_else(|| image.parameters.command(args.as_deref()), words),
             env: image
                 .parameters
@@ -110,6 +121,20 @@ impl<'a> Bench<'a> {
     pub(super) fn finish(&mut self, call: &Call, deadline: Instant) -> Result<Option<Ended>> {
         let mut program = self.start(call)?;
         Ok(program.running.wait_until(deadline).map(|exit| program.ended(exit)))
+    }
+
+    /// The files of an image that this test starts programs in. An engine has its own.
+    fn tree(&mut self, image: &Image) -> Result<PathBuf> {
+        if self.surroundings.launcher()?.is_engine() {
+            return Ok(image.rootfs.clone());
+        }
+        if let Some(known) = self.trees.get(&image.rootfs) {
+            return Ok(known.clone());
+        }
+        let tree = self.folder.join(format!("tree-{}", self.trees.len()));
+        second_tree(&image.rootfs, &tree).map_err(|error| Error::io("copy", &image.rootfs, &error))?;
+        self.trees.insert(image.rootfs.clone(), tree.clone());
+        Ok(tree)
     }
 
     /// What is mounted over an image: what it writes to, and what the test gives it.

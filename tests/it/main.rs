@@ -21,6 +21,7 @@ mod closure_scripts;
 mod commands;
 mod diff;
 mod dlopen;
+mod drafts;
 mod elf;
 mod errors;
 mod examples;

@@ -82,8 +82,7 @@ fn signals(workshop: &Workshop) {
     let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
     let mut line = || lines.next().and_then(Result::ok).unwrap_or_default();
     assert_eq!(line(), "ready");
-    // The program may write before its runtime has told mkimage its number.
-    std::thread::sleep(std::time::Duration::from_secs(1));
+    // The program may write before its runtime has told mkimage its number: until then signals are kept for it.
     kill_process(Pid::from_child(&child), Signal::TERM).expect("it runs");
     assert_eq!(line(), "told");
     assert_eq!(child.wait().expect("it ends").code(), Some(3));

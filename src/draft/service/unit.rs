@@ -50,6 +50,10 @@ pub(super) fn find(root: &dyn Source, program: &ImagePath) -> Option<Unit> {
                 let content = resolve(root, path.as_bytes()).ok()?.node.content()?.clone();
                 String::from_utf8(content.read(LIMIT).ok()?).ok()
             };
+            // One of many instances starts with what only that instance has.
+            if text.lines().any(|line| line.starts_with("ExecStart=") && (line.contains("%i") || line.contains("%I"))) {
+                continue;
+            }
             let unit = parse(&name, &text, &file);
             let starts = unit.command.first().and_then(|first| resolve(root, first.as_bytes()).ok());
             if starts.is_some_and(|starts| starts.real == *program) {
@@ -77,7 +81,9 @@ pub(super) fn parse(name: &str, text: &str, file: &dyn Fn(&str) -> Option<String
         }
         let Some((key, value)) = line.split_once('=').filter(|_| section == "Service") else { continue };
         let value = value.trim();
-        let below = |folder: &str| words(value).iter().map(|name| format!("{folder}/{name}")).collect::<Vec<_>>();
+        let names = words(value).into_iter().filter(|name| !name.contains('%'));
+        let names: Vec<String> = names.collect();
+        let below = |folder: &str| names.iter().map(|name| format!("{folder}/{name}")).collect::<Vec<_>>();
         match key.trim() {
             "ExecStart" if start.is_empty() => value.clone_into(&mut start),
             "Type" => unit.forks = value == "forking",
@@ -128,7 +134,8 @@ fn command(unit: &str, text: &str, env: &BTreeMap<String, String>) -> Vec<String
             word = word.replace(&format!("${{{name}}}"), value);
         }
         let word = word.replace('\0', "%");
-        if !word.contains('%') && !word.contains("${") && !word.is_empty() {
+        // A word may be empty: an option's value.
+        if !word.contains('%') && !word.contains("${") {
             command.push(word);
         }
     }
@@ -164,10 +171,10 @@ mod tests {
     #[test]
     fn a_unit_says_how_its_program_starts() {
         let text = "[Unit]\nDescription=x\n[Service]\nType=forking\nEnvironmentFile=-/etc/default/x\n\
-            Environment=\"A=1 2\" B=3\nExecStart=-/usr/sbin/x -c '/etc/x/%p.conf' \\\n  $OPTIONS --b=${B}\n\
-            RuntimeDirectory=x x/y\n[Install]\nUser=no\n";
+            Environment=\"A=1 2\" B=3\nExecStart=-/usr/sbin/x -c '/etc/x/%p.conf' \\\n  $OPTIONS --b=${B} -P \"\"\n\
+            RuntimeDirectory=x x/y %i\n[Install]\nUser=no\n";
         let unit = parse("x.service", text, &|path| (path == "/etc/default/x").then(|| "OPTIONS=\"-q -v\"".to_owned()));
-        assert_eq!(unit.command, ["/usr/sbin/x", "-c", "/etc/x/x.conf", "-q", "-v", "--b=3"]);
+        assert_eq!(unit.command, ["/usr/sbin/x", "-c", "/etc/x/x.conf", "-q", "-v", "--b=3", "-P", ""]);
         assert!(unit.forks);
         assert_eq!(unit.writable, ["/run/x", "/run/x/y"]);
         assert_eq!((unit.env["A"].as_str(), unit.user), ("1 2", None));

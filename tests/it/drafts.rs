@@ -1,0 +1,167 @@
+//! First recipes of services: what a root says of a program beyond its libraries.
+
+use std::path::Path;
+
+use snapbox::{assert_data_eq, str};
+
+use super::sandbox::Sandbox;
+use super::support::elf::{Elf, NEEDED};
+
+const X86_64: u16 = 62;
+
+/// A root with a program that goes into the background unless it is told otherwise, and a package that it is of.
+fn service(help: &str, words: &[&str]) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox
+        .static_program("root/usr/sbin/served", X86_64)
+        .link("root/var/run", "/run")
+        .file("root/etc/os-release", "ID=debian\nVERSION_ID=12\n")
+        .file("root/etc/passwd", "root:x:0:0:::\nserved:x:110:110:::\n")
+        .file("root/etc/group", "root:x:0:\nserved:x:110:\n")
+        .file("root/etc/default/served", "SERVED_USER=served\nSERVED_OPTIONS=\"-q\"\n")
+        .file("root/etc/init.d/served", SCRIPT)
+        .file("root/usr/share/man/man8/served.8", help);
+    append(&sandbox.at("root/usr/sbin/served"), words);
+    sandbox
+}
+
+fn append(program: &Path, words: &[&str]) {
+    let bytes = [std::fs::read(program).unwrap(), format!("\0{}\0", words.join("\0")).into_bytes()].concat();
+    std::fs::write(program, bytes).unwrap();
+}
+
+const SCRIPT: &str = r#"#!/bin/sh
+DAEMON=/usr/sbin/served
+CONFIG=/etc/served/main.conf
+[ -r /etc/default/served ] && . /etc/default/served
+case "$1" in
+  start)
+    start-stop-daemon --start --quiet --exec $DAEMON -- -u $SERVED_USER:served -c "$CONFIG" $SERVED_OPTIONS
+    ;;
+  stop)
+    start-stop-daemon --stop --quiet --exec $DAEMON
+    ;;
+esac
+"#;
+
+const MANUAL: &str = ".TH SERVED 8\n.SH OPTIONS\n.TP\n.B \\-q\nSays little.\n.TP\n.BI \\-d \\ debug-level\n\
+    Turns on debugging.\nWith any level\n.B served\nwill not fork.\n";
+
+#[test]
+fn an_init_script_and_a_manual_page_say_how_a_service_starts() {
+    let sandbox = service(MANUAL, &["/etc/served"]);
+    sandbox
+        .file(
+            "root/etc/served/main.conf",
+            "pid /var/run/served/pid\nlog /var/log/served/log\nuser served\n# see /usr/share/x/y\n",
+        )
+        .file("root/etc/served/private.d/a{1}.conf", "password\n")
+        .mode("root/etc/served/private.d/a{1}.conf", 0o600)
+        .file("root/etc/served/here.key", "key\n");
+    let run = sandbox.run(&["init", "--root=root", "-o", "new.toml", "served"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert_data_eq!(
+        std::fs::read_to_string(sandbox.at("new.toml")).unwrap(),
+        str![[r##"
+# The first of `binaries` is the program that the image starts; libraries come along.
+name     = "served"
+root     = "root/"
+binaries = ["served"]
+cmd      = ["-d", "0", "-c", "/etc/served/main.conf", "-q"]  # as /etc/init.d/served starts it, in the foreground
+
+# Configuration and data:
+files    = [
+  { from = "/etc/served/", exclude = ["here.key", "private.d/**"] },
+  { from = "/etc/served/private.d/", owner = "nonroot", mode = "0400", dir-mode = "0700" },
+]
+
+# Where it keeps its state; volumes belong here:
+writable = ["/var/log/served", "/var/run/served"]
+
+# Its configuration names these; it runs as `nonroot` all the same:
+[users]
+served = 110
+
+"##]]
+    );
+    let check = sandbox.run(&["check", "-v", "new.toml"]);
+    assert_eq!(check.code, 0, "{}", check.stderr);
+    for line in ["0400 65532:65532 /etc/served/private.d/a{1}.conf", "-> /run /var/run"] {
+        let fits = |shown: &str| line.split(' ').all(|word| shown.contains(word));
+        assert!(check.stderr.lines().chain(check.stdout.lines()).any(fits), "{line}: {}{}", check.stdout, check.stderr);
+    }
+}
+
+#[test]
+fn programs_that_a_configuration_names_come_with_the_shell_that_starts_them() {
+    let sandbox = service(
+        ".TP\n\\fB\\-n\\fR, \\fB\\-\\-nodaemon\\fR\nDon't fork into the background.\n",
+        &["/etc/served", "/bin/sh"],
+    );
+    sandbox
+        .static_program("root/usr/bin/dash", X86_64)
+        .link("root/bin/sh", "/usr/bin/dash")
+        .static_program("root/usr/bin/tool", X86_64)
+        .file("root/usr/share/served/make.tool", "#!/usr/bin/tool\nopen /etc/types\n# open /etc/other\n")
+        .mode("root/usr/share/served/make.tool", 0o755)
+        .file("root/etc/types", "a b\n")
+        .file("root/etc/other", "a b\n")
+        .file("root/etc/served/main.conf", "include_shell \"/usr/share/served/make.tool \" + port\n")
+        .file("root/etc/served/sites-available/x", "root /usr/share/x/y\n");
+    let run = sandbox.run(&["init", "--root=root", "-o", "new.toml", "served"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert_data_eq!(
+        std::fs::read_to_string(sandbox.at("new.toml")).unwrap(),
+        str![[r##"
+# The first of `binaries` is the program that the image starts; libraries come along.
+name     = "served"
+root     = "root/"
+binaries = [
+  "served",
+  "/bin/sh",
+  "/usr/share/served/make.tool",
+]
+cmd      = ["-n", "-c", "/etc/served/main.conf", "-q"]  # as /etc/init.d/served starts it, in the foreground
+
+# Configuration and data:
+files    = [
+  "/etc/served/",
+  "/etc/types",
+]
+
+# Its configuration names these; it runs as `nonroot` all the same:
+[users]
+served = 110
+
+# These programs do not go without:
+[policy]
+shell = "allow"  # a shell or a link to one: sh bash dash ash ksh mksh zsh csh tcsh fish busybox toybox
+
+"##]]
+    );
+}
+
+#[test]
+fn what_of_a_root_can_t_be_copied_stays_out_of_the_draft_and_the_rest_stays_in() {
+    let sandbox = service(MANUAL, &["/etc/served", "/usr/lib/served"]);
+    sandbox
+        .file("root/etc/served/main.conf", "modules /usr/lib/served\n")
+        .file("root/usr/lib/served/broken.so", Elf::library().with(NEEDED, "libabsent.so.1").write())
+        .file("root/usr/lib/served/words.txt", "a b\n")
+        .file("root/var/lib/served/mine", "");
+    let run = sandbox.run(&["init", "--root=root", "-o", "new.toml", "served"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let text = std::fs::read_to_string(sandbox.at("new.toml")).unwrap();
+    assert!(text.contains("\"/etc/served/\"") && text.contains("/var/lib/served"), "{text}");
+    assert!(text.contains("{ from = \"/usr/lib/served/\", exclude = [\"broken.so\"] }"), "{text}");
+}
+
+#[test]
+fn a_tool_that_no_unit_starts_keeps_nothing_in_folders_of_its_name() {
+    let sandbox = Sandbox::new();
+    sandbox.static_program("root/usr/bin/tool", X86_64).file("root/var/lib/tool/x", "");
+    let run = sandbox.run(&["init", "--root=root", "-o", "new.toml", "tool"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let text = std::fs::read_to_string(sandbox.at("new.toml")).unwrap();
+    assert!(!text.contains("writable"), "{text}");
+}
