@@ -8,7 +8,7 @@ use super::lookup::{self, there};
 use super::rules::{Builtin, Rule};
 use super::template::{Folders, Template};
 use super::trigger::library_folder;
-use super::{Family, Seen, Want, busybox, fips, follow, jars, keystore, locale, nsswitch, pam};
+use super::{Family, Seen, Want, busybox, find_library, fips, follow, jars, keystore, locale, nsswitch, pam};
 use crate::path::ImagePath;
 use crate::report::{Diagnostic, Result};
 use crate::tree::{Cause, Entry, EntryKind, Rank, Reason, Tree};
@@ -46,6 +46,10 @@ pub(super) fn bring(
         }
         (Some(Builtin::Busybox), _) => {
             busybox::add(rule, seen, reason, &mut found)?;
+            return Ok(found);
+        }
+        (Some(Builtin::FindLibrary), _) => {
+            find_library::add(rule, seen, &mut evidence.asking, reason, &mut found)?;
             return Ok(found);
         }
         (Some(Builtin::Locale), Some(name)) => locale::add(name, seen, reason, &mut found)?,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use super::bringing::{Around, Directory};
+use super::find_library::Asking;
 use super::jars::Jars;
 use super::lookup::{there, unreadable};
 use super::rules::{TABLE, Version};
@@ -26,6 +27,8 @@ pub(super) struct Evidence {
     glibc: Option<Stated>,
     /// What the image's jars hold.
     pub(super) jars: Jars,
+    /// What the recipe's Python code looks for.
+    pub(super) asking: Asking,
 }
 
 type Texts = BTreeMap<&'static Around, Hit>;

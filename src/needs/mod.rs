@@ -24,6 +24,7 @@ mod catalogue;
 mod certificates;
 mod distribution;
 mod evidence;
+mod find_library;
 mod finder;
 mod fips;
 mod follow;

@@ -107,6 +107,9 @@ pub(super) enum Builtin {
     Fips,
     /// The first program of `add`, with links by the names of its applets.
     Busybox,
+    /// The first program of `add` as ldconfig, and the libraries that Python code looks for.
+    #[serde(rename = "find-library")]
+    FindLibrary,
 }
 
 /// The only C library that a rule is for.
@@ -162,6 +165,9 @@ pub(super) struct When {
     /// The image has this file.
     #[serde(default)]
     pub(super) file: Vec<Template>,
+    /// A Python file of the recipe looks for libraries by `ctypes.util.find_library`.
+    #[serde(default)]
+    pub(super) find_library: bool,
     /// The image's C library is glibc and older than this.
     pub(super) glibc_before: Option<Version>,
 }
@@ -218,6 +224,9 @@ impl When {
             if !list.is_empty() {
                 parts.push(format!("{verb} {list}"));
             }
+        }
+        if self.find_library {
+            parts.push("Python code of the recipe calls find_library".to_owned());
         }
         if let Some(Version(major, minor)) = self.glibc_before {
             parts.push(format!("with glibc before {major}.{minor}"));

@@ -4,7 +4,7 @@ use super::evidence::Evidence;
 use super::lookup::there;
 use super::rules::{LibcName, Rule, When, Within};
 use super::template::{Folders, Pattern};
-use super::{Level, Libc, Object, Seen, lookup};
+use super::{Level, Libc, Object, Seen, find_library, lookup};
 use crate::path::{ImagePath, show};
 use crate::report::Result;
 
@@ -86,6 +86,11 @@ impl When {
         }
         if let Some(path) = self.file_in(seen)? {
             return Ok(Some((format!("the image has {path}"), None)));
+        }
+        if self.find_library
+            && let Some(path) = find_library::who(seen, &mut evidence.asking)?
+        {
+            return Ok(Some((format!("{path} calls find_library"), None)));
         }
         if let Some(held) = self.imported(seen, evidence)? {
             return Ok(Some(held));

@@ -895,7 +895,7 @@ fn services_of_pam_bring_the_modules_that_they_name() {
 }
 
 /// The image has a file by the recipe's word.
-fn of_the_recipe(sandbox: &mut Sandbox, at: &str, text: &str) {
+pub(super) fn of_the_recipe(sandbox: &mut Sandbox, at: &str, text: &str) {
     let entry =
         Entry::new(EntryKind::File(Content::bytes(text)), 0o644, Rank::Recipe, Reason::new(Cause::Key("files"), None));
     sandbox.image.place(path(at), entry).unwrap();

@@ -10,18 +10,25 @@ use crate::closure::{Bytes, Closure, Found, Headers, Loaded, Loader, Resolution}
 use crate::elf::Endian;
 use crate::source::{Source, resolve};
 
+/// Who reads the cache, beside loaders: `ldconfig -p`.
+const READER: &[u8] = b"/sbin/ldconfig";
+
 /// The cache for an image that holds what `closure` found in `source`. None when the loaders' own directories lead to
-/// the same files. It names what is in the image only, in the order of the source's `ld.so.conf`.
+/// the same files, and no ldconfig is there to be asked. It names what is in the image only, in the order of the source's
+/// `ld.so.conf`.
 pub fn for_image(closure: &Closure, source: &dyn Source, image: &dyn Source, headers: &Headers) -> Option<Vec<u8>> {
     let cached: Vec<(&Loader, &Loaded)> = closure.resolutions.iter().flat_map(found_by_cache).collect();
-    if cached.iter().all(|(loader, object)| is_found_without(image, loader, object)) {
+    let is_asked = closure.resolutions.iter().any(|one| one.loader.is_some()) && resolve(image, READER).is_ok();
+    if !is_asked && cached.iter().all(|(loader, object)| is_found_without(image, loader, object)) {
         return None;
     }
-    let endian = cached.first().map_or(Endian::Little, |(_, object)| object.elf.machine.endian);
+    let objects = closure.resolutions.iter().flat_map(|resolution| &resolution.objects);
+    let first = cached.first().map(|(_, object)| *object).or(objects.into_iter().next());
+    let endian = first.map_or(Endian::Little, |object| object.elf.machine.endian);
     let mut directories = configured_directories(source);
     // Where a root has a cache and no ld.so.conf, the found files tell the directories.
     directories.extend(cached.iter().map(|(_, object)| parent(&object.path)));
-    for (loader, _) in &cached {
+    for loader in closure.resolutions.iter().filter_map(|resolution| resolution.loader.as_ref()) {
         directories.extend(loader.directories.iter().map(without_slash));
     }
     Some(write(&collect_in(&Tree::new(image, headers, b"/"), &directories), endian))
