@@ -52,7 +52,7 @@ pub fn draft(request: &Request, options: &Options, progress: &dyn Progress, text
                 if forbidden.is_empty() && draft.service != Service::default() {
                     // What the root says beyond the programs may not go; what is at fault stays out, or else all of it.
                     let at_fault = draft.lines_at_fault(&error);
-                    if !draft.service.leave_out(&needing(&error)) && !draft.service.without(&at_fault) {
+                    if !draft.service.leave_out(&named(&error)) && !draft.service.without(&at_fault) {
                         draft.service = Service::default();
                     }
                     continue;
@@ -77,12 +77,13 @@ fn may_allow(error: &Error) -> BTreeSet<&'static str> {
     rules.filter(|rules| !rules.contains(SYMBOL_VERSIONS.name)).unwrap_or_default()
 }
 
-/// The files that errors name as those which need what is not there.
-fn needing(error: &Error) -> BTreeSet<String> {
-    let errors = error.0.iter().filter(|diagnostic| diagnostic.level == Severity::Error);
-    let notes = errors.filter_map(|diagnostic| diagnostic.notes.iter().find(|note| note.starts_with("needed by /")));
-    let first = |note: &String| note.trim_start_matches("needed by ").split([',', ' ']).next().map(str::to_owned);
-    notes.filter_map(first).collect()
+/// The files that errors name: those that something is wrong with, and those which need what is not there.
+fn named(error: &Error) -> BTreeSet<String> {
+    let errors = || error.0.iter().filter(|diagnostic| diagnostic.level == Severity::Error);
+    let in_titles = errors().flat_map(|diagnostic| diagnostic.title.split('`').skip(1).step_by(2));
+    let notes = errors().flat_map(|diagnostic| &diagnostic.notes);
+    let in_notes = notes.filter_map(|note| note.strip_prefix("needed by ")?.split([',', ' ']).next());
+    in_titles.chain(in_notes).filter(|text| text.starts_with('/')).map(str::to_owned).collect()
 }
 
 struct Draft<'a> {

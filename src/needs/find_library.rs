@@ -35,13 +35,7 @@ pub(super) fn who(seen: &Seen<'_>, asking: &mut Asking) -> Result<Option<ImagePa
 }
 
 /// Adds ldconfig, the first of the rule's paths that the root has, and the libraries.
-pub(super) fn add(
-    rule: &Rule,
-    seen: &Seen<'_>,
-    asking: &mut Asking,
-    reason: &Reason,
-    found: &mut Found,
-) -> Result<()> {
+pub(super) fn add(rule: &Rule, seen: &Seen<'_>, asking: &mut Asking, reason: &Reason, found: &mut Found) -> Result<()> {
     let templates = rule.add.iter().flat_map(|add| &add.copy);
     for pattern in templates.flat_map(|template| template.patterns(&Folders::new())) {
         found.looked.extend(lookup::literal(&pattern).map(|path| crate::path::show(&path)));
@@ -50,7 +44,8 @@ pub(super) fn add(
         let Some(content) = program.node.content() else { continue };
         // Some distributions have a script at its place, and the program beside it.
         if path.name().ends_with(b".real") {
-            let (at, _) = place(seen.view, &ImagePath::new(b"/sbin/ldconfig").map_err(crate::report::Error::internal)?)?;
+            let (at, _) =
+                place(seen.view, &ImagePath::new(b"/sbin/ldconfig").map_err(crate::report::Error::internal)?)?;
             let entry = Entry::new(EntryKind::File(content.clone()), 0o755, Rank::Need, reason.clone());
             found.wants.push(Want::Make(at, entry));
         } else {

@@ -2,7 +2,7 @@
 
 use crate::path::{ImagePath, show};
 use crate::report::{Diagnostic, plain};
-use crate::source::{Node, NodeKind, Source, Unresolved, resolve};
+use crate::source::{Link, Node, NodeKind, Source, Unresolved, resolve};
 use crate::tree::{Cause, EntryKind};
 
 use super::files::follow_text;
@@ -135,7 +135,8 @@ impl Selector<'_> {
                     if copy.excludes_any(below) {
                         return self.link_to_excluded(copy, from, target);
                     }
-                    return self.place_link(to.clone(), target, copy.manner);
+                    self.place_link(to.clone(), target, copy.manner);
+                    return self.way_back(copy, to, &found.links);
                 }
                 self.place_link(to.clone(), target, copy.manner);
                 self.link_target(copy, from, to, target, &found.node, &found.real);
@@ -148,6 +149,19 @@ impl Selector<'_> {
                 let error = self.lost(from.as_bytes(), &error, copy.manner.span);
                 self.errors.push(error);
             }
+        }
+    }
+
+    /// Brings the links outside of the folder by which a link in it leads back into it, as those of `/etc/alternatives`.
+    fn way_back(&mut self, copy: &Copy<'_>, to: &ImagePath, links: &[Link]) {
+        if copy.from != copy.to || copy.manner.beside {
+            return;
+        }
+        // Those in `/` are the root's own, which every image has as it needs them.
+        let outside = |link: &&Link| !link.path.is_within(&copy.from) && link.path.components().count() > 1;
+        let manner = Manner { cause: Cause::Link { from: to.clone() }, owner: (0, 0), ..copy.manner.clone() };
+        for link in links.iter().filter(outside) {
+            self.place_link(link.path.clone(), &link.target, &manner);
         }
     }
 

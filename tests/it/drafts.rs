@@ -165,3 +165,18 @@ fn a_tool_that_no_unit_starts_keeps_nothing_in_folders_of_its_name() {
     let text = std::fs::read_to_string(sandbox.at("new.toml")).unwrap();
     assert!(!text.contains("writable"), "{text}");
 }
+
+#[test]
+fn a_link_that_leads_back_into_its_folder_brings_the_links_between() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .static_program("root/usr/bin/tool", X86_64)
+        .file("root/usr/lib/tool/plugin-3.so", "x")
+        .link("root/usr/lib/tool/plugin.so", "/etc/alternatives/plugin")
+        .link("root/etc/alternatives/plugin", "/usr/lib/tool/plugin-3.so")
+        .file("tool.toml", "root = 'root'\nbinaries = ['tool']\nfiles = ['/usr/lib/tool/']\n");
+    let check = sandbox.run(&["check", "-v", "tool.toml"]);
+    assert_eq!(check.code, 0, "{}", check.stderr);
+    let shown = check.stdout + &check.stderr;
+    assert!(shown.contains("-> /usr/lib/tool/plugin-3.so /etc/alternatives/plugin"), "{shown}");
+}

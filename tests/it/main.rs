@@ -26,6 +26,7 @@ mod elf;
 mod errors;
 mod examples;
 mod explain;
+mod find_library;
 mod fleet;
 mod image;
 mod images;

@@ -205,6 +205,16 @@ impl Sandbox {
         Ok(Outcome { lines, notes: notes.replace(&name, "ROOT"), environment, suggestions, image })
     }
 
+    /// What optional rules offer.
+    pub(super) fn suggestions(&self) -> Vec<String> {
+        self.build().unwrap().suggestions
+    }
+
+    /// What the image holds at a path.
+    pub(super) fn text_of(&self, at: &str) -> String {
+        text(&self.build().unwrap().image, at)
+    }
+
     pub(super) fn lines(&self) -> Vec<String> {
         self.build().unwrap_or_else(|error| panic!("{error}")).lines
     }

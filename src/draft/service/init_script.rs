@@ -12,8 +12,9 @@ use crate::source::{Source, resolve};
 /// A script is no longer than this.
 const LIMIT: u64 = 1 << 17;
 
-/// What starts services in these scripts.
+/// What starts services in these scripts: dpkg's program, and the function of the Linux Standard Base.
 const STARTER: &str = "start-stop-daemon";
+const FUNCTION: &str = "start_daemon ";
 
 /// The script that starts a program, which is a path without a link.
 pub(super) fn find(root: &dyn Source, program: &ImagePath) -> Option<Unit> {
@@ -104,6 +105,8 @@ impl Shell<'_> {
         }
         if let Some(at) = line.find(STARTER).filter(|_| self.unit.is_none()) {
             self.unit = self.started(&line[at + STARTER.len()..]);
+        } else if let Some(words) = line.strip_prefix(FUNCTION).filter(|_| self.unit.is_none()) {
+            self.unit = self.started_by_function(words);
         }
     }
 
@@ -159,9 +162,20 @@ impl Shell<'_> {
                 _ => {}
             }
         }
-        let is_end = |word: &String| word.starts_with(['>', '<', '|', '&', ';', '`', ')']) || word.starts_with("2>");
         unit.command = program.into_iter().chain(words.take_while(|word| !is_end(word))).collect();
         (starts && !unit.command.is_empty()).then_some(unit)
+    }
+
+    /// The words of `start_daemon [-f] [-n LEVEL] [-p PIDFILE] PROGRAM ARGUMENTS`.
+    fn started_by_function(&self, text: &str) -> Option<Unit> {
+        let mut words = self.words(text).into_iter().peekable();
+        while let Some(option) = words.next_if(|word| word.starts_with('-')) {
+            if matches!(option.as_str(), "-n" | "-p") {
+                words.next();
+            }
+        }
+        let command: Vec<String> = words.take_while(|word| !is_end(word)).collect();
+        (!command.is_empty()).then(|| Unit { command, forks: true, ..Unit::default() })
     }
 
     /// The words of a text, as a shell splits them, variables filled in.
@@ -217,6 +231,11 @@ impl Shell<'_> {
     }
 }
 
+/// Whether a word ends a command.
+fn is_end(word: &str) -> bool {
+    word.starts_with(['>', '<', '|', '&', ';', '`', ')']) || word.starts_with("2>")
+}
+
 fn assignment(line: &str) -> Option<(&str, &str)> {
     let line = line.strip_prefix("export ").unwrap_or(line);
     let (name, value) = line.split_once('=')?;
@@ -249,6 +268,8 @@ mod tests {
         let unit = parse("/etc/init.d/x", &text, &root).unwrap();
         assert_eq!(unit.command, ["/usr/sbin/x", "-h", "a:/// b:///", "-u", "xd", "-F", "/etc/x.d"]);
         assert!(unit.forks);
+        let function = "Z=/usr/sbin/z\nstart_daemon -p \"$PIDFILE\" \\\n \"$Z\" -bd \"-q30m\" $NONE\n";
+        assert_eq!(parse("z", function, &root).unwrap().command, ["/usr/sbin/z", "-bd", "-q30m"]);
         let frame = ". /lib/init/init-d-script\nDAEMON=/usr/sbin/y\nset() {\n[ -z \"$A\" ] && A=\"-v\"\nDAEMON_ARGS=\"$A -p z\"\n}\n";
         assert_eq!(parse("y", frame, &root).unwrap().command, ["/usr/sbin/y", "-v", "-p", "z"]);
     }

@@ -10,20 +10,17 @@ impl Finding<'_> {
     /// What the unit says of the start.
     pub(super) fn started(&mut self, unit: &Unit) {
         let words: Vec<String> = unit.command.iter().skip(1).cloned().collect();
-        let (mut words, mut changed) = foreground(self.without_accounts(words));
+        let (mut words, changed) = foreground(self.without_accounts(words));
         if unit.forks && !changed {
             let manual = Manual::read(self.root, &self.program_name(), self.strings.first().map(Vec::as_slice));
             let before = words.len();
             words.retain(|word| !manual.sends_to_the_background(word));
-            changed = words.len() < before;
-            if !changed {
-                let mut options = manual.foreground();
-                if options.is_empty() {
-                    options.extend(self.foreground_option());
-                }
-                // Before what has no name of its own.
-                words.splice(0..0, options);
+            let mut options = manual.foreground();
+            if options.is_empty() && words.len() == before {
+                options.extend(self.foreground_option());
             }
+            // Before what has no name of its own.
+            words.splice(0..0, options);
         }
         self.out.unit = Some(unit.name.clone());
         self.out.command = words;
