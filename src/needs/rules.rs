@@ -261,6 +261,7 @@ mod tests {
                     !when.interpreter.is_empty(),
                     !when.string.is_empty(),
                     !when.file.is_empty(),
+                    when.find_library,
                 ];
                 assert_eq!(subjects.iter().filter(|&&has| has).count(), 1, "`{}` wants one subject", rule.name);
             }
