@@ -19,6 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ci: false,
         suggestions: false,
         debug_twin: false,
+        signer: None,
         durability: Durability::Synced,
         temporary: std::env::temp_dir(),
         locks: std::sync::Arc::default(),

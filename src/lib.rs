@@ -3,7 +3,7 @@
 //! Each stage makes a plain value from those of earlier ones, in this order:
 //!
 //! ```text
-//! recipe -> source -> tree -> select -> closure -> needs -> rootfs -> inventory -> policy -> lock -> layer -> image -> output
+//! recipe -> source -> tree -> select -> closure -> needs -> rootfs -> inventory -> policy -> lock -> layer -> image -> attest -> output
 //! ```
 //!
 //! - [`recipe`]: TOML text to a [`recipe::Recipe`], every value with its place in the text.
@@ -18,6 +18,7 @@
 //! - [`lock`]: what it takes from the root, held against what it took before.
 //! - [`layer`]: the tree as compressed tar archives; the parallel step.
 //! - [`image`]: the configuration and the manifest.
+//! - [`attest`]: documents about it: what is in it, where it comes from, signatures.
 //! - [`output`]: a layout, an archive, a folder, an engine.
 //! - [`run`]: an image started here by a runtime. The one place that starts a process, beside loading into an engine.
 //! - [`trial`]: the recipe's own tests of the image that was started so.
@@ -49,6 +50,7 @@ pub mod policy;
 pub mod lock;
 pub mod layer;
 pub mod image;
+pub mod attest;
 pub mod output;
 pub mod run;
 pub mod trial;
@@ -60,6 +62,9 @@ pub mod diff;
 pub mod edit;
 pub mod trace;
 pub mod draft;
+
+/// mkimage's own version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The modification time of everything in a layer, 1980-01-01T00:00:00Z: the earliest that ZIP files can hold, and
 /// so the earliest that Python's `zipfile` takes.

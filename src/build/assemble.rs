@@ -54,8 +54,8 @@ pub struct Assembled {
     pub headers: Arc<Headers>,
     /// `Entrypoint`, its first word an absolute path.
     pub entrypoint: Vec<String>,
-    /// The tree of the debug twin, where one is asked for: this one and a shell.
-    pub debug: Option<Tree>,
+    /// The debug twin, where one is asked for: this image and a shell.
+    pub debug: Option<Box<Assembled>>,
     /// What it has in common with other members of its workspace, where they share layers ([`Session::share`]).
     pub commons: Option<Arc<Commons>>,
     /// Warnings and notes, in the order of the stages.
@@ -206,14 +206,19 @@ fn drift(
 }
 
 /// The same image with busybox, whatever the policy says of shells.
-fn debug_twin(recipe: &Recipe, options: &Options, progress: &dyn Progress, session: &Session) -> Result<Tree> {
+fn debug_twin(
+    recipe: &Recipe,
+    options: &Options,
+    progress: &dyn Progress,
+    session: &Session,
+) -> Result<Box<Assembled>> {
     let mut recipe = recipe.clone();
     let name = Spanned::new("busybox".to_owned(), recipe.span);
     recipe.extras.push(Extra { name, argument: None, removed: false });
     recipe.policy.rules.insert("shell".to_owned(), Spanned::new(Verdict::Allow, recipe.span));
     // The twin is no part of what the lock file says.
     let options = Options { debug_twin: false, locks: Arc::default(), ..options.clone() };
-    Ok(assemble(&recipe, &options, progress, session, Denied::Refused)?.tree)
+    assemble(&recipe, &options, progress, session, Denied::Refused).map(Box::new)
 }
 
 impl Assembled {

@@ -10,6 +10,7 @@ use crate::report::{Code, Result};
 
 mod assemble;
 mod closing;
+mod documents;
 mod etags;
 mod evidence;
 mod judge;
@@ -19,15 +20,18 @@ mod packages;
 mod platform;
 mod session;
 mod shard;
+mod stored;
 mod write;
 
 pub use crate::closure::diagnose::WRONG_MACHINE;
 pub use crate::closure::{Hardened, Protected};
 pub use assemble::{Assembled, configuration};
+pub use documents::{contents, provenance, subject};
 pub use evidence::{Evidence, Explained, Named, Standing};
 pub use many::in_order;
 pub use session::Session;
 pub use shard::{Beside, beside, shares, weight};
+pub use stored::{Stored, choose, stored, subject as stored_subject};
 pub use write::{Built, Outputs, Packed, parameters, write};
 
 /// The root can't be opened.
@@ -43,6 +47,12 @@ pub const NO_CONFIGURATION: Code = Code("E0217");
 
 /// What a web server serves has one constant time, of which the server makes a tag.
 pub const SAME_TAG: Code = Code("E0256");
+
+/// A file of `vex` can't be attached.
+pub const BAD_VEX: Code = Code("E0704");
+
+/// A layout or archive does not hold the one image that was asked for.
+pub const NOT_ONE_IMAGE: Code = Code("E0700");
 
 /// A package that is not installed in the root.
 pub const NO_PACKAGE: Code = Code("E0218");
@@ -68,6 +78,8 @@ pub struct Options {
     pub suggestions: bool,
     /// Whether a twin with a shell is built, too (`TAG-debug`).
     pub debug_twin: bool,
+    /// The key that signs what is written.
+    pub signer: Option<std::sync::Arc<crate::attest::sign::PrivateKey>>,
     /// Whether outputs are flushed to the disk before they get their names.
     pub durability: crate::layer::Durability,
     /// Where staging folders of standard output and engines go.

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use crate::attest::Referrer;
 use crate::image::{self, Image, Images};
 use crate::layer::{self, Layer, LayerPlan, Staging};
 use crate::oci::Reference;
@@ -13,6 +14,7 @@ use crate::recipe::{Compression, Config, Recipe};
 use crate::report::{Diagnostic, Error, Result, Spanned};
 use crate::tree::Tree;
 
+use super::documents::Documents;
 use super::{Assembled, BAD_NAME, OUTPUT_IN_INPUT, Options, Progress, Session};
 
 /// Where an image goes.
@@ -51,9 +53,16 @@ enum Place {
     Engine(Engine),
 }
 
+impl Place {
+    /// Whether documents can stand beside it.
+    fn has_attachments(&self) -> bool {
+        matches!(self, Self::Destination(to) if output::attachments_of(to).is_some())
+    }
+}
+
 /// Which of the images that one recipe gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Variant {
+pub(super) enum Variant {
     /// The image itself.
     Plain,
     /// Its twin with a shell.
@@ -64,8 +73,19 @@ enum Variant {
 pub struct Packed {
     /// By variant: the image itself, and its debug twin where there is one.
     names: Vec<Vec<Reference>>,
-    images: Vec<(Place, Variant, Staging, Image)>,
+    images: Vec<Staged>,
     folders: Vec<(PathBuf, Staging)>,
+    /// What is to be said of documents.
+    notes: Vec<String>,
+}
+
+/// An image that is packed for one output.
+struct Staged {
+    place: Place,
+    variant: Variant,
+    staging: Staging,
+    image: Image,
+    referrers: Vec<Referrer>,
 }
 
 /// Packs an image once for each compression that its outputs want, and writes it to all of them. Nothing appears
@@ -117,13 +137,20 @@ pub(super) fn pack(
     progress.stage("packing");
     pack_all(&mut pending, &plans, how)?;
     within_limit(recipe, &pending)?;
-    let names = plans.variants().map(|variant| names(recipe, variant)).collect::<Result<_>>()?;
+    let names: Vec<_> = plans.variants().map(|variant| names(recipe, variant)).collect::<Result<_>>()?;
+    let mut documents = Documents::new(recipe, assembled, options);
+    let notes = documents.notes(pending.iter().any(|one| one.place.has_attachments()));
     let mut images = Vec::new();
-    for Pending { place, variant, staging, layers, .. } in pending {
+    for Pending { place, variant, compression, staging, layers } in pending {
         let image = describe(recipe, assembled, variant, layers, options)?;
-        images.push((place, variant, staging, image));
+        let referrers = if place.has_attachments() {
+            documents.of(variant, &image, &names[variant as usize], compression)?
+        } else {
+            Vec::new()
+        };
+        images.push(Staged { place, variant, staging, image, referrers });
     }
-    Ok(Packed { names, images, folders: rootfs })
+    Ok(Packed { names, images, folders: rootfs, notes })
 }
 
 impl Packed {
@@ -135,12 +162,18 @@ impl Packed {
         progress.stage("writing");
         let mut built: Vec<Built> =
             self.names.into_iter().map(|names| Built { names, image: None, notes: Vec::new() }).collect();
+        built[0].notes.extend(self.notes);
         for (path, staging) in self.folders {
             built[0].notes.extend(output::write_rootfs(&path, &assembled.tree, staging)?.notes);
         }
-        for (place, variant, staging, image) in self.images {
+        for Staged { place, variant, staging, image, referrers } in self.images {
             let built = &mut built[variant as usize];
             let images = Images::from(image.clone());
+            let durability = staging.durability();
+            if let Place::Destination(to) = &place {
+                // Before the image: what refers to nothing yet harms nobody.
+                output::attach(to, &referrers, durability)?;
+            }
             let written = match &place {
                 Place::Engine(engine) => output::load(engine, &images, &built.names)?,
                 Place::Destination(Destination::Stdout) => {
@@ -149,6 +182,9 @@ impl Packed {
                 }
                 Place::Destination(to) => output::write(to, staging, &images, &built.names)?,
             };
+            if let Place::Destination(to) = &place {
+                output::prune(to, image.manifest.digest, durability)?;
+            }
             built.notes.extend(written.notes);
             built.image.get_or_insert(image);
         }
@@ -247,7 +283,9 @@ impl Plans {
     fn of(recipe: &Recipe, assembled: &Assembled) -> Result<Self> {
         let mut layers = assembled.layers(recipe)?;
         let own = layers.len();
-        let Some(twin) = &assembled.debug else { return Ok(Self { tree: assembled.tree.clone(), layers, own }) };
+        let Some(twin) = assembled.debug.as_ref().map(|twin| &twin.tree) else {
+            return Ok(Self { tree: assembled.tree.clone(), layers, own });
+        };
         let mut paths: Vec<ImagePath> = Vec::new();
         for (path, _) in twin.iter().filter(|(path, _)| assembled.tree.get(path).is_none()) {
             paths.push(path.clone());

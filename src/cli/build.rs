@@ -15,7 +15,7 @@ use super::console::Console;
 use super::fleet::{Choice, Chosen};
 use super::lock::LockArgs;
 use super::recipes::{RecipeArgs, USAGE, commons, compression, usage};
-use super::{environment, lock, summary};
+use super::{environment, keys, lock, summary};
 
 /// Build images from recipes.
 ///
@@ -47,6 +47,9 @@ pub(super) struct Args {
     debug: bool,
     #[command(flatten)]
     lock: LockArgs,
+    /// Sign the image, its SBOMs and its provenance with this private key: a file, or `env://NAME`.
+    #[arg(long, value_name = "KEY")]
+    sign_key: Option<String>,
     /// Do not wait until outputs are on the disk.
     #[arg(long)]
     no_fsync: bool,
@@ -171,6 +174,7 @@ impl Args {
             ci: environment::in_ci(),
             suggestions: false,
             debug_twin: self.debug,
+            signer: self.sign_key.as_deref().map(keys::private).transpose()?.map(std::sync::Arc::new),
             durability,
             temporary: environment::temporary(),
             locks: self.lock.locks(),

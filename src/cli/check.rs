@@ -79,6 +79,7 @@ pub(super) fn options() -> Options {
         ci: environment::in_ci(),
         suggestions: true,
         debug_twin: false,
+        signer: None,
         durability: Durability::Cached,
         temporary: environment::temporary(),
         locks: Arc::default(),

@@ -26,9 +26,13 @@ mod inspect;
 mod interrupt;
 mod lock;
 mod plan;
+mod keys;
+mod provenance;
 mod recipes;
 mod run;
+mod sbom;
 mod schema;
+mod sign;
 mod subject;
 mod summary;
 mod test;
@@ -91,6 +95,9 @@ enum Command {
     Diff(diff::Args),
     Verify(verify::Args),
     Index(index::Args),
+    Sbom(sbom::Args),
+    Provenance(provenance::Args),
+    Sign(sign::Args),
     Run(run::Args),
     Test(test::Args),
     /// Maps the users of a namespace, for a process that has just entered it.
@@ -149,6 +156,9 @@ fn run(command: Command, entered: &unpacked::Entered, console: &Console) -> Exit
         Command::Diff(args) => diff::run(&args, console),
         Command::Verify(args) => verify::run(&args, console),
         Command::Index(args) => index::run(&args, console),
+        Command::Provenance(args) => provenance::run(&args, console),
+        Command::Sign(args) => sign::run(&args, console),
+        Command::Sbom(args) => sbom::run(&args, console),
         Command::Run(args) => run::run(&args, entered, console),
         Command::Test(args) => test::run(&args, entered, console),
         Command::MapUsers { .. } => ExitCode::SUCCESS,

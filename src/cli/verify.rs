@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use mkimage::attest::sign::NOT_SIGNED;
 use mkimage::output::{self, Report};
 use mkimage::report::{Level, Texts};
 use serde_json::json;
@@ -11,6 +12,7 @@ use serde_json::json;
 use super::console::Console;
 use super::format::{Format, print_json};
 use super::summary::megabytes;
+use super::{keys, sign};
 
 /// The exit code when something is not what its digest says.
 const DIFFERS: u8 = 4;
@@ -24,6 +26,9 @@ pub(super) struct Args {
     /// A layout, an archive, or what `docker save` writes.
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
+    /// Check as well that this public key has signed each image: a file, or `env://NAME`.
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
     /// How to print.
     #[arg(long, value_enum, default_value_t, value_name = "FORM")]
     format: Format,
@@ -31,15 +36,26 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
     let (mut lines, mut documents, mut code) = (String::new(), Vec::new(), 0);
+    let key = match args.key.as_deref().map(keys::public).transpose() {
+        Ok(key) => key,
+        Err(error) => return console.fail(&error, &Texts::default()),
+    };
     for path in &args.images {
-        let (report, findings) = match output::verify(path) {
+        let (report, mut findings) = match output::verify(path) {
             Ok(report) => (Some(report.clone()), report.findings),
             Err(error) => (None, error.0),
         };
+        let mut signed = Vec::new();
+        if let (Some(key), Some(_)) = (&key, &report) {
+            match sign::verify(&path.to_string_lossy(), key) {
+                Ok(lines) => signed = lines,
+                Err(error) => findings.extend(error.0),
+            }
+        }
         console.show(&findings, &Texts::default());
         let errors = || findings.iter().filter(|finding| finding.level == Level::Error);
         // What can't be read at all was not checked, which is not to differ.
-        let unchecked = errors().any(|error| error.code != output::CORRUPT);
+        let unchecked = errors().any(|error| error.code != output::CORRUPT && error.code != NOT_SIGNED);
         let sound = errors().next().is_none();
         code = match (unchecked, sound) {
             (true, _) => 1,
@@ -48,6 +64,9 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
         };
         if let Some(report) = report.as_ref().filter(|_| sound) {
             let _ = writeln!(lines, "{}: {}", path.display(), counted(report));
+            for line in &signed {
+                let _ = writeln!(lines, "  {line}");
+            }
         }
         documents.push(json!({
             "path": path.display().to_string(),
@@ -56,6 +75,7 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
             "blobs": report.as_ref().map(|report| report.blobs),
             "bytes": report.as_ref().map(|report| report.bytes),
             "entries": report.as_ref().map(|report| report.entries),
+            "signed": signed,
             "findings": findings.iter().map(finding).collect::<Vec<_>>(),
         }));
     }

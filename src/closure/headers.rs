@@ -102,6 +102,14 @@ impl Headers {
         self.ask(content, |object, reader| object.dlopen_hints(reader))
     }
 
+    /// What compilers left in a file about what it was made from; nothing when it is no ELF file.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn build_records(&self, content: &Content) -> io::Result<elf::BuildRecords> {
+        self.ask(content, |object, reader| object.build_records(reader))
+    }
+
     /// Asks for more than the headers; what is asked is not kept.
     fn ask<T: Default>(
         &self,

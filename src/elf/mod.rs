@@ -11,6 +11,7 @@ use goblin::container::{Container, Ctx};
 use goblin::elf::header::{self, Header};
 use goblin::elf::program_header::{self as segment, ProgramHeader};
 
+mod build;
 mod dynamic;
 mod features;
 mod go;
@@ -22,6 +23,7 @@ mod read;
 mod symbols;
 mod versions;
 
+pub use build::{BuildRecords, GoBuild, GoModule};
 pub use dynamic::{Dependency, DependencyKind, Dynamic};
 pub use features::Features;
 pub use hardening::{Debug, Hardening, Relro, Shape, below_origin, is_unsafe_path};

@@ -31,6 +31,15 @@ pub use staging::{Durability, Staging};
 /// digests for the same tree.
 pub const FORMAT: u32 = 1;
 
+/// The libraries that compress, with their versions: on these the bytes of a compressed layer depend.
+pub fn codecs() -> std::collections::BTreeMap<&'static str, String> {
+    let zstd = [zstd_sys::ZSTD_VERSION_MAJOR, zstd_sys::ZSTD_VERSION_MINOR, zstd_sys::ZSTD_VERSION_RELEASE];
+    [("libdeflater", LIBDEFLATER.to_owned()), ("zstd", zstd.map(|number| number.to_string()).join("."))].into()
+}
+
+/// The version that Cargo.toml pins.
+const LIBDEFLATER: &str = "1.26.1";
+
 /// A file could not be packed: it can't be read, or changed while it was read.
 pub const UNREADABLE: Code = Code("E0260");
 

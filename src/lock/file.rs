@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::fs::FlockOperation;
 
 use super::{DRIFT, Drift, Key, Mode, NOT_LOCKED, Taken, UNREADABLE, named, shown, text};
+use crate::oci::Digest;
 use crate::path::ImagePath;
 use crate::recipe::{Platform, Recipe};
 use crate::report::{Diagnostic, Error, Result, Span};
@@ -86,6 +87,16 @@ impl Locks {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         let lock = read.entry(file.to_owned()).or_insert_with(|| Lock::read(file).map(|lock| lock.map(Arc::new)));
         lock.clone()
+    }
+
+    /// The digest of the lock file that an image is held to, as mkimage writes it; none when it is only compared.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn digest(&self, recipe: &Recipe, platform: &Platform) -> Result<Option<Digest>> {
+        let holds = matches!(self.mode, Mode::Locked | Mode::Frozen);
+        let Some((file, _)) = Key::of(recipe, platform).filter(|_| holds) else { return Ok(None) };
+        Ok(self.file(&file)?.map(|lock| Digest::of(lock.text().as_bytes())))
     }
 
     /// What the lock file says of a recipe's image.

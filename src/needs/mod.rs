@@ -41,7 +41,7 @@ mod scan;
 mod template;
 mod trigger;
 mod user_glob;
-mod zip;
+pub(crate) mod zip;
 
 pub use catalogue::{Listing, catalogue};
 pub use distribution::{Distribution, Family, glibc_version};

@@ -15,18 +15,18 @@ const LARGEST_DIRECTORY: u64 = 64 << 20;
 const LONGEST_END: u64 = 22 + 0xffff + 20;
 
 /// An archive and its members.
-pub(super) struct Archive<'a> {
+pub(crate) struct Archive<'a> {
     reader: &'a Reader,
     /// Where the archive begins: something else may stand before it, as a start script.
     start: u64,
     /// Its members, in their order.
-    pub(super) members: Vec<Member>,
+    pub(crate) members: Vec<Member>,
 }
 
 /// A member. Those of 4 GiB and more are not listed.
-pub(super) struct Member {
+pub(crate) struct Member {
     /// Its path, as the archive has it.
-    pub(super) name: Vec<u8>,
+    pub(crate) name: Vec<u8>,
     deflated: bool,
     packed: u64,
     /// How large it is, as the archive says.
@@ -39,7 +39,7 @@ impl<'a> Archive<'a> {
     ///
     /// # Errors
     /// When the file is no whole archive, or can't be read.
-    pub(super) fn open(reader: &'a Reader) -> io::Result<Self> {
+    pub(crate) fn open(reader: &'a Reader) -> io::Result<Self> {
         let length = reader.size().min(LONGEST_END);
         let tail_at = reader.size() - length;
         let tail = read(reader, tail_at, length)?;
@@ -70,7 +70,7 @@ impl<'a> Archive<'a> {
     ///
     /// # Errors
     /// When the member is not where the directory says, or is larger.
-    pub(super) fn read(&self, member: &Member, limit: u64) -> io::Result<Box<dyn Read + '_>> {
+    pub(crate) fn read(&self, member: &Member, limit: u64) -> io::Result<Box<dyn Read + '_>> {
         if member.size > limit {
             return Err(fault("has a member that is too large"));
         }

@@ -61,6 +61,24 @@ impl Index {
         }
     }
 
+    /// Lists a manifest that refers to an image. One that is listed already is listed once.
+    pub(super) fn with_referrer(mut self, descriptor: Value) -> Self {
+        if let Some(entries) = self.0["manifests"].as_array_mut()
+            && !entries.contains(&descriptor)
+        {
+            entries.push(descriptor);
+        }
+        self
+    }
+
+    /// Takes entries out.
+    pub(super) fn without(mut self, is_gone: impl Fn(&Value) -> bool) -> Self {
+        if let Some(entries) = self.0["manifests"].as_array_mut() {
+            entries.retain(|entry| !is_gone(entry));
+        }
+        self
+    }
+
     fn entries(&self) -> impl Iterator<Item = &Value> {
         self.0["manifests"].as_array().into_iter().flatten()
     }

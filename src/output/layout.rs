@@ -103,7 +103,7 @@ fn blobs(images: &Images) -> BTreeSet<Digest> {
 }
 
 /// Gives a finished layout its name.
-fn publish(root: &Path, path: &Path, durability: Durability) -> Result<Renamed> {
+pub(super) fn publish(root: &Path, path: &Path, durability: Durability) -> Result<Renamed> {
     // The staging folder is private; the folder in it was made with the modes that the user's umask gives.
     let modes = std::fs::metadata(root.join("blobs")).map(|found| found.permissions());
     let set = modes.and_then(|modes| std::fs::set_permissions(root, modes));
@@ -148,7 +148,7 @@ fn append(path: &Path, staging: &Staging, images: &Images, tag: &str) -> Result<
 }
 
 /// Waits until nobody else writes into a layout.
-fn lock(path: &Path) -> Result<File> {
+pub(super) fn lock(path: &Path) -> Result<File> {
     let wait = |file: File| {
         rustix::io::retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::LockExclusive))?;
         Ok(file)
@@ -168,17 +168,17 @@ fn can_lock_files_only(error: &io::Error) -> bool {
 }
 
 /// A layout that is locked.
-struct Layout<'a> {
-    path: &'a Path,
-    durability: Durability,
+pub(super) struct Layout<'a> {
+    pub(super) path: &'a Path,
+    pub(super) durability: Durability,
 }
 
 impl Layout<'_> {
-    fn blob(&self, digest: Digest) -> PathBuf {
+    pub(super) fn blob(&self, digest: Digest) -> PathBuf {
         self.path.join("blobs/sha256").join(digest.hex())
     }
 
-    fn index(&self) -> Result<Index> {
+    pub(super) fn index(&self) -> Result<Index> {
         let path = self.path.join("index.json");
         match read_limited(&path) {
             Ok(bytes) => Index::read(&bytes).map_err(|why| {
@@ -218,7 +218,7 @@ impl Layout<'_> {
     }
 
     /// Makes what is missing of an empty layout.
-    fn begin(&self) -> Result<()> {
+    pub(super) fn begin(&self) -> Result<()> {
         let blobs = self.path.join("blobs/sha256");
         std::fs::create_dir_all(&blobs).map_err(|error| Error::io("create", &blobs, &error))?;
         let marker_path = self.path.join("oci-layout");
@@ -230,7 +230,7 @@ impl Layout<'_> {
 
     /// Removes blobs that an entry had which is no longer there, and that nobody else names. What can't be read is
     /// left as it is, with all that it might name.
-    fn remove_orphans(&self, before: &Index, after: &Index) {
+    pub(super) fn remove_orphans(&self, before: &Index, after: &Index) {
         let gone = before.digests().filter(|digest| !after.digests().any(|kept| kept == *digest)).collect::<Vec<_>>();
         let mut kept = BTreeSet::new();
         let all_known = after.digests().count() == after.len();
@@ -247,7 +247,7 @@ impl Layout<'_> {
     }
 
     /// Collects a manifest or index with all that it names. `false` when something in it can't be read.
-    fn reach(&self, digest: Digest, found: &mut BTreeSet<Digest>) -> bool {
+    pub(super) fn reach(&self, digest: Digest, found: &mut BTreeSet<Digest>) -> bool {
         if !found.insert(digest) {
             return true;
         }
@@ -264,7 +264,7 @@ impl Layout<'_> {
 }
 
 /// Reads a document that others may have written.
-fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
+pub(super) fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     io::Read::read_to_end(&mut io::Read::take(File::open(path)?, oci::LIMIT + 1), &mut bytes)?;
     if bytes.len() as u64 > oci::LIMIT {

@@ -8,12 +8,13 @@ use std::path::Path;
 
 use crate::image::{Image, Images};
 use crate::layer::{Durability, Staging};
-use crate::oci::Reference;
+use crate::oci::{Reference, Store, StoredImage};
 use crate::recipe::Platform;
 use crate::report::{Code, Diagnostic, Error, Result};
 use crate::tree::Tree;
 
 mod archive;
+mod attachments;
 mod contents;
 mod destination;
 mod durable;
@@ -25,9 +26,11 @@ mod layer_check;
 mod layout;
 mod load;
 mod rootfs;
+mod signing;
 mod verify;
 
 use archive::Form;
+pub use attachments::{attach, attachments_of, prune};
 pub use contents::{Contents, Fact, Unpacked};
 pub use destination::Destination;
 use durable::look;
@@ -35,6 +38,7 @@ pub use hardening::{Examined, ImageHardening, examine, hardening};
 pub use inspect::{Depth, EntryInfo, ImageInfo, LayerInfo, inspect};
 pub use join::{Joined, NOT_JOINED, join};
 pub use load::Engine;
+pub use signing::{Attachments, Signable, signable};
 pub use verify::{Report, verify};
 
 /// An output is not to be had in the way the command line asks.
@@ -79,6 +83,37 @@ pub fn prepare(to: &Destination, temporary: &Path, durability: Durability) -> Re
             beside(path, durability)
         }
     }
+}
+
+/// Opens a layout or archive, with the images that it lists.
+///
+/// # Errors
+/// When it can't be read as images.
+pub fn images(path: &Path) -> Result<(Store, Vec<StoredImage>)> {
+    let store = verify::open(path)?;
+    let images = store.images().map_err(|error| verify::bad_store(path, &error))?;
+    Ok((store, images))
+}
+
+/// Writes a document to a file, which appears whole or not at all. A device or FIFO is written into.
+///
+/// # Errors
+/// When it can't be written.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    let write = |error: &std::io::Error| Error::io("write", path, error);
+    if archive::inspect(path)? == archive::Place::Stream {
+        return std::fs::File::options()
+            .write(true)
+            .open(path)
+            .and_then(|mut file| file.write_all(bytes))
+            .map_err(|error| write(&error));
+    }
+    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let staging = beside(path, Durability::Synced)?;
+    let staged = staging.path().join("document");
+    durable::write_new(&staged, bytes, Durability::Synced)?;
+    durable::replace(&staged, path, Durability::Synced)?;
+    durable::flush_names(&layout::parent(path), Durability::Synced)
 }
 
 /// A staging folder in the folder that a path is in.

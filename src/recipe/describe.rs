@@ -55,6 +55,16 @@ pub fn describe(recipe: &Recipe, texts: &Texts) -> String {
     if let Some(compression) = &recipe.compression {
         facts.say("compression", compression.value, compression.span);
     }
+    for format in &recipe.sbom {
+        facts.say_some("sbom", format.word(), None);
+    }
+    if recipe.provenance {
+        facts.say_some("provenance", true, None);
+    }
+    for vex in &recipe.vex {
+        let name = vex.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        facts.say("vex", name, vex.span);
+    }
     facts.policy(&recipe.policy);
     facts.lines
 }

@@ -2,7 +2,7 @@
 //! what an editor shows.
 
 use super::decode::keys;
-use super::kinds::{Added, Flag, Later, List, Mode, Number, OneOrMore, Rule, Scalar, Text, Words};
+use super::kinds::{Added, Flag, Later, List, Mode, Number, OneOrMore, Rule, SbomWord, Scalar, Text, Words};
 use super::tables::{Item, Mapping, Numbered, Section, Setting, WordOrList};
 use super::trial_keys::TestKeys;
 use crate::report::Spanned;
@@ -95,12 +95,12 @@ keys! {
         compression: Option<Text>,
         /// What an image may hold: for each rule `allow`, `warn` or `deny`; and limits.
         policy: Section<PolicyKeys>,
-        #[schemars(skip)]
-        sbom: Later,
-        #[schemars(skip)]
-        provenance: Later,
-        #[schemars(skip)]
-        vex: Later,
+        /// Bills of materials to make of the image: `spdx`, `cyclonedx`. Default: none.
+        sbom: Option<List<SbomWord>>,
+        /// Whether a signed build states where the image comes from (SLSA provenance). Default: false.
+        provenance: Option<Flag>,
+        /// OpenVEX documents beside this file that are attached to the image.
+        vex: Added<Text>,
         /// Recipes that share defaults. A file with this table has no other.
         workspace: Section<WorkspaceKeys>,
     }

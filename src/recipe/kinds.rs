@@ -79,6 +79,16 @@ impl Decode for Rule {
     }
 }
 
+/// A form of a bill of materials.
+#[derive(Debug, Clone)]
+pub(super) struct SbomWord(pub(super) Spanned<String>);
+
+impl Decode for SbomWord {
+    fn decode(value: Value, reader: &mut Reader<'_>) -> Option<Self> {
+        Text::decode(value, reader).map(|text| Self(text.0))
+    }
+}
+
 /// Permission bits: a string of octal digits. TOML would read a bare `0644` as a mistake and `644` as decimal.
 #[derive(Debug, Clone)]
 pub(super) struct Mode(pub(super) Spanned<String>);

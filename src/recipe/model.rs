@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::trial::Test;
+use crate::oci::Digest;
 use crate::path::ImagePath;
 use crate::report::{Span, Spanned};
 
@@ -66,6 +67,14 @@ pub struct Recipe {
     pub layers: Layers,
     /// How layers are compressed; `None`: the output's default.
     pub compression: Option<Spanned<Compression>>,
+    /// Bills of materials to make of it, each once.
+    pub sbom: Vec<SbomFormat>,
+    /// Whether a signed build states where it comes from.
+    pub provenance: bool,
+    /// OpenVEX documents to attach, as paths of this machine.
+    pub vex: Vec<Spanned<PathBuf>>,
+    /// The files that make up the recipe, the recipe itself last: paths relative to it, and digests of their texts.
+    pub texts: Vec<(String, Digest)>,
     /// What is allowed, and limits.
     pub policy: Policy,
     /// The recipe's own tests.
@@ -81,6 +90,25 @@ pub struct LockPlace {
     pub file: PathBuf,
     /// The recipe's path, relative to the lock file's folder.
     pub name: String,
+}
+
+/// A form of a bill of materials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SbomFormat {
+    /// SPDX 2.3.
+    Spdx,
+    /// `CycloneDX` 1.6.
+    CycloneDx,
+}
+
+impl SbomFormat {
+    /// The recipe's word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Spdx => "spdx",
+            Self::CycloneDx => "cyclonedx",
+        }
+    }
 }
 
 /// Where absolute paths come from.

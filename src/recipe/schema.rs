@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::report::Spanned;
 
 use super::keys::{RecipeKeys, SettingKeys};
-use super::kinds::{Added, Flag, List, Mode, Number, OneOrMore, Rule, Scalar, Text, Words};
+use super::kinds::{Added, Flag, List, Mode, Number, OneOrMore, Rule, SbomWord, Scalar, Text, Words};
 use super::tables::{Calls, Item, Mapping, Numbered, Section, Setting, Tables, WordOrList};
 use super::trial_keys::CallKeys;
 
@@ -65,6 +65,7 @@ described! {
     [] Text, _generator => json_schema!({ "type": "string" });
     [] Scalar, _generator => json_schema!({ "type": ["string", "integer"] });
     [] Number, _generator => json_schema!({ "type": "integer", "minimum": 0 });
+    [] SbomWord, _generator => json_schema!({ "type": "string", "enum": ["spdx", "cyclonedx"] });
     [] Rule, _generator => json_schema!({ "type": "string", "enum": ["allow", "warn", "deny"] });
     [] Flag, _generator => json_schema!({ "type": "boolean" });
     [] Mode, _generator => json_schema!({ "type": "string", "pattern": r"^([0-7]{3,4}|.*\$\{.*)$" });

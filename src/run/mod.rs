@@ -31,7 +31,7 @@ pub use namespace::{Denied, Mapping, enter, map};
 pub use network::own as own_network;
 pub use parameters::Parameters;
 pub use runtime::{Kind, Runtime};
-pub use unpack::unpack;
+pub use unpack::{unpack, unpack_layers};
 
 /// The kernel denies the namespaces that starting an image here needs.
 pub const DENIED: Code = Code("E0278");

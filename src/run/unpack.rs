@@ -36,6 +36,18 @@ pub fn unpack(path: &Path, platform: Option<&Platform>, rootfs: &Path) -> Result
         let there: Vec<String> = images.iter().map(StoredImage::platform).collect();
         Error::from(Diagnostic::error(NOT_UNPACKED, what).note(format!("it has {}", there.join(", "))))
     })?;
+    unpack_layers(path, &store, image, rootfs)?;
+    let name = image.names.first().cloned().unwrap_or_else(|| path.display().to_string());
+    let parameters = Parameters::of(&image.config);
+    Ok(Image { name, rootfs: rootfs.to_owned(), parameters, writable: Vec::new() })
+}
+
+/// Unpacks the layers of one image of a store, which errors call `path`, into an empty folder.
+///
+/// # Errors
+/// When a layer can't be read or unpacked.
+pub fn unpack_layers(path: &Path, store: &Store, image: &StoredImage, rootfs: &Path) -> Result<()> {
+    let bad = |error: BadStore| Error::from(Diagnostic::error(NOT_UNPACKED, format!("`{}` {error}", path.display())));
     let mut unpacker = Unpacker::new(rootfs).map_err(|error| Error::io("open", rootfs, &error))?;
     for layer in &image.layers {
         let stream = store.file(&layer.file).map_err(bad)?;
@@ -46,9 +58,7 @@ pub fn unpack(path: &Path, platform: Option<&Platform>, rootfs: &Path) -> Result
             ))
         })?;
     }
-    let name = image.names.first().cloned().unwrap_or_else(|| path.display().to_string());
-    let parameters = Parameters::of(&image.config);
-    Ok(Image { name, rootfs: rootfs.to_owned(), parameters, writable: Vec::new() })
+    Ok(())
 }
 
 fn choose<'a>(images: &'a [StoredImage], platform: Option<&Platform>) -> Option<&'a StoredImage> {

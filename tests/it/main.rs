@@ -9,6 +9,7 @@ mod synthetic;
 
 mod add;
 mod assemble;
+mod attest;
 mod closure;
 mod closure_cache;
 mod closure_json;
@@ -44,6 +45,7 @@ mod readme;
 mod recipe;
 mod required;
 mod runtimes;
+mod signing;
 mod tidy;
 mod trace;
 mod trial;

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::sandbox::Sandbox;
 
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 11] = [
     "README.md",
     "CHANGELOG.md",
     "docs/recipe.md",
@@ -23,6 +23,8 @@ const PAGES: [&str; 9] = [
     "docs/errors.md",
     "docs/diff.md",
     "docs/fleets.md",
+    "docs/sbom.md",
+    "docs/signing.md",
 ];
 
 fn at(page: &str) -> PathBuf {

@@ -257,8 +257,9 @@ fn a_code_stands_for_one_situation() {
                 Some("recipe") => &["E01"],
                 Some("policy") => &["E03"],
                 Some("lock") => &["E04"],
-                Some("build") => &["E02", "E05", "E06"],
+                Some("build") => &["E02", "E05", "E06", "E07"],
                 Some("output" | "image") => &["E02", "E06"],
+                Some("attest") => &["E07"],
                 Some("report") => &["E02", "E99"],
                 _ => &["E02"],
             };

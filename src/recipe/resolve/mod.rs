@@ -62,7 +62,7 @@ pub(super) fn resolve(merged: &Merged, overrides: &Overrides, context: &Context,
         variables: Variables::new(&merged.keys.vars, context, texts, &merged.stem),
         accounts: accounts::Names::new(&merged.keys),
     };
-    let recipe = resolver.recipe(overrides, context);
+    let recipe = resolver.recipe(overrides, context, texts);
     let Variables { mistakes, asked: variables, .. } = resolver.variables;
     let failed = mistakes.iter().any(|mistake| mistake.level == crate::report::Level::Error);
     Resolved { recipe: recipe.filter(|_| !failed), mistakes, variables }
@@ -77,7 +77,7 @@ struct Resolver<'a> {
 }
 
 impl<'a> Resolver<'a> {
-    fn recipe(&mut self, overrides: &Overrides, context: &Context) -> Option<Recipe> {
+    fn recipe(&mut self, overrides: &Overrides, context: &Context, texts: &Texts) -> Option<Recipe> {
         let keys = &self.merged.keys;
         self.checked_variable_names();
         let platform = overrides.platform.clone().or_else(|| self.platform());
@@ -114,6 +114,10 @@ impl<'a> Resolver<'a> {
             config,
             layers: self.layers(),
             compression: overrides.compression.clone().or_else(|| self.optional(keys.compression.as_ref(), str::parse)),
+            sbom: self.sbom(),
+            provenance: keys.provenance.as_ref().is_some_and(|flag| flag.0.value),
+            vex: self.vex(),
+            texts: self.recipe_texts(texts),
             policy: self.policy(),
             tests: self.tests(),
             lock: self.merged.lock.clone(),

@@ -1,12 +1,14 @@
 //! How files are spread over layers, and what the image may hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use super::super::tables::WordOrList;
 use super::super::values::{self, Invalid};
-use super::super::{IgnoredDlopen, LayerRule, Layers, MISSING, Policy};
+use super::super::{IgnoredDlopen, LayerRule, Layers, MISSING, Policy, SbomFormat};
 use super::Resolver;
-use crate::report::{Diagnostic, Spanned};
+use crate::oci::Digest;
+use crate::report::{Diagnostic, Spanned, Texts};
 
 /// At most ten layers; what no entry of a list takes goes into a last one.
 const MOST_LAYERS: usize = 9;
@@ -44,6 +46,39 @@ impl Resolver<'_> {
                 Layers::List(rules)
             }
         }
+    }
+
+    pub(super) fn sbom(&mut self) -> Vec<SbomFormat> {
+        let words = self.merged.keys.sbom.iter().flat_map(|list| &list.0.value);
+        let formats: BTreeSet<SbomFormat> =
+            words.filter_map(|word| self.parse(&word.0, values::sbom)).map(|format| format.value).collect();
+        formats.into_iter().collect()
+    }
+
+    /// Documents beside the file that names them.
+    pub(super) fn vex(&mut self) -> Vec<Spanned<PathBuf>> {
+        self.gather(
+            &self.merged.keys.vex.0,
+            "vex",
+            |text| Some(&text.0),
+            |this, text| {
+                let name = this.parse(&text.0, values::vex)?;
+                let path = this.folder(text.0.span).join(&name.value);
+                Some((text.0.span, vec![name.value], Spanned::new(path, text.0.span)))
+            },
+        )
+    }
+
+    /// The files that make up the recipe, as it would name them.
+    pub(super) fn recipe_texts(&self, texts: &Texts) -> Vec<(String, Digest)> {
+        let name = |id, folder: &PathBuf| {
+            let file = Path::new(texts.name(id))
+                .file_name()
+                .map_or_else(|| "recipe".to_owned(), |name| name.to_string_lossy().into_owned());
+            relative(&self.merged.folder, folder).join(file).to_string_lossy().into_owned()
+        };
+        let all = self.merged.files.iter().filter(|(id, _)| texts.is_file(*id) || self.merged.files.len() == 1);
+        all.map(|(id, folder)| (name(*id, folder), Digest::of(texts.text(*id).as_bytes()))).collect()
     }
 
     pub(super) fn policy(&mut self) -> Policy {
@@ -90,4 +125,13 @@ fn word(text: &str) -> Result<Layers, Invalid> {
         "package" => Ok(Layers::Package),
         _ => Err(values::no_layers(text)),
     }
+}
+
+/// The way from one folder to another, by `..` where it has to be.
+fn relative(from: &Path, to: &Path) -> PathBuf {
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let (from, to) = (absolute(from), absolute(to));
+    let shared = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
+    let up = from.components().skip(shared).map(|_| std::path::Component::ParentDir);
+    up.chain(to.components().skip(shared)).collect()
 }

@@ -15,8 +15,8 @@ pub(super) use path::{BareWord, destination, glob, image_path, link_target, orig
 pub(super) use platform::{machine, multiarch};
 pub(super) use trial::{header_name, line, not_a_tcp_port, regular_expression, request_path};
 pub(super) use word::{
-    account, capability, extra, id_pair, isa, keep, label_key, links, no_layers, reason, signal,
-    variable_of_environment, verdict,
+    account, capability, extra, id_pair, isa, keep, label_key, links, no_layers, reason, sbom, signal,
+    variable_of_environment, verdict, vex,
 };
 
 /// Why a text is no value of its kind, and what to write instead.

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use super::{Invalid, Parsed, number, tick};
-use crate::recipe::{Compression, Id, Isa, Links, Verdict};
+use crate::recipe::{Compression, Id, Isa, Links, SbomFormat, Verdict};
 
 impl FromStr for Compression {
     type Err = Invalid;
@@ -72,6 +72,32 @@ pub(in crate::recipe) fn isa(text: &str) -> Parsed<Isa> {
         }
         _ => Err(Invalid::new(format!("{} is not an `isa`", tick(text)), "`baseline`, `x86-64-v2` and on, or `all`")
             .or_similar(text, ["baseline", "all"].into_iter())),
+    }
+}
+
+/// A file beside the recipe.
+pub(in crate::recipe) fn vex(text: &str) -> Parsed<String> {
+    if text.is_empty() || text.starts_with('/') || text.ends_with('/') || text.contains('\0') {
+        let label = "a path relative to this file, as `web.openvex.json`";
+        return Err(Invalid::new(format!("{} is no file beside the recipe", tick(text)), label));
+    }
+    Ok(text.to_owned())
+}
+
+/// A form of a bill of materials.
+pub(in crate::recipe) fn sbom(text: &str) -> Parsed<SbomFormat> {
+    match text {
+        "spdx" => Ok(SbomFormat::Spdx),
+        "cyclonedx" => Ok(SbomFormat::CycloneDx),
+        _ => {
+            let meant = match text {
+                "spdx-json" | "spdx23" | "spdx-2.3" => "spdx",
+                "cyclonedx-json" | "cdx" | "cyclone-dx" | "bom" => "cyclonedx",
+                other => other,
+            };
+            Err(Invalid::new(format!("{} is no form of an SBOM", tick(text)), "`spdx` or `cyclonedx`")
+                .or_similar(meant, ["spdx", "cyclonedx"].into_iter()))
+        }
     }
 }
 

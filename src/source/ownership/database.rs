@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
+use super::PackageFormat;
 use super::index::Index;
 use super::spelling::Spelling;
 use crate::deb;
@@ -36,6 +37,8 @@ pub struct Package {
     pub name: String,
     /// Its version.
     pub version: String,
+    /// Whose format its record has.
+    pub format: PackageFormat,
     /// Its architecture, as `amd64` or `all`.
     pub architecture: String,
     /// The source package that it was built from.
@@ -111,7 +114,8 @@ impl Package {
         let source_package = SourcePackage::of(fields.word("Source"), &name, &version);
         let multi_arch_same = fields.word("Multi-Arch") == Some("same");
         let (architecture, stanza) = (architecture.to_owned(), fields.0.into());
-        Some(Self { name, version, architecture, source_package, multi_arch_same, lists, stanza })
+        let format = PackageFormat::Deb;
+        Some(Self { name, version, format, architecture, source_package, multi_arch_same, lists, stanza })
     }
 }
 

@@ -4,6 +4,7 @@
 //! in parallel and none of it kept: a map of every file of a root would cost more than the question. Only a database
 //! that is asked about many images gets such a map ([`Database::index`]).
 
+mod about;
 mod database;
 mod files;
 mod find;
@@ -11,6 +12,7 @@ mod index;
 mod spelling;
 mod wanted;
 
+pub use about::PackageFormat;
 pub use database::{Database, Package, PackageId, SourcePackage};
 pub use files::{PackageFiles, UnknownPackage};
 pub use find::{Check, Owners, Ownership, State};

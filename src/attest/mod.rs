@@ -1,0 +1,65 @@
+//! Documents about an image: what is in it, where it comes from, and signatures of both.
+//!
+//! In: what an image holds ([`Sources`]) and which image it is ([`Subject`]). Out: [`Document`]s, which outputs put
+//! beside the image. Their bytes depend on these two alone: no clock, no random number.
+
+use crate::oci;
+use crate::recipe::SbomFormat;
+use crate::report::{Error, Result};
+
+mod contents;
+mod cyclonedx;
+mod hash;
+mod licence;
+mod modules;
+mod names;
+mod provenance;
+mod references;
+mod referrer;
+pub mod sign;
+mod spdx;
+mod subject;
+mod vex;
+mod words;
+
+pub use contents::{Contents, Sources, needs};
+pub use hash::Hashes;
+pub use modules::{Ecosystem, Module};
+pub use provenance::{BuildFacts, PROVENANCE, provenance};
+pub use references::check_references;
+pub use referrer::Referrer;
+pub use subject::{Subject, View};
+pub use vex::vex;
+
+/// A document about an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// What it is, as its manifest and layer say: a media type.
+    pub media_type: String,
+    /// What in-toto calls its content.
+    pub predicate_type: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Describes an image as a bill of materials.
+///
+/// # Errors
+/// When the document would refer to what it does not hold, which is a bug.
+pub fn sbom(format: SbomFormat, subject: &Subject, contents: &Contents) -> Result<Document> {
+    let (document, media_type, predicate_type) = match format {
+        SbomFormat::Spdx => (spdx::document(subject, contents), "application/spdx+json", "https://spdx.dev/Document"),
+        SbomFormat::CycloneDx => {
+            let document = cyclonedx::document(subject, contents);
+            (document, "application/vnd.cyclonedx+json", "https://cyclonedx.org/bom")
+        }
+    };
+    if let Some(finding) = check_references(&document).first() {
+        return Err(Error::internal(format!("the {} document {finding}", format.word())));
+    }
+    Ok(Document {
+        media_type: media_type.to_owned(),
+        predicate_type: predicate_type.to_owned(),
+        bytes: oci::canonical(&document),
+    })
+}

@@ -1,0 +1,116 @@
+//! Bundles of Sigstore, version 0.3: an in-toto statement in a DSSE envelope, signed by a key that the reader knows.
+
+use base64ct::{Base64, Encoding};
+use serde_json::{Value, json};
+
+use super::{PrivateKey, PublicKey};
+use crate::attest::{Document, Referrer, Subject};
+use crate::oci::{self, Digest};
+
+/// The media type of a bundle, and the artifact type of what holds one.
+pub const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+/// What a statement states that only signs.
+pub(super) const SIGNED: &str = "https://sigstore.dev/cosign/sign/v1";
+const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
+const STATEMENT: &str = "https://in-toto.io/Statement/v1";
+
+/// What is stated of an image.
+#[derive(Debug, Clone)]
+pub struct Statement {
+    /// What kind of statement it is.
+    pub predicate_type: String,
+    /// What it says.
+    pub predicate: Value,
+}
+
+impl Statement {
+    /// The statement of a document.
+    ///
+    /// # Errors
+    /// When the document is not JSON.
+    pub fn of(document: &Document) -> Result<Self, serde_json::Error> {
+        Ok(Self { predicate_type: document.predicate_type.clone(), predicate: oci::read(&document.bytes)? })
+    }
+}
+
+/// A statement about an image as a signed bundle that refers to it.
+pub fn bundle(subject: &Subject, statement: &Statement, key: &PrivateKey) -> Referrer {
+    let about = json!({ "name": subject.name, "digest": { "sha256": subject.digest.hex() } });
+    signed(subject, &about, statement, key)
+}
+
+/// The signature of an image as such a bundle: a statement that says nothing but which image it is.
+pub fn sign_bundle(subject: &Subject, key: &PrivateKey) -> Referrer {
+    let statement = Statement { predicate_type: SIGNED.to_owned(), predicate: json!({}) };
+    signed(subject, &json!({ "digest": { "sha256": subject.digest.hex() } }), &statement, key)
+}
+
+fn signed(subject: &Subject, about: &Value, statement: &Statement, key: &PrivateKey) -> Referrer {
+    let payload = oci::canonical(&json!({
+        "_type": STATEMENT,
+        "subject": [about],
+        "predicateType": statement.predicate_type,
+        "predicate": statement.predicate,
+    }));
+    let signature = key.sign(&encoded(PAYLOAD_TYPE, &payload));
+    let bundle = json!({
+        "mediaType": BUNDLE,
+        "verificationMaterial": { "publicKey": { "hint": key.public().hint() } },
+        "dsseEnvelope": {
+            "payload": Base64::encode_string(&payload),
+            "payloadType": PAYLOAD_TYPE,
+            "signatures": [{ "sig": Base64::encode_string(&signature) }],
+        },
+    });
+    let document = Document {
+        media_type: BUNDLE.to_owned(),
+        predicate_type: statement.predicate_type.clone(),
+        bytes: oci::canonical(&bundle),
+    };
+    let annotations = [
+        ("dev.sigstore.bundle.content", "dsse-envelope"),
+        ("dev.sigstore.bundle.predicateType", statement.predicate_type.as_str()),
+    ];
+    Referrer::new(subject, &document, &annotations)
+}
+
+/// DSSE's `PAE`: what is signed of a typed text.
+fn encoded(kind: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!("DSSEv1 {} {kind} {} ", kind.len(), body.len());
+    [head.as_bytes(), body].concat()
+}
+
+/// What a good bundle states: the kind of statement, when `key` signed it and it is about the image.
+pub(super) fn stated(bundle: &[u8], image: Digest, key: &PublicKey) -> Option<String> {
+    let bundle: Value = oci::read(bundle).ok()?;
+    let envelope = &bundle["dsseEnvelope"];
+    let kind = envelope["payloadType"].as_str().filter(|kind| *kind == PAYLOAD_TYPE)?;
+    let payload = Base64::decode_vec(envelope["payload"].as_str()?).ok()?;
+    let signed = encoded(kind, &payload);
+    let good = |one: &Value| {
+        let signature = one["sig"].as_str().and_then(|text| Base64::decode_vec(text).ok());
+        signature.is_some_and(|signature| key.verifies(&signed, &signature))
+    };
+    if bundle["mediaType"] != BUNDLE || !envelope["signatures"].as_array()?.iter().any(good) {
+        return None;
+    }
+    // Only what was signed is read.
+    let statement: Value = oci::read(&payload).ok()?;
+    let hex = image.hex();
+    let is_about = |one: &Value| one["digest"]["sha256"].as_str() == Some(&hex);
+    let fits = statement["_type"] == STATEMENT && statement["subject"].as_array()?.iter().any(is_about);
+    statement["predicateType"].as_str().filter(|_| fits).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::encoded;
+
+    #[test]
+    fn the_encoding_is_that_of_the_specification() {
+        assert_eq!(
+            encoded("http://example.com/HelloWorld", b"hello world"),
+            b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
+        );
+    }
+}

@@ -1,0 +1,173 @@
+//! `mkimage sbom`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use mkimage::attest::{self, Contents, Document, Subject};
+use mkimage::build::{self, Options, Outputs};
+use mkimage::image::Image;
+use mkimage::layer::Durability;
+use mkimage::output::Destination;
+use mkimage::policy;
+use mkimage::recipe::{Recipe, SbomFormat};
+use mkimage::report::{Diagnostic, Error, Result, Texts};
+
+use super::console::Console;
+use super::recipes::{RecipeArgs, USAGE, usage};
+use super::{check, environment, interrupt};
+
+/// Say what is in an image: packages, modules and files, as a bill of materials (SBOM).
+///
+/// Of a recipe: as the build knows it, what `sbom = [...]` in the recipe puts beside the image. Of an image that was built:
+/// by the records in it.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A recipe, or a layout or archive that was built: PATH, or oci:DIR:TAG for one of several images.
+    #[arg(value_name = "RECIPE|IMAGE", default_value = "mkimage.toml")]
+    image: String,
+    /// The form.
+    #[arg(long, value_enum, default_value_t = Form::Spdx, value_name = "FORM")]
+    format: Form,
+    /// Write to a file instead of standard output.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    /// SPDX 2.3 as JSON.
+    Spdx,
+    #[value(help = "CycloneDX 1.6 as JSON")]
+    Cyclonedx,
+}
+
+pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
+    let mut texts = Texts::default();
+    match document(args, console, &mut texts) {
+        Ok(bytes) => write(&bytes, args.output.as_deref(), console),
+        Err(error) => console.fail(&error, &texts),
+    }
+}
+
+fn document(args: &Args, console: &Console, texts: &mut Texts) -> Result<Vec<u8>> {
+    let format = match args.format {
+        Form::Spdx => SbomFormat::Spdx,
+        Form::Cyclonedx => SbomFormat::CycloneDx,
+    };
+    let (subject, contents) = described(&args.image, console, texts)?;
+    Ok(attest::sbom(format, &subject, &contents)?.bytes)
+}
+
+/// What an argument names, and what it holds.
+pub(super) fn described(argument: &str, console: &Console, texts: &mut Texts) -> Result<(Subject, Contents)> {
+    let folder = temporary()?;
+    if let Some((path, tag)) = image(argument)? {
+        let stored = build::stored(&path, tag.as_deref(), folder.path())?;
+        return Ok((stored.subject, stored.contents));
+    }
+    let recipe = only_recipe(argument, texts)?;
+    let built = built(&recipe, folder.path(), console)?;
+    Ok((built.subject, built.contents))
+}
+
+fn temporary() -> Result<tempfile::TempDir> {
+    let parent = environment::temporary();
+    let folder = tempfile::Builder::new().prefix(".mkimage.look.").tempdir_in(&parent);
+    let folder = folder.map_err(|error| Error::io("write into", &parent, &error))?;
+    interrupt::remember(folder.path());
+    Ok(folder)
+}
+
+/// The path and tag of an image that was built; `None` for a recipe.
+pub(super) fn image(argument: &str) -> Result<Option<(PathBuf, Option<String>)>> {
+    let path = Path::new(argument);
+    if path.is_dir() && path.join("index.json").is_file() {
+        return Ok(Some((path.to_owned(), None)));
+    }
+    if path.is_dir() || path.extension().is_some_and(|ending| ending == "toml") {
+        return Ok(None);
+    }
+    if path.is_file() {
+        return Ok(Some((path.to_owned(), None)));
+    }
+    match Destination::parse(argument)? {
+        Destination::Layout { path, tag } | Destination::Archive { path, tag } if path.exists() => {
+            Ok(Some((path, tag)))
+        }
+        _ => Err(usage(format!("`{argument}` is no recipe and no layout or archive of an image"))),
+    }
+}
+
+/// The one recipe that an argument names.
+pub(super) fn only_recipe(argument: &str, texts: &mut Texts) -> Result<Recipe> {
+    let mut loaded = RecipeArgs::of(Path::new(argument)).load(&[], None, texts)?;
+    let mut recipes: Vec<Recipe> = loaded.drain(..).flat_map(|loaded| loaded.recipes).collect();
+    match (recipes.pop(), recipes.is_empty()) {
+        (Some(recipe), true) => Ok(recipe),
+        _ => Err(Diagnostic::error(USAGE, format!("`{argument}` is not one recipe"))
+            .help("name the recipe of one image")
+            .into()),
+    }
+}
+
+/// Where a recipe's image comes from.
+pub(super) fn provenance(argument: &str, console: &Console, texts: &mut Texts) -> Result<Vec<u8>> {
+    let folder = temporary()?;
+    let recipe = only_recipe(argument, texts)?;
+    let built = built(&recipe, folder.path(), console)?;
+    let others: Vec<Document> =
+        recipe.sbom.iter().map(|form| attest::sbom(*form, &built.subject, &built.contents)).collect::<Result<_>>()?;
+    let compression = built.destination.compression(recipe.compression.as_ref().map(|asked| asked.value));
+    let about = (&built.subject, &built.contents);
+    Ok(build::provenance(&recipe, about, (&built.image, compression), &built.options, &others)?.bytes)
+}
+
+/// A recipe's image, written to nowhere.
+struct Looked {
+    subject: Subject,
+    contents: Contents,
+    image: Image,
+    destination: Destination,
+    options: Options,
+}
+
+/// A recipe's image is built as its layout would be, since documents name its digest. No policy stops a look.
+fn built(recipe: &Recipe, folder: &Path, console: &Console) -> Result<Looked> {
+    let recipe = Recipe {
+        policy: policy::allow_all(recipe),
+        sbom: Vec::new(),
+        vex: Vec::new(),
+        provenance: false,
+        ..recipe.clone()
+    };
+    let created = environment::source_date_epoch()
+        .map_err(|text| usage(format!("SOURCE_DATE_EPOCH is `{text}`, not a number of seconds since 1970")))?;
+    let options = Options { suggestions: false, durability: Durability::Cached, created, ..check::options() };
+    let progress = console.building(&recipe.name.value);
+    let assembled = build::assemble(&recipe, &options, &progress)?;
+    let destination = Destination::Layout { path: folder.join("image"), tag: None };
+    let mut nowhere = std::io::sink();
+    let outputs = Outputs { destinations: vec![destination.clone()], engine: None, stdout: &mut nowhere };
+    let built = build::write(&recipe, &assembled, outputs, &options, &progress)?;
+    let Some((names, image)) = built.into_iter().find_map(|built| Some((built.names, built.image?))) else {
+        return Err(Error::internal("an image was not written"));
+    };
+    let subject = build::subject(&recipe, &image, &names)?;
+    Ok(Looked { subject, contents: build::contents(&assembled)?, image, destination, options })
+}
+
+/// Writes a document: a file appears whole, or not at all.
+pub(super) fn write(bytes: &[u8], output: Option<&Path>, console: &Console) -> ExitCode {
+    let Some(path) = output else {
+        let mut stdout = std::io::stdout().lock();
+        return match stdout.write_all(bytes).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => console.fail(&Error::io("write", Path::new("standard output"), &error), &Texts::default()),
+        };
+    };
+    match mkimage::output::write_file(path, bytes) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => console.fail(&error, &Texts::default()),
+    }
+}

@@ -1,0 +1,151 @@
+//! What refers to an image, beside its layout or archive: `NAME.oci.att/`, an OCI layout of manifests whose subject is
+//! the image. Not in the layout itself: programs that are given no name take its only entry.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::Destination;
+use super::durable::{Renamed, flush_names, replace, write_new};
+use super::index::{Index, marker};
+use super::layout::{self, Layout, Place, read_limited};
+use super::signing::tagged;
+use crate::attest::Referrer;
+use crate::layer::{Durability, Staging};
+use crate::oci::{self, Digest};
+use crate::report::Result;
+
+/// Where attachments of an output go; `None` where it has no place beside it.
+pub fn attachments_of(to: &Destination) -> Option<PathBuf> {
+    match to {
+        Destination::Layout { path, .. } | Destination::Archive { path, .. } | Destination::DockerArchive(path) => {
+            let mut name = path.as_os_str().to_os_string();
+            // `DIR/` means the same as `DIR`.
+            if path.to_string_lossy().ends_with('/') {
+                name = path.components().as_path().as_os_str().to_os_string();
+            }
+            name.push(".att");
+            Some(name.into())
+        }
+        _ => None,
+    }
+}
+
+/// Puts documents beside an output. They take the place of those of the same kind about the same image.
+///
+/// # Errors
+/// When they can't be written; what was there before is whole then.
+pub fn attach(to: &Destination, referrers: &[Referrer], durability: Durability) -> Result<()> {
+    let (Some(path), false) = (attachments_of(to), referrers.is_empty()) else { return Ok(()) };
+    let place = layout::inspect(&path)?;
+    let staging = match place {
+        Place::Free => super::beside(&path, durability)?,
+        Place::Layout => Staging::new(&path, "mkimage".as_ref(), durability)?,
+    };
+    for blob in referrers.iter().flat_map(|one| one.blobs.iter().chain([&one.manifest])) {
+        let file = staging.blob(Digest::of(blob));
+        if !file.exists() {
+            write_new(&file, blob, durability)?;
+        }
+    }
+    flush_names(&staging.path().join("blobs/sha256"), durability)?;
+    if place == Place::Free {
+        let index = referrers.iter().fold(Index::default(), |index, one| index.with_referrer(one.descriptor()));
+        write_new(&staging.path().join("oci-layout"), &marker(), durability)?;
+        write_new(&staging.path().join("index.json"), &index.bytes(), durability)?;
+        if layout::publish(staging.path(), &path, durability)? == Renamed::Done {
+            return Ok(());
+        }
+        // Another run was faster: join it.
+    }
+    add(&path, &staging, referrers)
+}
+
+/// Takes out the documents beside an output that are about images which it no longer holds; those about `written`, the
+/// digest of the image that it was given last, stay.
+///
+/// # Errors
+/// When the list of what stays can't be written.
+pub fn prune(to: &Destination, written: Digest, durability: Durability) -> Result<()> {
+    let Some(path) = attachments_of(to).filter(|path| path.join("index.json").is_file()) else { return Ok(()) };
+    let mut kept = BTreeSet::from([written]);
+    if let Destination::Layout { path, .. } = to {
+        kept.append(&mut images_of(path, durability));
+    }
+    let _lock = layout::lock(&path)?;
+    let layout = Layout { path: &path, durability };
+    let before = layout.index()?;
+    let gone = |entry: &Value| subject_of(&layout, entry).is_some_and(|subject| !kept.contains(&subject));
+    let after = before.clone().without(gone);
+    if after == before {
+        return Ok(());
+    }
+    let staging = Staging::new(&path, "mkimage".as_ref(), durability)?;
+    list(&layout, &staging, &after)?;
+    layout.remove_orphans(&before, &after);
+    Ok(())
+}
+
+/// Writes the index of attachments anew.
+fn list(layout: &Layout<'_>, staging: &Staging, index: &Index) -> Result<()> {
+    let staged = staging.path().join(".index.json");
+    write_new(&staged, &index.bytes(), layout.durability)?;
+    replace(&staged, &layout.path.join("index.json"), layout.durability)?;
+    flush_names(layout.path, layout.durability)
+}
+
+fn add(path: &Path, staging: &Staging, referrers: &[Referrer]) -> Result<()> {
+    let durability = staging.durability();
+    let _lock = layout::lock(path)?;
+    layout::inspect(path)?;
+    let layout = Layout { path, durability };
+    let before = layout.index()?;
+    let is_stale = |entry: &Value| {
+        let subject = subject_of(&layout, entry);
+        referrers.iter().any(|one| Some(one.subject) == subject && same_kind(one, entry))
+    };
+    let after = before.clone().without(is_stale);
+    let after = referrers.iter().fold(after, |index, one| index.with_referrer(one.descriptor()));
+    layout.begin()?;
+    for blob in referrers.iter().flat_map(|one| one.blobs.iter().chain([&one.manifest])) {
+        let digest = Digest::of(blob);
+        if staging.blob(digest).exists() {
+            replace(&staging.blob(digest), &layout.blob(digest), durability)?;
+        }
+    }
+    flush_names(&path.join("blobs/sha256"), durability)?;
+    if after != before {
+        list(&layout, staging, &after)?;
+    }
+    layout.remove_orphans(&before, &after);
+    Ok(())
+}
+
+/// Whether an entry is what this one takes the place of: signed statements are told apart by what they state.
+fn same_kind(one: &Referrer, entry: &Value) -> bool {
+    let predicate = "dev.sigstore.bundle.predicateType";
+    let stated = entry.get("annotations").and_then(|all| all.get(predicate)).and_then(Value::as_str);
+    entry.get("artifactType").and_then(Value::as_str).unwrap_or_default() == one.artifact_type
+        && stated == one.annotations.get(predicate).map(String::as_str)
+}
+
+/// The image that a listed manifest is about.
+fn subject_of(layout: &Layout<'_>, entry: &Value) -> Option<Digest> {
+    let digest: Digest = entry.get("digest")?.as_str()?.parse().ok()?;
+    let manifest: Value = oci::read(&read_limited(&layout.blob(digest)).ok()?).ok()?;
+    let subject = manifest["subject"]["digest"].as_str().and_then(|text| text.parse().ok());
+    subject.or_else(|| tagged(entry))
+}
+
+/// The manifests and indexes of a layout, those of nested indexes, too. What can't be read names none.
+fn images_of(path: &Path, durability: Durability) -> BTreeSet<Digest> {
+    let layout = Layout { path, durability };
+    let mut found = BTreeSet::new();
+    if let Ok(index) = layout.index() {
+        for digest in index.digests() {
+            layout.reach(digest, &mut found);
+        }
+    }
+    found
+}

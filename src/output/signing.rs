@@ -1,0 +1,118 @@
+//! Images of a layout or archive as they are signed, and what is attached to them.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{CORRUPT, Destination, attachments_of, images};
+use crate::oci::{self, Digest, MediaType, Store};
+use crate::report::{Diagnostic, Error, Result};
+
+/// What a signature is of: an image's manifest, or an index of several platforms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signable {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size.
+    pub size: u64,
+    /// Its media type.
+    pub media_type: String,
+    /// The full name that it is listed under, where there is one.
+    pub name: Option<String>,
+    /// The tag that it is listed under.
+    pub tag: Option<String>,
+}
+
+/// What of a layout or archive is signed: the entry under `tag`, or the only one, and below an index every manifest.
+/// Empty when there is no such entry, or more than one.
+///
+/// # Errors
+/// When it can't be read.
+pub fn signable(path: &Path, tag: Option<&str>) -> Result<Vec<Signable>> {
+    let (store, _) = images(path)?;
+    let corrupt =
+        || Error::from(Diagnostic::error(CORRUPT, format!("`{}` has an index that can't be read", path.display())));
+    let read =
+        |name: &str| store.document(name).ok().and_then(|bytes| oci::read::<Value>(&bytes).ok()).ok_or_else(corrupt);
+    let index = read("index.json")?;
+    let annotation = |entry: &Value, key: &str| entry["annotations"][key].as_str().map(str::to_owned);
+    let one = |entry: &Value| {
+        Some(Signable {
+            digest: entry["digest"].as_str()?.parse().ok()?,
+            size: entry["size"].as_u64()?,
+            media_type: entry["mediaType"].as_str()?.to_owned(),
+            name: annotation(entry, "io.containerd.image.name"),
+            tag: annotation(entry, oci_spec::image::ANNOTATION_REF_NAME),
+        })
+    };
+    let all: Vec<Signable> = index["manifests"].as_array().into_iter().flatten().filter_map(one).collect();
+    let mut found: Vec<Signable> =
+        all.into_iter().filter(|entry| tag.is_none() || entry.tag.as_deref() == tag).collect();
+    if found.len() != 1 {
+        return Ok(Vec::new());
+    }
+    if found[0].media_type == MediaType::ImageIndex.to_string() {
+        let nested = read(&format!("blobs/sha256/{}", found[0].digest.hex()))?;
+        let (name, tag) = (found[0].name.clone(), found[0].tag.clone());
+        let inner = nested["manifests"].as_array().into_iter().flatten().filter_map(one);
+        found.extend(inner.map(|entry| Signable { name: name.clone(), tag: tag.clone(), ..entry }));
+    }
+    Ok(found)
+}
+
+/// What stands beside an output.
+pub struct Attachments {
+    store: Store,
+    /// Which image each manifest is about, and its bytes.
+    manifests: Vec<(Digest, Vec<u8>)>,
+}
+
+impl Attachments {
+    /// Opens what is attached to an output; `None` when nothing is.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn open(to: &Destination) -> Result<Option<Self>> {
+        let Some(path) = attachments_of(to).filter(|path| path.join("index.json").is_file()) else { return Ok(None) };
+        let store = super::verify::open(&path)?;
+        let mut manifests = Vec::new();
+        let index: Option<Value> = store.document("index.json").ok().and_then(|bytes| oci::read(&bytes).ok());
+        for entry in index.iter().filter_map(|index| index["manifests"].as_array()).flatten() {
+            let digest = entry["digest"].as_str().and_then(|text| text.parse::<Digest>().ok());
+            let Some(bytes) = digest.and_then(|digest| blob(&store, digest)) else { continue };
+            let subject = oci::read::<Value>(&bytes)
+                .ok()
+                .and_then(|manifest| manifest["subject"]["digest"].as_str()?.parse().ok());
+            if let Some(subject) = subject.or_else(|| tagged(entry)) {
+                manifests.push((subject, bytes));
+            }
+        }
+        Ok(Some(Self { store, manifests }))
+    }
+
+    /// The manifests about an image.
+    pub fn about(&self, image: Digest) -> Vec<Vec<u8>> {
+        self.manifests.iter().filter(|(subject, _)| *subject == image).map(|(_, bytes)| bytes.clone()).collect()
+    }
+
+    /// A blob; `None` when it is missing, too large or not what its name says.
+    pub fn blob(&self, digest: Digest) -> Option<Vec<u8>> {
+        blob(&self.store, digest)
+    }
+}
+
+/// The image that a listed manifest is about by its tag, `sha256-HEX.sig`.
+pub(super) fn tagged(entry: &Value) -> Option<Digest> {
+    let tag = entry["annotations"][oci_spec::image::ANNOTATION_REF_NAME].as_str()?;
+    format!("sha256:{}", tag.strip_prefix("sha256-")?.strip_suffix(".sig")?).parse().ok()
+}
+
+/// The largest attachment that is read.
+const LARGEST: u64 = 256 << 20;
+
+fn blob(store: &Store, digest: Digest) -> Option<Vec<u8>> {
+    let mut file = store.blob(digest).ok().filter(|file| file.size() <= LARGEST)?;
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(&mut file, &mut bytes).ok()?;
+    (Digest::of(&bytes) == digest).then_some(bytes)
+}

@@ -1,0 +1,229 @@
+//! Signatures, provenance and statements on vulnerabilities: what is attached, and what `verify --key` takes and refuses.
+
+use std::path::{Path, PathBuf};
+
+use mkimage::oci::Digest;
+use serde_json::Value;
+
+use super::attest::{root, sandbox};
+use super::sandbox::{Run, Sandbox};
+
+/// Made by cosign, with the password `secret`.
+const KEY: &str = include_str!("support/cosign.key");
+const PUBLIC: &str = include_str!("support/cosign.pub");
+/// Another, as `openssl genpkey` writes it, and its public half.
+const OTHER: &str = include_str!("support/openssl.key");
+const OTHER_PUBLIC: &str = include_str!("support/openssl.pub");
+
+fn with_keys(sandbox: &Sandbox) -> &Sandbox {
+    sandbox.file("a.key", KEY).file("a.pub", PUBLIC).file("b.key", OTHER).file("b.pub", OTHER_PUBLIC);
+    sandbox
+}
+
+fn run(sandbox: &Sandbox, arguments: &str) -> Run {
+    sandbox.run_with(&arguments.split(' ').collect::<Vec<_>>(), |command| {
+        command.env("COSIGN_PASSWORD", "secret").env("KEY_B", OTHER);
+    })
+}
+
+#[track_caller]
+fn good(sandbox: &Sandbox, arguments: &str) -> String {
+    let run = run(sandbox, arguments);
+    assert_eq!(run.code, 0, "{arguments}: {}", run.stderr);
+    run.stdout
+}
+
+#[track_caller]
+fn refused(sandbox: &Sandbox, arguments: &str, code: i32, says: &str) {
+    let run = run(sandbox, arguments);
+    assert!(run.code == code && run.stderr.contains(says), "{arguments}: {} {}", run.code, run.stderr);
+}
+
+const ALL: &str = "sbom = ['spdx', 'cyclonedx']\nprovenance = true\nvex = ['tool.openvex.json']";
+const VEX: &str = r#"{"@context":"https://openvex.dev/ns/v0.2.0","@id":"https://x.example/1","statements":[]}"#;
+
+#[test]
+fn a_signed_build_is_verified_with_its_key_alone() {
+    let root = root();
+    let sandbox = sandbox(&root, ALL);
+    with_keys(&sandbox).file("tool.openvex.json", VEX);
+    good(&sandbox, "build tool.toml --sign-key a.key");
+    let said = good(&sandbox, "verify tool.oci --key a.pub");
+    for kind in [
+        "https://slsa.dev/provenance/v1",
+        "https://spdx.dev/Document",
+        "https://cyclonedx.org/bom",
+        "https://openvex.dev/ns/v0.2.0",
+    ] {
+        assert!(said.contains(&format!("states {kind}")), "{said}");
+    }
+    assert!(said.contains("signed 2 times"), "{said}");
+    refused(&sandbox, "verify tool.oci --key b.pub", 4, "E0703");
+    refused(&sandbox, "verify tool.oci --key a.key", 1, "E0701");
+    refused(&sandbox, "build tool.toml --sign-key a.pub", 1, "E0701");
+
+    // Twice the same bytes, signatures too.
+    let before = blobs(&sandbox.at("tool.oci.att"));
+    // Three documents, a payload, a bundle that signs and four that state: each with its manifest; the payload's
+    // configuration and the empty one.
+    assert_eq!(before.len(), 2 * (3 + 1 + 1 + 4) + 2);
+    good(&sandbox, "build tool.toml --sign-key a.key");
+    assert_eq!(blobs(&sandbox.at("tool.oci.att")), before);
+
+    // Another image: its signature is not the first one's.
+    std::fs::rename(sandbox.at("tool.oci.att"), sandbox.at("kept")).unwrap();
+    root.file("/opt/app/site/six.py", b"seven", 0o644);
+    good(&sandbox, "build tool.toml");
+    std::fs::remove_dir_all(sandbox.at("tool.oci.att")).unwrap();
+    std::fs::rename(sandbox.at("kept"), sandbox.at("tool.oci.att")).unwrap();
+    refused(&sandbox, "verify tool.oci --key a.pub", 4, "E0703");
+}
+
+fn blobs(layout: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(layout.join("blobs/sha256"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn an_image_is_signed_after_its_build_under_the_name_that_policies_compare() {
+    let root = root();
+    let sandbox = sandbox(&root, "");
+    with_keys(&sandbox);
+    good(&sandbox, "build tool.toml -o tool.oci -o tool.tar");
+    refused(&sandbox, "verify tool.oci --key b.pub", 4, "E0703");
+    refused(&sandbox, "sign tool.oci --key b.key", 2, "--name");
+    refused(&sandbox, "sign oci:tool.oci:7 --key b.key --name x.example/a:1", 1, "E0700");
+    refused(&sandbox, "sign tool.toml --key b.key", 2, "no layout");
+    let line = good(&sandbox, "sign tool.oci --key env://KEY_B --name x.example/acme/tool:1.0");
+    let digest: Digest = line.trim().strip_prefix("x.example/acme/tool@").unwrap().parse().unwrap();
+    good(&sandbox, "verify tool.oci --key b.pub");
+    refused(&sandbox, "verify tool.oci --key a.pub", 4, "E0703");
+
+    let att = sandbox.at("tool.oci.att");
+    let index: Value = serde_json::from_slice(&std::fs::read(att.join("index.json")).unwrap()).unwrap();
+    let read = |descriptor: &Value| -> Value {
+        let digest: Digest = descriptor["digest"].as_str().unwrap().parse().unwrap();
+        serde_json::from_slice(&std::fs::read(att.join("blobs/sha256").join(digest.hex())).unwrap()).unwrap()
+    };
+    let tag = format!("sha256-{}.sig", digest.hex());
+    let tagged = index["manifests"].as_array().unwrap().iter();
+    let tagged =
+        tagged.clone().find(|one| one["annotations"]["org.opencontainers.image.ref.name"] == tag.as_str()).unwrap();
+    let payload = read(&read(tagged)["layers"][0]);
+    assert_eq!(payload["critical"]["identity"]["docker-reference"], "x.example/acme/tool:1.0");
+    assert_eq!(payload["critical"]["image"]["docker-manifest-digest"], digest.to_string());
+
+    // An archive knows its name.
+    good(&sandbox, "sign tool.tar --key b.key");
+    good(&sandbox, "verify tool.tar --key b.pub");
+    refused(&sandbox, "sign tool.oci --key env://NONE --name x", 2, "NONE");
+    std::fs::write(sandbox.at("long.key"), KEY).unwrap();
+    let locked = sandbox.run(&["sign", "tool.oci", "--key", "long.key", "--name", "x.example/a"]);
+    assert!(locked.code == 1 && locked.stderr.contains("E0702"), "{}", locked.stderr);
+}
+
+#[test]
+fn every_flipped_byte_of_a_signature_is_refused() {
+    let root = root();
+    let sandbox = sandbox(&root, "");
+    with_keys(&sandbox);
+    good(&sandbox, "build tool.toml");
+    good(&sandbox, "sign tool.oci --key b.key --name x.example/tool:1");
+    let files = |name: &str| -> Vec<PathBuf> {
+        std::fs::read_dir(sandbox.at(name).join("blobs/sha256")).unwrap().map(|entry| entry.unwrap().path()).collect()
+    };
+    let all = files("tool.oci.att");
+    let kept: Vec<Vec<u8>> = all.iter().map(|path| std::fs::read(path).unwrap()).collect();
+    // Each form alone is enough, so both are damaged at once: the same byte of every blob.
+    for at in 0..60 {
+        for (path, bytes) in all.iter().zip(&kept) {
+            let mut bad = bytes.clone();
+            let place = at * bytes.len() / 60;
+            bad[place] ^= 1;
+            std::fs::write(path, bad).unwrap();
+        }
+        refused(&sandbox, "verify tool.oci --key b.pub", 4, "E0703");
+    }
+    for (path, bytes) in all.iter().zip(&kept) {
+        std::fs::write(path, bytes).unwrap();
+    }
+    good(&sandbox, "verify tool.oci --key b.pub");
+}
+
+#[test]
+fn provenance_names_what_went_in_and_nothing_of_the_machine() {
+    let root = root();
+    let sandbox = sandbox(&root, "extends = ['bases/base.toml']\nsbom = ['spdx']");
+    sandbox.file("bases/base.toml", "# CANARY\nlabels = { 'org.example.team' = 'x' }\n");
+    let run = sandbox.run_with(&["provenance", "tool.toml"], |command| {
+        command.env("SECRET", "CANARY").env("HOME", "/CANARY");
+    });
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let folder = root.host("/");
+    for word in ["CANARY", folder.to_str().unwrap(), "[SANDBOX]", "/tmp"] {
+        assert!(!run.stdout.contains(word), "{word}: {}", run.stdout);
+    }
+    let predicate: Value = serde_json::from_str(&run.stdout).unwrap();
+    let build = &predicate["buildDefinition"];
+    let recipe = std::fs::read(sandbox.at("tool.toml")).unwrap();
+    assert_eq!(build["externalParameters"]["recipe"]["name"], "tool.toml");
+    assert_eq!(build["externalParameters"]["recipe"]["digest"]["sha256"], Digest::of(&recipe).hex());
+    assert_eq!(build["externalParameters"]["tags"][0], "1.0");
+    assert_eq!(build["externalParameters"]["compression"], "zstd:3");
+    let dependencies = build["resolvedDependencies"].as_array().unwrap();
+    let of = |name: &str| dependencies.iter().find(|one| one["name"] == name).unwrap_or_else(|| panic!("{name}"));
+    let tool = std::fs::read(root.host("/usr/bin/tool")).unwrap();
+    assert_eq!(of("/usr/bin/tool")["digest"]["sha256"], Digest::of(&tool).hex());
+    assert_eq!(of("bases/base.toml")["digest"]["sha256"].as_str().unwrap().len(), 64);
+    assert!(of("libx1")["uri"].as_str().unwrap().starts_with("pkg:deb/debian/libx1@"));
+    assert!(dependencies.iter().all(|one| one["name"] != "/etc/passwd"), "what is made is no input");
+    assert!(build["internalParameters"]["codecs"]["zstd"].is_string());
+    let sbom = sandbox.run(&["sbom", "tool.toml"]).stdout;
+    let byproduct = &predicate["runDetails"]["byproducts"][0]["digest"]["sha256"];
+    assert_eq!(*byproduct, Digest::of(sbom.trim_end().as_bytes()).hex());
+}
+
+#[test]
+fn codecs_are_those_that_cargo_lock_pins() {
+    let lock = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock")).unwrap();
+    for (name, version) in mkimage::layer::codecs() {
+        let pinned = match name {
+            "zstd" => lock.contains(&format!("+zstd.{version}\"")),
+            name => lock.contains(&format!("name = \"{name}\"\nversion = \"{version}\"")),
+        };
+        assert!(pinned, "{name} {version}");
+    }
+}
+
+#[test]
+fn only_openvex_documents_are_attached() {
+    let root = root();
+    let sandbox = sandbox(&root, "vex = ['x.json']");
+    refused(&sandbox, "build tool.toml", 1, "E0704");
+    for text in ["{", "{}", r#"{"@context":"https://openvex.dev/ns"}"#, r#"{"@context":"x","statements":[]}"#] {
+        sandbox.file("x.json", text);
+        refused(&sandbox, "build tool.toml", 1, "E0704");
+        assert!(!sandbox.at("tool.oci").exists());
+    }
+    sandbox.file("x.json", VEX);
+    good(&sandbox, "build tool.toml");
+    let index = std::fs::read_to_string(sandbox.at("tool.oci.att/index.json")).unwrap();
+    assert!(index.contains("application/vnd.openvex+json"), "{index}");
+}
+
+#[test]
+fn what_has_no_place_is_said() {
+    let root = root();
+    let sandbox = sandbox(&root, ALL);
+    sandbox.file("tool.openvex.json", VEX);
+    let run = run(&sandbox, "build tool.toml -o -");
+    assert!(
+        run.stderr.contains("beside layouts and archives") && run.stderr.contains("when it is signed"),
+        "{}",
+        run.stderr
+    );
+}
