@@ -27,7 +27,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let input = Input::Text { name: "hello".to_owned(), text: RECIPE.into(), folder: std::env::current_dir()? };
     for recipe in load(&input, &Context::default(), &mut Texts::default())?.recipes {
         let assembled = assemble(&recipe, &options, &Silent)?;
-        let outputs = Outputs { destinations: vec![to.clone()], engine: None, stdout: &mut std::io::sink() };
+        let outputs =
+            Outputs { destinations: vec![to.clone()], engine: None, push: None, stdout: &mut std::io::sink() };
         for built in write(&recipe, &assembled, outputs, &options, &Silent)? {
             println!("{}", built.image.map_or_else(String::new, |image| image.manifest.digest.to_string()));
         }

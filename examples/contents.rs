@@ -3,11 +3,11 @@
 
 use std::path::PathBuf;
 
-use mkimage::output::{Depth, inspect};
+use mkimage::output::{Depth, inspect, open};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     for place in std::env::args().skip(1).map(PathBuf::from) {
-        for image in inspect(&place, Depth::Files)? {
+        for image in inspect(&open(&place)?, Depth::Files)? {
             println!("{} for {}", image.id, image.platform);
             let mut files: Vec<_> = image.layers.iter().filter_map(|layer| layer.entries.as_ref()).flatten().collect();
             files.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.path.cmp(&b.path)));

@@ -58,7 +58,7 @@ pub fn stored(path: &Path, tag: Option<&str>, folder: &Path) -> Result<Stored> {
     let (store, images) = crate::output::images(path)?;
     let image = choose(path, &images, tag)?;
     let subject = subject(path, image)?;
-    Ok(Stored { subject, contents: contents(path, &store, image, folder)? })
+    Ok(Stored { subject, contents: contents(&store, image, folder)? })
 }
 
 /// The image as documents name it.
@@ -105,8 +105,8 @@ fn is_time(text: &str) -> bool {
     text.len() == pattern.len() && text.bytes().zip(pattern).all(fits)
 }
 
-fn contents(path: &Path, store: &Store, image: &StoredImage, folder: &Path) -> Result<Contents> {
-    run::unpack_layers(path, store, image, folder)?;
+fn contents(store: &Store, image: &StoredImage, folder: &Path) -> Result<Contents> {
+    run::unpack_layers(store, image, folder)?;
     let root = Folder::open(folder).map_err(|error| Error::io("open", folder, &error))?;
     let tree = tree_of(&root, folder)?;
     let paths: Vec<ImagePath> =

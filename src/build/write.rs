@@ -7,7 +7,7 @@ use crate::attest::Referrer;
 use crate::image::{self, Image, Images};
 use crate::layer::{self, Layer, LayerPlan, Staging};
 use crate::oci::Reference;
-use crate::output::{self, Destination, Engine};
+use crate::output::{self, Destination, Engine, Push};
 use crate::path::ImagePath;
 use crate::policy::{self, Verdicts};
 use crate::recipe::{Compression, Config, Recipe};
@@ -23,6 +23,8 @@ pub struct Outputs<'a> {
     pub destinations: Vec<Destination>,
     /// An engine to load it into.
     pub engine: Option<Engine>,
+    /// How registries are pushed to.
+    pub push: Option<Push<'a>>,
     /// Where [`Destination::Stdout`] leads.
     pub stdout: &'a mut dyn Write,
 }
@@ -100,9 +102,9 @@ pub fn write(
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Vec<Built>> {
-    let Outputs { destinations, engine, stdout } = outputs;
+    let Outputs { destinations, engine, push, stdout } = outputs;
     let packed = Session::new(1).pack(recipe, assembled, (destinations, engine), options, progress)?;
-    packed.place(assembled, stdout, progress)
+    packed.place(assembled, stdout, push, progress)
 }
 
 /// Looks at all outputs, then packs for them.
@@ -158,7 +160,13 @@ impl Packed {
     ///
     /// # Errors
     /// When an output can't be written.
-    pub fn place(self, assembled: &Assembled, stdout: &mut dyn Write, progress: &dyn Progress) -> Result<Vec<Built>> {
+    pub fn place(
+        self,
+        assembled: &Assembled,
+        stdout: &mut dyn Write,
+        push: Option<Push<'_>>,
+        progress: &dyn Progress,
+    ) -> Result<Vec<Built>> {
         progress.stage("writing");
         let mut built: Vec<Built> =
             self.names.into_iter().map(|names| Built { names, image: None, notes: Vec::new() }).collect();
@@ -179,6 +187,10 @@ impl Packed {
                 Place::Destination(Destination::Stdout) => {
                     output::stream(stdout, &images, &built.names)?;
                     output::Written::default()
+                }
+                Place::Destination(Destination::Registry(to)) => {
+                    let push = push.ok_or_else(|| Error::internal("nobody to push with"))?;
+                    output::write_registry(to, push, &images, &built.names)?
                 }
                 Place::Destination(to) => output::write(to, staging, &images, &built.names)?,
             };
@@ -265,6 +277,10 @@ fn twin(to: &Destination) -> Result<Destination> {
             Destination::Archive { path: beside(path), tag: tag.as_ref().map(|tag| format!("{tag}-debug")) }
         }
         Destination::DockerArchive(path) => Destination::DockerArchive(beside(path)),
+        Destination::Registry(remote) => match &remote.tag {
+            Some(tag) => Destination::Registry(remote.tagged(&format!("{tag}-debug"))?),
+            None => to.clone(),
+        },
         Destination::Rootfs(_) | Destination::Stdout => {
             return Err(Error::internal("a debug twin has no place of its own"));
         }

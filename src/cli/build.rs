@@ -7,14 +7,16 @@ use std::sync::Arc;
 
 use mkimage::build::{self, Assembled, Built, Options, Packed, Session};
 use mkimage::layer::{Commons, Durability};
-use mkimage::output::{Destination, Engine};
+use mkimage::output::{Destination, Engine, Push};
 use mkimage::recipe::{Compression, Loaded, Recipe};
+use mkimage::registry::{NO_TAG, Remote, Rules};
 use mkimage::report::{Diagnostic, Error, Result, Texts};
 
 use super::console::Console;
 use super::fleet::{Choice, Chosen};
 use super::lock::LockArgs;
 use super::recipes::{RecipeArgs, USAGE, commons, compression, usage};
+use super::registries::RegistryArgs;
 use super::{environment, keys, lock, summary};
 
 /// Build images from recipes.
@@ -27,7 +29,8 @@ pub(super) struct Args {
     #[command(flatten)]
     chosen: Choice,
     /// Where images go, repeatable: DIR or oci:DIR[:TAG] (OCI layout), FILE.tar or oci-archive:FILE (for skopeo, Podman
-    /// and `docker load`), docker-archive:FILE, rootfs:DIR, `-` (archive to standard output). Default: ./NAME.oci.
+    /// and `docker load`), docker-archive:FILE, rootfs:DIR, `docker://NAME` (registry), `-` (archive to standard output).
+    /// Default: ./NAME.oci.
     #[arg(short, long, value_name = "DEST")]
     output: Vec<String>,
     /// Tag, repeatable, in place of the recipe's.
@@ -42,6 +45,8 @@ pub(super) struct Args {
     /// Load the image into an engine: docker, podman, or the one that is there.
     #[arg(long, value_name = "ENGINE", num_args = 0..=1, require_equals = true, default_missing_value = "auto")]
     load: Option<EngineName>,
+    #[command(flatten)]
+    push: PushArgs,
     /// Also build TAG-debug: the same layers and one more with busybox.
     #[arg(long)]
     debug: bool,
@@ -53,6 +58,19 @@ pub(super) struct Args {
     /// Do not wait until outputs are on the disk.
     #[arg(long)]
     no_fsync: bool,
+}
+
+/// Pushing what is built.
+#[derive(Debug, clap::Args)]
+struct PushArgs {
+    /// Push the image to the registry of its name, under each of its tags.
+    #[arg(long)]
+    push: bool,
+    /// Refuse to move a tag that a registry has already.
+    #[arg(long)]
+    immutable: bool,
+    #[command(flatten)]
+    registries: RegistryArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -83,6 +101,8 @@ fn build_all(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCo
     let chosen = args.chosen.of(&loaded, console)?;
     let destinations = args.destinations(&chosen)?;
     let to_stdout = destinations.iter().flatten().any(|to| *to == Destination::Stdout);
+    let is_remote = |to: &Destination| matches!(to, Destination::Registry(_));
+    let client = destinations.iter().flatten().any(is_remote).then(|| args.push.registries.client()).transpose()?;
     let session = Session::new(loaded.iter().map(Loaded::len).sum());
     let (mut lines, mut errors) = (String::new(), Vec::new());
     let mut jobs = Vec::new();
@@ -111,8 +131,13 @@ fn build_all(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCo
         let Some(assembled) = assembled else { return Ok(()) };
         let progress = console.building(&job.recipe.name.value);
         let mut stdout = std::io::stdout().lock();
-        let built = packed.place(&assembled, &mut stdout, &progress)?;
+        let push = client.as_deref().map(|client| Push { client, rules: args.rules() });
+        let built = packed.place(&assembled, &mut stdout, push, &progress);
         drop(stdout);
+        if let Some(client) = &client {
+            args.push.registries.say_warnings(client, console);
+        }
+        let built = built?;
         let places: Vec<String> = job.destinations.iter().map(ToString::to_string).collect();
         for built in &built {
             summary::say(console, built, &assembled, &places);
@@ -192,15 +217,53 @@ impl Args {
             let error = Diagnostic::error(USAGE, format!("{} images do not go into one file", recipes.len()));
             return Err(error.help("one layout holds many images: `-o oci:DIR`; or build one recipe at a time").into());
         }
-        let of = |recipe: &Recipe| -> Vec<Destination> {
-            if given.is_empty() && self.load.is_none() {
-                let name = recipe.name.value.rsplit('/').next().unwrap_or(&recipe.name.value);
-                return vec![Destination::Layout { path: PathBuf::from(format!("{name}.oci")), tag: None }];
+        let of = |recipe: &Recipe| -> Result<Vec<Destination>> {
+            let mut all = given.clone();
+            for to in all.iter().filter(|to| matches!(to, Destination::Registry(remote) if remote.tag.is_none())) {
+                tagged(recipe, &to.to_string())?;
             }
-            given.clone()
+            if self.push.push {
+                all.push(own_registry(recipe)?);
+            }
+            if all.is_empty() && self.load.is_none() {
+                let name = recipe.name.value.rsplit('/').next().unwrap_or(&recipe.name.value);
+                all.push(Destination::Layout { path: PathBuf::from(format!("{name}.oci")), tag: None });
+            }
+            Ok(all)
         };
-        Ok(recipes.iter().map(|chosen| of(chosen.recipe)).collect())
+        recipes.iter().map(|chosen| of(chosen.recipe)).collect()
     }
+
+    /// What may be done to tags of registries.
+    fn rules(&self) -> Rules {
+        if self.push.immutable { Rules::Keep } else { Rules::Move }
+    }
+}
+
+/// The registry of a recipe's name. A name without a host is no address of one that the user chose.
+fn own_registry(recipe: &Recipe) -> Result<Destination> {
+    tagged(recipe, "--push")?;
+    let name = &recipe.name.value;
+    let first = name.split('/').next().unwrap_or_default();
+    if !name.contains('/') || !(first.contains(['.', ':']) || first == "localhost") {
+        return Err(Diagnostic::error(USAGE, format!("`{name}` names no registry that `--push` could push to"))
+            .at(recipe.name.span, "as `registry.example/team/app`")
+            .help(format!(
+                "put the registry before the name, or push elsewhere with `-o docker://registry.example/{name}`"
+            ))
+            .into());
+    }
+    Ok(Destination::Registry(Remote::parse(name)?))
+}
+
+/// Nothing is pushed as `latest` that nobody called so.
+fn tagged(recipe: &Recipe, asked: &str) -> Result<()> {
+    if recipe.tags.iter().any(|tag| tag.span != recipe.span) {
+        return Ok(());
+    }
+    Err(Diagnostic::error(NO_TAG, format!("`{asked}` needs a tag for {}", recipe.origin))
+        .help("say which with `--tag 1.0`, or `tags` in the recipe; `--tag latest` if that is meant")
+        .into())
 }
 
 pub(super) fn engine(name: EngineName) -> Result<Engine> {

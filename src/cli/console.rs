@@ -192,6 +192,7 @@ pub(super) fn bug(panic: &std::panic::PanicHookInfo<'_>) {
 /// The exit code of an error: by the family of its first code.
 pub(super) fn exit_code(error: &Error) -> u8 {
     let family = |code: Code| match code.0.get(..3) {
+        _ if code == mkimage::registry::BAD_NAME || code == mkimage::registry::NO_TAG => 2,
         Some("E00" | "E01") => 2,
         Some("E03") => 3,
         Some("E04") => 4,

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::console::Console;
 use super::format::print_json;
 use super::recipes::{USAGE, platform, usage};
+use super::registries::RegistryArgs;
 use super::subject::Subject;
 
 /// The exit code when images differ, and that is asked for.
@@ -19,7 +20,7 @@ const DIFFERS: u8 = 4;
 
 /// Show what differs between two images: packages, files, needs, hardening, configuration, policy, size, layers.
 ///
-/// Each is a recipe, a layout, an archive, or `oci:DIR:TAG` for one image of several. A recipe is built into a temporary
+/// Each is a recipe, a layout, an archive, `docker://NAME`, or `oci:DIR:TAG` for one image of several. A recipe is built into a temporary
 /// folder for the comparison.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -41,6 +42,8 @@ pub(super) struct Args {
     /// Exit with 3 when one of these holds, as `size>+5%,download>+2MB,new-package`.
     #[arg(long, value_name = "CONDITIONS")]
     fail_on: Vec<String>,
+    #[command(flatten)]
+    registries: RegistryArgs,
 }
 
 /// In which form a difference is printed.
@@ -96,15 +99,15 @@ fn compare(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCode
 /// Both sides. A recipe that is compared with an image is compressed as that is.
 fn sides(args: &Args, console: &Console, texts: &mut Texts) -> Result<[Vec<Survey>; 2]> {
     let (old, new) = (Subject::parse(&args.old), Subject::parse(&args.new));
-    let platform = args.platform.as_ref();
+    let (platform, registries) = (args.platform.as_ref(), &args.registries);
     if let (Subject::Recipe(_), Subject::Written(..)) = (&old, &new) {
-        let new = new.look(platform, None, console, texts)?;
-        let old = old.look(platform, Subject::compression(&new), console, texts)?;
+        let new = new.look(platform, None, registries, console, texts)?;
+        let old = old.look(platform, Subject::compression(&new), registries, console, texts)?;
         return Ok([old, new]);
     }
-    let old = old.look(platform, None, console, texts)?;
+    let old = old.look(platform, None, registries, console, texts)?;
     let compression = Subject::compression(&old).filter(|_| old.iter().all(|survey| survey.told.is_none()));
-    let new = new.look(platform, compression, console, texts)?;
+    let new = new.look(platform, compression, registries, console, texts)?;
     Ok([old, new])
 }
 

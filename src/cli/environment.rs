@@ -47,6 +47,11 @@ pub(super) fn machine_number() -> Option<usize> {
         .or_else(|| number("BUILDKITE_PARALLEL_JOB"))
 }
 
+/// The folders of programs, as PATH has them.
+pub(super) fn search_path() -> std::ffi::OsString {
+    std::env::var_os("PATH").unwrap_or_default()
+}
+
 /// The first program of a name on PATH.
 pub(super) fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;

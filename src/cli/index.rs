@@ -53,9 +53,14 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
 
 fn join(args: &JoinArgs, console: &Console) -> Result<ExitCode> {
     let to = Destination::parse(&args.output)?;
-    if matches!(to, Destination::Rootfs(_) | Destination::DockerArchive(_) | Destination::Stdout) {
+    if matches!(
+        to,
+        Destination::Rootfs(_) | Destination::DockerArchive(_) | Destination::Stdout | Destination::Registry(_)
+    ) {
         let error = Diagnostic::error(USAGE, format!("`{to}` holds no index"));
-        return Err(error.help("a layout or an archive does: `-o DIR` or `-o FILE.tar`").into());
+        return Err(error
+            .help("a layout or an archive does: `-o DIR` or `-o FILE.tar`; `mkimage push` brings it into a registry")
+            .into());
     }
     let durability = if args.no_fsync { Durability::Cached } else { Durability::Synced };
     let joined = output::join(&to, &args.images, args.tag.as_deref(), &environment::temporary(), durability)?;

@@ -20,6 +20,7 @@ mod extras;
 mod fleet;
 mod format;
 mod hardening;
+mod images;
 mod index;
 mod init;
 mod inspect;
@@ -28,7 +29,10 @@ mod lock;
 mod plan;
 mod keys;
 mod provenance;
+mod pull;
+mod push;
 mod recipes;
+mod registries;
 mod run;
 mod sbom;
 mod schema;
@@ -98,6 +102,8 @@ enum Command {
     Sbom(sbom::Args),
     Provenance(provenance::Args),
     Sign(sign::Args),
+    Push(push::Args),
+    Pull(pull::Args),
     Run(run::Args),
     Test(test::Args),
     /// Maps the users of a namespace, for a process that has just entered it.
@@ -159,6 +165,8 @@ fn run(command: Command, entered: &unpacked::Entered, console: &Console) -> Exit
         Command::Provenance(args) => provenance::run(&args, console),
         Command::Sign(args) => sign::run(&args, console),
         Command::Sbom(args) => sbom::run(&args, console),
+        Command::Push(args) => push::run(&args, console),
+        Command::Pull(args) => pull::run(&args, console),
         Command::Run(args) => run::run(&args, entered, console),
         Command::Test(args) => test::run(&args, entered, console),
         Command::MapUsers { .. } => ExitCode::SUCCESS,

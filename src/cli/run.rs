@@ -5,13 +5,15 @@ use std::process::{ExitCode, Stdio};
 
 use mkimage::path::ImagePath;
 use mkimage::recipe::Recipe;
+use mkimage::registry::Remote;
 use mkimage::report::{Diagnostic, Error, Result, Texts};
 use mkimage::run::{Account, Image, Mapping, Mount, Network, Start, Streams, folder_of};
 
 use super::console::Console;
 use super::recipes::{RecipeArgs, USAGE, usage};
+use super::registries::RegistryArgs;
 use super::unpacked::{Entered, Workplace};
-use super::{environment, interrupt};
+use super::{environment, images, interrupt};
 
 /// The exit code when the program was not started.
 const NOT_STARTED: u8 = 125;
@@ -22,9 +24,11 @@ const NOT_STARTED: u8 = 125;
 /// at the end. The exit code is the program's; 125 when it was not started.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A recipe, or a layout or archive that was built.
+    /// A recipe, or a layout, archive or `docker://NAME` that was built.
     #[arg(value_name = "RECIPE|IMAGE", default_value = "mkimage.toml")]
     image: PathBuf,
+    #[command(flatten)]
+    registries: RegistryArgs,
     /// Arguments in place of the image's cmd.
     #[arg(last = true, value_name = "ARGS")]
     words: Vec<String>,
@@ -77,7 +81,7 @@ fn start(args: &Args, entered: &Entered, console: &Console, texts: &mut Texts) -
     let workplace = Workplace::new(entered, args.runtime.as_deref())?;
     let launcher = workplace.launcher()?;
     let image = if is_image(&args.image) {
-        workplace.unpack(&args.image, None)?
+        workplace.unpack(&images::open(&args.image, &args.registries, console)?, None)?
     } else {
         workplace.build(&recipe(args, texts)?, console)?
     };
@@ -130,8 +134,11 @@ fn recipe(args: &Args, texts: &mut Texts) -> Result<Recipe> {
     }
 }
 
-/// Whether a path is of an image that was built: a folder with an index, or a file that is no TOML.
+/// Whether it is an image that was built: in a registry, a folder with an index, or a file that is no TOML.
 fn is_image(path: &Path) -> bool {
+    if path.to_str().is_some_and(Remote::is_meant) {
+        return true;
+    }
     if path.is_dir() {
         return path.join("index.json").is_file();
     }

@@ -148,7 +148,7 @@ fn built(recipe: &Recipe, folder: &Path, console: &Console) -> Result<Looked> {
     let assembled = build::assemble(&recipe, &options, &progress)?;
     let destination = Destination::Layout { path: folder.join("image"), tag: None };
     let mut nowhere = std::io::sink();
-    let outputs = Outputs { destinations: vec![destination.clone()], engine: None, stdout: &mut nowhere };
+    let outputs = Outputs { destinations: vec![destination.clone()], engine: None, push: None, stdout: &mut nowhere };
     let built = build::write(&recipe, &assembled, outputs, &options, &progress)?;
     let Some((names, image)) = built.into_iter().find_map(|built| Some((built.names, built.image?))) else {
         return Err(Error::internal("an image was not written"));

@@ -11,20 +11,22 @@ use mkimage::survey::Survey;
 
 use super::check::options;
 use super::console::Console;
-use super::environment;
 use super::recipes::{RecipeArgs, usage};
+use super::registries::RegistryArgs;
+use super::{environment, images};
 
 /// What to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Subject {
     /// A recipe, or a folder with one.
     Recipe(PathBuf),
-    /// A layout or archive, and the tag of the image in it that is meant.
+    /// A layout, an archive or a name in a registry, and the tag of the image in it that is meant.
     Written(PathBuf, Option<String>),
 }
 
 impl Subject {
-    /// From a word: `recipe.toml`, a folder, a file, `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE`.
+    /// From a word: `recipe.toml`, a folder, a file, `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE`,
+    /// `docker://NAME`.
     pub(super) fn parse(text: &str) -> Self {
         for kind in ["oci:", "oci-archive:", "docker-archive:"] {
             if let Some(rest) = text.strip_prefix(kind) {
@@ -58,6 +60,7 @@ impl Subject {
         &self,
         platform: Option<&Platform>,
         compression: Option<Compression>,
+        registries: &RegistryArgs,
         console: &Console,
         texts: &mut Texts,
     ) -> Result<Vec<Survey>> {
@@ -74,7 +77,7 @@ impl Subject {
                 recipes.into_iter().map(look).collect()
             }
             Self::Written(path, tag) => {
-                let mut surveys = Survey::of_written(path)?;
+                let mut surveys = Survey::of_written(&images::open(path, registries, console)?)?;
                 let ends =
                     |survey: &Survey, tag: &str| survey.name == *tag || survey.name.ends_with(&format!(":{tag}"));
                 surveys.retain(|survey| tag.as_ref().is_none_or(|tag| ends(survey, tag)));
@@ -120,6 +123,7 @@ mod tests {
             ("a.oci", written("a.oci", None)),
             ("oci:a.oci:1.2", written("a.oci", Some("1.2"))),
             ("oci:a.oci", written("a.oci", None)),
+            ("docker://h.example/a:1", written("docker://h.example/a:1", None)),
             ("docker-archive:a.tar", written("a.tar", None)),
             ("oci-archive:a:b/c", written("a:b/c", None)),
         ];

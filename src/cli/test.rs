@@ -13,8 +13,9 @@ use mkimage::trial::{self, Outcome, Surroundings, Verdict};
 use super::console::Console;
 use super::format::print_json;
 use super::recipes::{RecipeArgs, USAGE};
+use super::registries::RegistryArgs;
 use super::unpacked::{Entered, Workplace};
-use super::{environment, interrupt};
+use super::{environment, images, interrupt};
 
 /// Run the recipes' own tests, each in a network of its own.
 ///
@@ -23,9 +24,11 @@ use super::{environment, interrupt};
 pub(super) struct Args {
     #[command(flatten)]
     recipes: RecipeArgs,
-    /// Test this layout or archive in place of the recipe's image.
+    /// Test this layout, archive or `docker://NAME` in place of the recipe's image.
     #[arg(long, value_name = "IMAGE")]
     image: Option<PathBuf>,
+    #[command(flatten)]
+    registries: RegistryArgs,
     /// Only tests whose name contains this.
     #[arg(long, value_name = "WORD")]
     only: Option<String>,
@@ -112,7 +115,7 @@ fn test_all(args: &Args, entered: &Entered, console: &Console, texts: &mut Texts
             continue;
         }
         let image = match &args.image {
-            Some(path) => bench.workplace.unpack(path, None)?,
+            Some(path) => bench.workplace.unpack(&images::open(path, &args.registries, console)?, None)?,
             None => bench.workplace.build(recipe, console)?,
         };
         let image = Arc::new(image);

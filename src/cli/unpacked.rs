@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mkimage::build::{self, Options, Outputs};
 use mkimage::layer::Durability;
+use mkimage::oci::Store;
 use mkimage::output::{self, Destination, Engine};
 use mkimage::recipe::{Platform, Recipe};
 use mkimage::report::{Error, Result, Texts};
@@ -91,18 +92,22 @@ impl<'a> Workplace<'a> {
                 only.value.clone_from(&tag);
             }
             containers.loaded(&image, &format!("{}:{tag}", own.name.value));
-            let outputs =
-                Outputs { destinations: Vec::new(), engine: Some(engine.clone()), stdout: &mut std::io::sink() };
+            let outputs = Outputs {
+                destinations: Vec::new(),
+                engine: Some(engine.clone()),
+                push: None,
+                stdout: &mut std::io::sink(),
+            };
             build::write(&own, &assembled, outputs, &options, &progress)?;
         }
         Ok(image)
     }
 
-    /// The image of a layout or archive: of several the one for a platform, by default that for this machine.
-    pub(super) fn unpack(&self, path: &Path, platform: Option<&Platform>) -> Result<Image> {
+    /// An image that was built: of several the one for a platform, by default that for this machine.
+    pub(super) fn unpack(&self, store: &Store, platform: Option<&Platform>) -> Result<Image> {
         let rootfs = self.next_folder();
         std::fs::create_dir(&rootfs).map_err(|error| Error::io("create", &rootfs, &error))?;
-        run::unpack(path, platform, &rootfs)
+        run::unpack(store, platform, &rootfs)
     }
 
     /// Whether programs are containers of an engine.
@@ -123,7 +128,8 @@ impl Drop for Workplace<'_> {
     }
 }
 
-fn temporary() -> Result<tempfile::TempDir> {
+/// A temporary folder, which goes away when this process is told to stop, too.
+pub(super) fn temporary() -> Result<tempfile::TempDir> {
     let parent = environment::temporary();
     let folder = tempfile::Builder::new().prefix(".mkimage.run.").tempdir_in(&parent);
     let folder = folder.map_err(|error| Error::io("write into", &parent, &error))?;

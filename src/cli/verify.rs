@@ -11,24 +11,28 @@ use serde_json::json;
 
 use super::console::Console;
 use super::format::{Format, print_json};
+use super::images;
+use super::registries::RegistryArgs;
 use super::summary::megabytes;
 use super::{keys, sign};
 
 /// The exit code when something is not what its digest says.
 const DIFFERS: u8 = 4;
 
-/// Check that everything in a layout or archive is what its digest says.
+/// Check that everything in a layout, an archive or an image of a registry is what its digest says.
 ///
 /// Every blob is hashed, every layer unpacked, every document held against the others. Exits with 4 when something
 /// differs.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A layout, an archive, or what `docker save` writes.
+    /// A layout, an archive, what `docker save` writes, or `docker://NAME`.
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
     /// Check as well that this public key has signed each image: a file, or `env://NAME`.
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
+    #[command(flatten)]
+    registries: RegistryArgs,
     /// How to print.
     #[arg(long, value_enum, default_value_t, value_name = "FORM")]
     format: Format,
@@ -41,7 +45,8 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
         Err(error) => return console.fail(&error, &Texts::default()),
     };
     for path in &args.images {
-        let (report, mut findings) = match output::verify(path) {
+        let checked = images::open(path, &args.registries, console).and_then(|store| output::verify(&store));
+        let (report, mut findings) = match checked {
             Ok(report) => (Some(report.clone()), report.findings),
             Err(error) => (None, error.0),
         };

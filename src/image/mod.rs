@@ -115,7 +115,10 @@ impl Document {
 impl Image {
     /// The descriptor of the manifest, with the platform, as an index lists it.
     pub fn descriptor(&self) -> Descriptor {
-        let mut descriptor = self.manifest.descriptor(MediaType::ImageManifest);
+        // One that others made may be of Docker's own type.
+        let own = oci::read::<serde_json::Value>(&self.manifest.bytes).ok();
+        let own = own.as_ref().and_then(|manifest| manifest.get("mediaType")?.as_str()).map(MediaType::from);
+        let mut descriptor = self.manifest.descriptor(own.unwrap_or(MediaType::ImageManifest));
         let mut platform = oci_spec::image::Platform::default();
         platform.set_architecture(self.platform.architecture.as_str().into());
         platform.set_os(self.platform.os.as_str().into());

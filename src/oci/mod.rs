@@ -21,4 +21,4 @@ pub use images::{CONTAINERD_NAME, StoredImage, StoredLayer, StoredManifest};
 pub use json::{LIMIT, canonical, read};
 pub use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType};
 pub use reference::{BadReference, Reference, is_tag};
-pub use store::{BadStore, Store, Stored};
+pub use store::{BadStore, Fetch, Store, Stored};

@@ -1,7 +1,8 @@
 //! Where images are kept in files: a layout folder, or an archive in one of its two forms.
 //!
 //! In: a path. Out: a [`Store`] that gives blobs by their names. Nothing is trusted: sizes are bounded, digests are
-//! strict, and no name in a document leads out of the folder.
+//! strict, and no name in a document leads out of the folder. What a registry holds is fetched into a folder when it is
+//! asked for.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -19,13 +20,30 @@ const MOST_MEMBERS: usize = 100_000;
 /// A place where images are kept.
 #[derive(Debug)]
 pub struct Store {
+    name: String,
     path: PathBuf,
     files: Files,
+}
+
+/// Brings blobs into the folder of a store that were not there.
+pub trait Fetch: std::fmt::Debug + Send + Sync {
+    /// Brings one: whole, checked, under its own name.
+    ///
+    /// # Errors
+    /// When it is not to be had.
+    fn fetch(&self, digest: Digest) -> Result<(), crate::report::Error>;
+
+    /// The names of all blobs that there are.
+    ///
+    /// # Errors
+    /// When a document that lists them is not to be had.
+    fn names(&self) -> Result<Vec<String>, crate::report::Error>;
 }
 
 #[derive(Debug)]
 enum Files {
     Folder,
+    Fetched(Box<dyn Fetch>),
     Archive { file: Arc<File>, members: BTreeMap<String, Member> },
 }
 
@@ -45,6 +63,9 @@ pub enum BadStore {
     /// The operating system refuses.
     #[error("can't be read: {}", crate::report::plain(.0))]
     Io(#[from] io::Error),
+    /// What is to be fetched is not to be had.
+    #[error("can't be fetched: {0}")]
+    Remote(#[from] crate::report::Error),
     /// It is something else.
     #[error("is no OCI layout and no archive of an image")]
     NotAnImage,
@@ -72,7 +93,7 @@ pub enum BadStore {
 }
 
 /// A file of a store: its size, and its bytes as a stream.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Stored {
     file: Arc<File>,
     position: u64,
@@ -86,8 +107,28 @@ impl Store {
     /// When it is neither, or can't be read.
     pub fn open(path: &Path) -> Result<Self, BadStore> {
         let files = if std::fs::metadata(path)?.is_dir() { Files::Folder } else { archive(path)? };
-        let store = Self { path: path.to_path_buf(), files };
+        let store = Self { name: path.display().to_string(), path: path.to_path_buf(), files };
         if store.has("index.json") || store.has("manifest.json") { Ok(store) } else { Err(BadStore::NotAnImage) }
+    }
+
+    /// A layout in a folder whose blobs are fetched when they are asked for.
+    pub fn fetched(name: String, folder: PathBuf, source: Box<dyn Fetch>) -> Self {
+        Self { name, path: folder, files: Files::Fetched(source) }
+    }
+
+    /// What the user calls it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The file that a blob is in alone, where it is in one; it may have to be fetched.
+    ///
+    /// # Errors
+    /// When it is not there or can't be fetched.
+    pub fn blob_path(&self, digest: Digest) -> Result<Option<PathBuf>, BadStore> {
+        self.blob(digest)?;
+        let is_folder = matches!(self.files, Files::Folder | Files::Fetched(_));
+        Ok(is_folder.then(|| self.path.join(format!("blobs/sha256/{}", digest.hex()))))
     }
 
     /// Whether it is an OCI layout, be it in an archive; else it is what `docker save` writes.
@@ -98,7 +139,7 @@ impl Store {
     /// Whether a file of that name is there.
     pub fn has(&self, name: &str) -> bool {
         match &self.files {
-            Files::Folder => is_inner(name) && self.path.join(name).is_file(),
+            Files::Folder | Files::Fetched(_) => is_inner(name) && self.path.join(name).is_file(),
             Files::Archive { members, .. } => members.contains_key(name),
         }
     }
@@ -110,15 +151,21 @@ impl Store {
     pub fn file(&self, name: &str) -> Result<Stored, BadStore> {
         let missing = || BadStore::Missing(name.to_owned());
         match &self.files {
-            Files::Folder if is_inner(name) => {
-                let file = match File::open(self.path.join(name)) {
+            Files::Folder | Files::Fetched(_) if is_inner(name) => {
+                let path = self.path.join(name);
+                if let (Files::Fetched(source), Some(hex)) = (&self.files, name.strip_prefix("blobs/sha256/"))
+                    && !path.exists()
+                {
+                    source.fetch(format!("sha256:{hex}").parse().map_err(|_| missing())?)?;
+                }
+                let file = match File::open(path) {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(missing()),
                     result => result?,
                 };
                 let end = file.metadata()?.len();
                 Ok(Stored { file: Arc::new(file), position: 0, end })
             }
-            Files::Folder => Err(missing()),
+            Files::Folder | Files::Fetched(_) => Err(missing()),
             Files::Archive { file, members } => {
                 let mut member = members.get(name).ok_or_else(missing)?;
                 if let Member::Link(target) = member {
@@ -163,6 +210,7 @@ impl Store {
     pub fn blob_names(&self) -> Result<Vec<String>, BadStore> {
         let prefix = "blobs/sha256/";
         let mut names: Vec<String> = match &self.files {
+            Files::Fetched(source) => source.names()?,
             Files::Folder => std::fs::read_dir(self.path.join(prefix))?
                 .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
                 .collect::<io::Result<_>>()?,
@@ -234,6 +282,13 @@ impl Stored {
     /// How many bytes are left.
     pub fn size(&self) -> u64 {
         self.end.saturating_sub(self.position)
+    }
+
+    /// The stream without its first bytes.
+    #[must_use]
+    pub fn skipping(mut self, bytes: u64) -> Self {
+        self.position = self.position.saturating_add(bytes).min(self.end);
+        self
     }
 }
 

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::Path;
 
 use super::UNREADABLE;
 use super::inspect::bad_tar;
@@ -70,17 +69,17 @@ impl Contents {
     ///
     /// # Errors
     /// When a layer can't be read, or the image is too large to be looked at.
-    pub fn read(path: &Path, store: &Store, image: &StoredImage) -> Result<Self> {
+    pub fn read(store: &Store, image: &StoredImage) -> Result<Self> {
         let mut reader = Reader::default();
         for (number, layer) in image.layers.iter().enumerate() {
             reader.layer(number, store, layer).map_err(|error| {
-                let title = format!("layer `{}` of `{}` {error}", layer.file, path.display());
+                let title = format!("layer `{}` of `{}` {error}", layer.file, store.name());
                 Error::from(Diagnostic::error(UNREADABLE, title))
             })?;
         }
         let mut contents = Self { tree: Tree::default(), facts: reader.facts, layers: reader.layers };
         for (at, entry) in reader.entries {
-            contents.tree.place(at, entry).map_err(|error| Error::io("read", path, &error))?;
+            contents.tree.place(at, entry).map_err(|error| Error::io("read", store.name().as_ref(), &error))?;
         }
         Ok(contents)
     }

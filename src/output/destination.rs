@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::BAD_DESTINATION;
 use crate::oci;
 use crate::recipe::Compression;
+use crate::registry::Remote;
 use crate::report::{Diagnostic, Error, Result};
 
 /// zstd's own default: a layout goes to readers that know zstd.
@@ -34,6 +35,8 @@ pub enum Destination {
     DockerArchive(PathBuf),
     /// A folder of files: `rootfs:DIR`.
     Rootfs(PathBuf),
+    /// A registry: `docker://NAME[:TAG]`; all tags of the image when it has none.
+    Registry(Remote),
     /// The archive that every engine reads, to standard output: `-`.
     Stdout,
 }
@@ -59,7 +62,7 @@ impl Destination {
             }
             Some("docker-archive") => Ok(Self::DockerArchive(rest.into())),
             Some("rootfs") => Ok(Self::Rootfs(rest.into())),
-            Some("docker") if rest.starts_with("//") => Err(push(text)),
+            Some("docker") if rest.starts_with("//") => registry(text),
             Some(other) => Err(unknown(text, other)),
             None if text == "-" => Ok(Self::Stdout),
             None => bare(text),
@@ -73,7 +76,7 @@ impl Destination {
             // Docker before 23 can't read zstd, and who asks for this form has such a reader.
             (Self::DockerArchive(_), Some(Compression::Zstd(_))) => COMMON,
             (_, Some(asked)) => asked,
-            (Self::Layout { .. }, None) => FAST,
+            (Self::Layout { .. } | Self::Registry(_), None) => FAST,
             (_, None) => COMMON,
         }
     }
@@ -119,17 +122,19 @@ fn bad(text: &str, why: &str) -> Diagnostic {
     Diagnostic::error(BAD_DESTINATION, format!("output `{}` {why}", text.escape_debug()))
 }
 
-fn push(text: &str) -> Error {
-    bad(text, "is a registry, and pushing is not in this version")
-        .help("write an archive or a layout and push it with skopeo: `skopeo copy oci:DIR docker://...`")
-        .into()
+fn registry(text: &str) -> Result<Destination> {
+    let remote = Remote::parse(text)?;
+    match remote.digest {
+        Some(_) => Err(bad(text, "has a digest, and what is pushed has its own").help("name a tag, or none").into()),
+        None => Ok(Destination::Registry(remote)),
+    }
 }
 
 fn unknown(text: &str, kind: &str) -> Error {
-    let known = ["oci", "oci-archive", "docker-archive", "rootfs"];
+    let known = ["oci", "oci-archive", "docker-archive", "rootfs", "docker"];
     let near = known.iter().find(|known| strsim::damerau_levenshtein(known, kind) <= 1 + known.len() / 8);
     let diagnostic = bad(text, &format!("is of a kind that is not known, `{kind}`")).note(
-        "kinds are oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE, rootfs:DIR and - for standard output",
+        "kinds are oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE, rootfs:DIR, docker://NAME and - for standard output",
     );
     match near {
         Some(near) => diagnostic.help(format!("a kind with a similar name exists: `{near}`")).into(),
@@ -148,6 +153,7 @@ impl fmt::Display for Destination {
             Self::Archive { path, tag } => tagged(f, "oci-archive", path, tag),
             Self::DockerArchive(path) => write!(f, "docker-archive:{}", path.display()),
             Self::Rootfs(path) => write!(f, "rootfs:{}", path.display()),
+            Self::Registry(remote) => remote.fmt(f),
             Self::Stdout => f.write_str("-"),
         }
     }

@@ -1,12 +1,11 @@
 //! How the programs and libraries of an image that was written are hardened, and what the loader would load for each.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use super::ImageInfo;
 use super::contents::Contents;
 use super::inspect::{Depth, image_info};
-use super::verify::{bad_store, open};
+use super::verify::bad_store;
 use crate::closure::{self, Closure, Hardened, Headers, Options, Protected, Wanted};
 use crate::elf::Shape;
 use crate::oci::{Store, StoredImage};
@@ -23,21 +22,20 @@ pub struct ImageHardening {
     pub processes: Vec<Protected>,
 }
 
-/// Looks at the programs of each image in a layout or archive, in the order of [`super::inspect()`].
+/// Looks at the programs of each image in a store, in the order of [`super::inspect()`].
 ///
 /// # Errors
 /// When it can't be read as images, or is too large to be looked at.
-pub fn hardening(path: &Path) -> Result<Vec<ImageHardening>> {
-    let store = open(path)?;
-    let images = store.images().map_err(|error| bad_store(path, &error))?;
-    images.iter().map(|image| of_image(path, &store, image)).collect()
+pub fn hardening(store: &Store) -> Result<Vec<ImageHardening>> {
+    let images = store.images().map_err(|error| bad_store(store, error))?;
+    images.iter().map(|image| of_image(store, image)).collect()
 }
 
-fn of_image(path: &Path, store: &Store, image: &StoredImage) -> Result<ImageHardening> {
-    let tree = Contents::read(path, store, image)?.tree;
+fn of_image(store: &Store, image: &StoredImage) -> Result<ImageHardening> {
+    let tree = Contents::read(store, image)?.tree;
     let headers = Headers::default();
     let (wanted, closure) = load(&tree, &headers);
-    let files = hardened(&tree, &headers).map_err(|error| Error::io("read", path, &error))?;
+    let files = hardened(&tree, &headers).map_err(|error| Error::io("read", store.name().as_ref(), &error))?;
     Ok(ImageHardening { files, processes: closure.protected(&wanted) })
 }
 
@@ -56,21 +54,20 @@ pub struct Examined {
     pub dlopen: BTreeMap<ImagePath, BTreeSet<String>>,
 }
 
-/// Looks at each image of a layout or archive, to the last byte.
+/// Looks at each image of a store, to the last byte.
 ///
 /// # Errors
 /// When it can't be read as images, or is too large to be looked at.
-pub fn examine(path: &Path) -> Result<Vec<Examined>> {
-    let store = open(path)?;
-    let images = store.images().map_err(|error| bad_store(path, &error))?;
-    images.iter().map(|image| examine_image(path, &store, image)).collect()
+pub fn examine(store: &Store) -> Result<Vec<Examined>> {
+    let images = store.images().map_err(|error| bad_store(store, error))?;
+    images.iter().map(|image| examine_image(store, image)).collect()
 }
 
-fn examine_image(path: &Path, store: &Store, image: &StoredImage) -> Result<Examined> {
-    let contents = Contents::read(path, store, image)?;
+fn examine_image(store: &Store, image: &StoredImage) -> Result<Examined> {
+    let contents = Contents::read(store, image)?;
     let headers = Headers::default();
     let (_, closure) = load(&contents.tree, &headers);
-    let read = |error| Error::io("read", path, &error);
+    let read = |error| Error::io("read", store.name().as_ref(), &error);
     let objects = hardened(&contents.tree, &headers).map_err(read)?;
     let mut dlopen = BTreeMap::new();
     for object in &objects {
@@ -80,7 +77,7 @@ fn examine_image(path: &Path, store: &Store, image: &StoredImage) -> Result<Exam
             dlopen.insert(object.path.clone(), names.iter().map(|name| show(name)).collect());
         }
     }
-    let info = image_info(path, store, image, Depth::Documents)?;
+    let info = image_info(store, image, Depth::Documents)?;
     Ok(Examined { info, contents, objects, closure, dlopen })
 }
 

@@ -1,12 +1,10 @@
-//! Looking into a layout or archive: its images, their documents, layers and files, as plain values.
-
-use std::path::Path;
+//! Looking into a layout, an archive, or an image of a registry: its images, their documents, layers and files, as plain values.
 
 use serde::Serialize;
 use serde_json::Value;
 
 use super::UNREADABLE;
-use super::verify::{bad_store, open};
+use super::verify::bad_store;
 use crate::oci::{BadStore, BadTar, DiffId, Digest, Encoding, Entries, Kind, Store, StoredImage, StoredLayer};
 use crate::path::show;
 use crate::report::{Diagnostic, Error, Result};
@@ -90,20 +88,19 @@ pub struct EntryInfo {
     pub xattrs: Vec<String>,
 }
 
-/// Looks into a layout folder, or an archive of either form.
+/// Looks into a store.
 ///
 /// # Errors
 /// When it can't be read as images.
-pub fn inspect(path: &Path, depth: Depth) -> Result<Vec<ImageInfo>> {
-    let store = open(path)?;
-    let images = store.images().map_err(|error| bad_store(path, &error))?;
-    images.iter().map(|image| image_info(path, &store, image, depth)).collect()
+pub fn inspect(store: &Store, depth: Depth) -> Result<Vec<ImageInfo>> {
+    let images = store.images().map_err(|error| bad_store(store, error))?;
+    images.iter().map(|image| image_info(store, image, depth)).collect()
 }
 
-pub(super) fn image_info(path: &Path, store: &Store, image: &StoredImage, depth: Depth) -> Result<ImageInfo> {
+pub(super) fn image_info(store: &Store, image: &StoredImage, depth: Depth) -> Result<ImageInfo> {
     let id = match image.config_digest {
         Some(digest) => digest,
-        None => Digest::of(&store.document(&image.config_file).map_err(|error| bad_store(path, &error))?),
+        None => Digest::of(&store.document(&image.config_file).map_err(|error| bad_store(store, error))?),
     };
     let text = |key: &str| image.config.get(key).and_then(Value::as_str);
     let mut history = created_by(&image.config);
@@ -111,7 +108,7 @@ pub(super) fn image_info(path: &Path, store: &Store, image: &StoredImage, depth:
     for layer in &image.layers {
         let entries = match depth {
             Depth::Documents => None,
-            Depth::Files => Some(entries(store, layer).map_err(|error| unreadable(path, layer, &error))?),
+            Depth::Files => Some(entries(store, layer).map_err(|error| unreadable(store, layer, error))?),
         };
         layers.push(LayerInfo {
             created_by: history.next(),
@@ -144,9 +141,12 @@ fn created_by(config: &Value) -> impl Iterator<Item = String> + '_ {
     made.map(|step| step.get("created_by").and_then(Value::as_str).unwrap_or_default().to_owned())
 }
 
-fn unreadable(path: &Path, layer: &StoredLayer, error: &BadStore) -> Error {
-    Diagnostic::error(UNREADABLE, format!("layer `{}` of `{}` {error}", layer.file, path.display()))
-        .help(format!("`mkimage verify {}` checks the whole of it", path.display()))
+fn unreadable(store: &Store, layer: &StoredLayer, error: BadStore) -> Error {
+    if let BadStore::Remote(error) = error {
+        return error;
+    }
+    Diagnostic::error(UNREADABLE, format!("layer `{}` of `{}` {error}", layer.file, store.name()))
+        .help(format!("`mkimage verify {}` checks the whole of it", store.name()))
         .into()
 }
 

@@ -73,7 +73,7 @@ struct Part<'a> {
 impl<'a> Part<'a> {
     /// The images of a layout or archive, those of one tag where it is given.
     fn all(path: &'a Path, store: &'a Store, tag: Option<&str>) -> Result<Vec<Self>> {
-        let images = store.images().map_err(|error| bad_store(path, &error))?;
+        let images = store.images().map_err(|error| bad_store(store, error))?;
         let there: BTreeSet<String> = images.iter().flat_map(|image| image.names.clone()).collect();
         let is_asked = |image: &StoredImage| tag.is_none_or(|tag| image.names.iter().any(|name| name == tag));
         let several = there.len() > 1;
@@ -127,7 +127,7 @@ impl<'a> Part<'a> {
 
     fn document(&self, digest: Digest) -> Result<Document> {
         let file = format!("blobs/sha256/{}", digest.hex());
-        let bytes = self.store.document(&file).map_err(|error| bad_store(self.path, &error))?;
+        let bytes = self.store.document(&file).map_err(|error| bad_store(self.store, error))?;
         if Digest::of(&bytes) != digest {
             return Err(self.corrupt(&file).into());
         }
@@ -155,7 +155,7 @@ impl<'a> Part<'a> {
     }
 
     fn blob(&self, layer: &StoredLayer, digest: Digest, to: &Path, durability: Durability) -> Result<()> {
-        let mut from = self.store.file(&layer.file).map_err(|error| bad_store(self.path, &error))?;
+        let mut from = self.store.file(&layer.file).map_err(|error| bad_store(self.store, error))?;
         if from.size() != layer.size {
             return Err(self.corrupt(&layer.file).into());
         }

@@ -1,6 +1,7 @@
 //! Outputs: where images go, each complete under its name or not there at all.
 //!
-//! In: an [`Image`] whose blobs are staged. Out: an OCI layout, an archive, a folder of files, or an engine's store.
+//! In: an [`Image`] whose blobs are staged. Out: an OCI layout, an archive, a folder of files, a registry, or an engine's
+//! store.
 //! What was there before is never damaged, and a folder that is no OCI layout is never replaced.
 
 use std::io::Write;
@@ -10,6 +11,7 @@ use crate::image::{Image, Images};
 use crate::layer::{Durability, Staging};
 use crate::oci::{Reference, Store, StoredImage};
 use crate::recipe::Platform;
+use crate::registry::Remote;
 use crate::report::{Code, Diagnostic, Error, Result};
 use crate::tree::Tree;
 
@@ -25,8 +27,10 @@ mod join;
 mod layer_check;
 mod layout;
 mod load;
+mod registry;
 mod rootfs;
 mod signing;
+mod stored;
 mod verify;
 
 use archive::Form;
@@ -38,8 +42,10 @@ pub use hardening::{Examined, ImageHardening, examine, hardening};
 pub use inspect::{Depth, EntryInfo, ImageInfo, LayerInfo, inspect};
 pub use join::{Joined, NOT_JOINED, join};
 pub use load::Engine;
+pub use registry::{Push, push, push_store};
 pub use signing::{Attachments, Signable, signable};
-pub use verify::{Report, verify};
+pub use stored::{images_for, stage};
+pub use verify::{Report, open, verify};
 
 /// An output is not to be had in the way the command line asks.
 pub const BAD_DESTINATION: Code = Code("E0270");
@@ -68,7 +74,9 @@ pub struct Written {
 /// When the output can't go there.
 pub fn prepare(to: &Destination, temporary: &Path, durability: Durability) -> Result<Staging> {
     match to {
-        Destination::Stdout => Staging::new(temporary, "mkimage".as_ref(), Durability::Cached),
+        Destination::Stdout | Destination::Registry(_) => {
+            Staging::new(temporary, "mkimage".as_ref(), Durability::Cached)
+        }
         Destination::Layout { path, .. } => match layout::inspect(path)? {
             layout::Place::Free => beside(path, durability),
             // In it, not beside it: it may be a mount point, and what holds it may be read-only.
@@ -91,7 +99,7 @@ pub fn prepare(to: &Destination, temporary: &Path, durability: Durability) -> Re
 /// When it can't be read as images.
 pub fn images(path: &Path) -> Result<(Store, Vec<StoredImage>)> {
     let store = verify::open(path)?;
-    let images = store.images().map_err(|error| verify::bad_store(path, &error))?;
+    let images = store.images().map_err(|error| verify::bad_store(&store, error))?;
     Ok((store, images))
 }
 
@@ -152,7 +160,7 @@ pub fn write(to: &Destination, staging: Staging, images: &Images, names: &[Refer
             let written = archive::write(path, Form::Docker, &staging, &image.clone().into(), names)?;
             Ok(Written { notes: written.notes.into_iter().chain(note).collect() })
         }
-        Destination::Rootfs(_) | Destination::Stdout => {
+        Destination::Rootfs(_) | Destination::Stdout | Destination::Registry(_) => {
             Err(Error::internal(format!("`{to}` is no place for an image")))
         }
     }
@@ -171,6 +179,15 @@ fn for_this_machine<'a>(images: &'a Images, does: &str) -> (&'a Image, Option<St
     let all: Vec<String> = images.iter().map(|image| image.platform.to_string()).collect();
     let note = || format!("{does} the image for {} alone, of {}", image.platform, all.join(", "));
     (image, (images.count() > 1).then(note))
+}
+
+/// Pushes images to a registry: under the tag of the name, or else under those of the images.
+///
+/// # Errors
+/// When the registry does not take them.
+pub fn write_registry(to: &Remote, how: Push<'_>, images: &Images, names: &[Reference]) -> Result<Written> {
+    let pushed = push(how, images, &to.repository, &registry::tags_of(to, names))?;
+    Ok(registry::written(&to.repository, &pushed))
 }
 
 /// Writes the archive that every engine reads to a stream.

@@ -1,6 +1,7 @@
-//! Checking a layout or archive: that everything is what its digest says, and that all parts fit together.
+//! Checking a layout, an archive, or an image of a registry: that everything is what its digest says, and that all parts
+//! fit together.
 //!
-//! In: a path. Out: a [`Report`] of all that is wrong. Layers are read to their last byte, in parallel.
+//! In: a [`Store`]. Out: a [`Report`] of all that is wrong. Layers are read to their last byte, in parallel.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
@@ -29,15 +30,14 @@ pub struct Report {
     pub findings: Vec<Diagnostic>,
 }
 
-/// Checks a layout or archive: every blob against its name, size and digest, every layer against its `diff_id`, the
+/// Checks all images of a store: every blob against its name, size and digest, every layer against its `diff_id`, the
 /// documents against each other, and the tar archives for what programs would read in different ways.
 ///
 /// # Errors
 /// When it can't be read as images at all. What is wrong with the images is in the report.
-pub fn verify(path: &Path) -> Result<Report> {
-    let store = open(path)?;
-    let images = store.images().map_err(|error| bad_store(path, &error))?;
-    let mut check = Check { store: &store, report: Report { images: images.len() as u64, ..Report::default() } };
+pub fn verify(store: &Store) -> Result<Report> {
+    let images = store.images().map_err(|error| bad_store(store, error))?;
+    let mut check = Check { store, report: Report { images: images.len() as u64, ..Report::default() } };
     check.blobs();
     check.indexes("index.json", &mut BTreeSet::new());
     for image in &images {
@@ -51,13 +51,26 @@ pub fn verify(path: &Path) -> Result<Report> {
 }
 
 /// Opens a layout or archive for a user.
-pub(super) fn open(path: &Path) -> Result<Store> {
-    Store::open(path).map_err(|error| bad_store(path, &error))
+///
+/// # Errors
+/// When it can't be read as images.
+pub fn open(path: &Path) -> Result<Store> {
+    Store::open(path).map_err(|error| bad(&path.display().to_string(), error))
 }
 
-pub(super) fn bad_store(path: &Path, error: &BadStore) -> Error {
-    let code = if matches!(error, BadStore::Missing(_) | BadStore::Malformed(_)) { CORRUPT } else { UNREADABLE };
-    Diagnostic::error(code, format!("`{}` {error}", path.display())).into()
+/// The error for a store that can't be read.
+pub(super) fn bad_store(store: &Store, error: BadStore) -> Error {
+    bad(store.name(), error)
+}
+
+fn bad(name: &str, error: BadStore) -> Error {
+    let code = match error {
+        // What a registry says is told as it is.
+        BadStore::Remote(error) => return error,
+        BadStore::Missing(_) | BadStore::Malformed(_) => CORRUPT,
+        _ => UNREADABLE,
+    };
+    Diagnostic::error(code, format!("`{name}` {error}")).into()
 }
 
 struct Check<'a> {

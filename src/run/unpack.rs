@@ -21,44 +21,47 @@ use crate::report::{Diagnostic, Error, Result, plain};
 /// More is no image that a person would start here.
 const MOST_BYTES: u64 = 64 << 30;
 
-/// Unpacks an image of a layout or archive into an empty folder: the one for the platform that is asked for; without
-/// asking that for this machine, or the only one.
+/// Unpacks an image of a store into an empty folder: the one for the platform that is asked for; without asking that
+/// for this machine, or the only one.
 ///
 /// # Errors
 /// When it can't be read, or a layer can't be unpacked.
-pub fn unpack(path: &Path, platform: Option<&Platform>, rootfs: &Path) -> Result<Image> {
-    let bad = |error: BadStore| Error::from(Diagnostic::error(NOT_UNPACKED, format!("`{}` {error}", path.display())));
-    let store = Store::open(path).map_err(bad)?;
+pub fn unpack(store: &Store, platform: Option<&Platform>, rootfs: &Path) -> Result<Image> {
+    let bad = |error: BadStore| bad_store(store, error);
     let images = store.images().map_err(bad)?;
     let image = choose(&images, platform).ok_or_else(|| {
         let wanted = platform.cloned().unwrap_or_else(Platform::host);
-        let what = format!("`{}` has no image for {wanted}", path.display());
+        let what = format!("`{}` has no image for {wanted}", store.name());
         let there: Vec<String> = images.iter().map(StoredImage::platform).collect();
         Error::from(Diagnostic::error(NOT_UNPACKED, what).note(format!("it has {}", there.join(", "))))
     })?;
-    unpack_layers(path, &store, image, rootfs)?;
-    let name = image.names.first().cloned().unwrap_or_else(|| path.display().to_string());
+    unpack_layers(store, image, rootfs)?;
+    let name = image.names.first().cloned().unwrap_or_else(|| store.name().to_owned());
     let parameters = Parameters::of(&image.config);
     Ok(Image { name, rootfs: rootfs.to_owned(), parameters, writable: Vec::new() })
 }
 
-/// Unpacks the layers of one image of a store, which errors call `path`, into an empty folder.
+/// Unpacks the layers of one image of a store into an empty folder.
 ///
 /// # Errors
 /// When a layer can't be read or unpacked.
-pub fn unpack_layers(path: &Path, store: &Store, image: &StoredImage, rootfs: &Path) -> Result<()> {
-    let bad = |error: BadStore| Error::from(Diagnostic::error(NOT_UNPACKED, format!("`{}` {error}", path.display())));
+pub fn unpack_layers(store: &Store, image: &StoredImage, rootfs: &Path) -> Result<()> {
+    let bad = |error: BadStore| bad_store(store, error);
     let mut unpacker = Unpacker::new(rootfs).map_err(|error| Error::io("open", rootfs, &error))?;
     for layer in &image.layers {
         let stream = store.file(&layer.file).map_err(bad)?;
         unpacker.layer(layer.encoding.decoder(stream).map_err(|error| bad(error.into()))?).map_err(|why| {
-            Error::from(Diagnostic::error(
-                NOT_UNPACKED,
-                format!("layer `{}` of `{}` {why}", layer.file, path.display()),
-            ))
+            Error::from(Diagnostic::error(NOT_UNPACKED, format!("layer `{}` of `{}` {why}", layer.file, store.name())))
         })?;
     }
     Ok(())
+}
+
+fn bad_store(store: &Store, error: BadStore) -> Error {
+    match error {
+        BadStore::Remote(error) => error,
+        error => Diagnostic::error(NOT_UNPACKED, format!("`{}` {error}", store.name())).into(),
+    }
 }
 
 fn choose<'a>(images: &'a [StoredImage], platform: Option<&Platform>) -> Option<&'a StoredImage> {

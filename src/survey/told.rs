@@ -6,7 +6,7 @@ use super::{Finding, Survey, Web};
 use crate::build::{Assembled, Options, Progress, Session};
 use crate::explain::{Asker, Graph, Reach, called};
 use crate::layer::Durability;
-use crate::output::Destination;
+use crate::output::{self, Destination};
 use crate::recipe::{Compression, Recipe};
 use crate::report::{Error, Result, Texts};
 
@@ -50,8 +50,10 @@ impl Survey {
         let destinations = vec![Destination::Layout { path: path.clone(), tag: None }];
         let options = Options { durability: Durability::Cached, debug_twin: false, ..options.clone() };
         let packed = session.pack(&recipe, &assembled, (destinations, None), &options, progress)?;
-        packed.place(&assembled, &mut std::io::sink(), progress)?;
-        let mut survey = Self::of_written(&path)?.pop().ok_or_else(|| Error::internal("a build without an image"))?;
+        packed.place(&assembled, &mut std::io::sink(), None, progress)?;
+        let mut survey = Self::of_written(&output::open(&path)?)?
+            .pop()
+            .ok_or_else(|| Error::internal("a build without an image"))?;
         let tag = recipe.tags.first().map_or("latest", |tag| tag.value.as_str());
         survey.name = format!("{}:{tag}", recipe.name.value);
         if let Some(finding) = limit.and_then(|limit| crate::policy::max_download(&limit, &survey.sizes())) {

@@ -1,24 +1,24 @@
 //! The survey of an image that was written, from nothing but itself.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use super::web::needed;
 use super::{Layer, Object, Survey, Web, judged, packages, settings};
+use crate::oci::Store;
 use crate::output::{self, Examined};
 use crate::path::{ImagePath, show};
 use crate::report::Result;
 
 impl Survey {
-    /// The images of a layout or archive.
+    /// The images of a store.
     ///
     /// # Errors
     /// When it can't be read as images.
-    pub fn of_written(path: &Path) -> Result<Vec<Self>> {
-        output::examine(path)?.into_iter().map(|image| Self::of(path, image)).collect()
+    pub fn of_written(store: &Store) -> Result<Vec<Self>> {
+        output::examine(store)?.into_iter().map(|image| Self::of(store, image)).collect()
     }
 
-    fn of(path: &Path, image: Examined) -> Result<Self> {
+    fn of(store: &Store, image: Examined) -> Result<Self> {
         let Examined { info, contents, objects, closure, mut dlopen } = image;
         let mut objects: BTreeMap<ImagePath, Object> = objects
             .into_iter()
@@ -46,7 +46,7 @@ impl Survey {
             }
         });
         Ok(Self {
-            name: name(path, &info),
+            name: name(store, &info),
             digest: info.digest,
             id: info.id,
             platform: info.platform.clone(),
@@ -64,14 +64,14 @@ impl Survey {
 }
 
 /// `nginx:1.27`: the title that the image has and its tag, or else where it lies.
-fn name(path: &Path, info: &output::ImageInfo) -> String {
+fn name(store: &Store, info: &output::ImageInfo) -> String {
     let tag = info.names.first();
     let label = |key: &str| info.config.get("Labels")?.get(key)?.as_str().map(str::to_owned);
     match (label(oci_spec::image::ANNOTATION_TITLE), tag) {
         (_, Some(tag)) if tag.contains(['/', ':']) => tag.clone(),
         (Some(title), Some(tag)) => format!("{title}:{tag}"),
         (Some(title), None) => title,
-        (None, Some(tag)) => format!("{}:{tag}", path.display()),
-        (None, None) => path.display().to_string(),
+        (None, Some(tag)) => format!("{}:{tag}", store.name()),
+        (None, None) => store.name().to_owned(),
     }
 }

@@ -434,7 +434,8 @@ fn a_difference_is_symmetric() {
     for name in ["old", "new"] {
         sandbox.run(&["build", "-q", &format!("{name}.toml"), "-o", &format!("{name}.oci")]);
     }
-    let survey = |name: &str| Survey::of_written(&sandbox.at(name)).unwrap().pop().unwrap();
+    let survey =
+        |name: &str| Survey::of_written(&mkimage::output::open(&sandbox.at(name)).unwrap()).unwrap().pop().unwrap();
     let (old, new) = (survey("old.oci"), survey("new.oci"));
     let there = Difference::between([&old, &new], ["a", "b"]);
     let back = Difference::between([&new, &old], ["b", "a"]);

@@ -43,6 +43,8 @@ mod platforms;
 mod policy;
 mod readme;
 mod recipe;
+mod registry;
+mod registry_server;
 mod required;
 mod runtimes;
 mod signing;

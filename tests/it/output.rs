@@ -9,6 +9,7 @@ use mkimage::layer::{Durability, Options, Staging, pack};
 use mkimage::oci::Digest;
 use mkimage::output::{self, Depth, Destination, Engine, Report, Written};
 use mkimage::recipe::{Compression, Config};
+use mkimage::registry::Remote;
 use mkimage::report::Error;
 use mkimage::source::{Folder, NodeKind, Source};
 use mkimage::tree::{EntryKind, Tree};
@@ -38,6 +39,7 @@ fn words_of_output() {
         ("oci-archive:x.tar:v1", archive("x.tar", Some("v1"))),
         ("docker-archive:x:y", Destination::DockerArchive("x:y".into())),
         ("rootfs:/out", Destination::Rootfs("/out".into())),
+        ("docker://h.example/a:1", Destination::Registry(Remote::parse("h.example/a:1").unwrap())),
         ("-", Destination::Stdout),
     ] {
         assert_eq!(parse(text), Ok(expected), "{text}");
@@ -45,7 +47,14 @@ fn words_of_output() {
     for (text, expected) in [
         ("", "output `` names no place"),
         ("oci:", "output `oci:` names no place"),
-        ("docker://h.example/a:1", "output `docker://h.example/a:1` is a registry, and pushing is not in this version"),
+        (
+            "docker://h.example/A:1",
+            "`docker://h.example/A:1` is no image name: lower-case letters, digits, `.`, `_`, `-` between `/`, with a host before them or none",
+        ),
+        (
+            "docker://h.example/a@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            "output `docker://h.example/a@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855` has a digest, and what is pushed has its own",
+        ),
         ("dir:out", "output `dir:out` is of a kind that is not known, `dir`"),
         ("out:v1", "output `out:v1` is of a kind that is not known, `out`"),
         ("x.tar.gz", "output `x.tar.gz` is compressed by its name: layers are, archives are not"),
@@ -85,7 +94,7 @@ fn members(archive: &[u8]) -> Vec<(String, Vec<u8>)> {
 }
 
 fn sound(path: &Path) -> Report {
-    let report = output::verify(path).unwrap();
+    let report = output::verify(&output::open(path).unwrap()).unwrap();
     assert_eq!(report.findings, []);
     report
 }
@@ -122,7 +131,7 @@ fn the_image_id_is_the_same_everywhere() {
         let to = Destination::parse(&text.replace(':', &format!(":{}/", folder.path().display()))).unwrap();
         build(&to, &small(), &names("app", &["1"])).unwrap();
         sound(&path);
-        let images = output::inspect(&path, Depth::Documents).unwrap();
+        let images = output::inspect(&output::open(&path).unwrap(), Depth::Documents).unwrap();
         ids.push((images[0].id, images[0].layers[0].diff_id, images[0].platform.clone()));
     }
     ids.dedup();
@@ -138,7 +147,10 @@ fn an_archive_replaces_a_file_and_keeps_a_link_to_it() {
     build(&Destination::Archive { path: path.clone(), tag: Some("own".to_owned()) }, &small(), &names("app", &["1"]))
         .unwrap();
     assert!(path.is_symlink());
-    assert_eq!(output::inspect(&folder.path().join("real"), Depth::Documents).unwrap()[0].names, ["own"]);
+    assert_eq!(
+        output::inspect(&output::open(&folder.path().join("real")).unwrap(), Depth::Documents).unwrap()[0].names,
+        ["own"]
+    );
     let error = build(&Destination::DockerArchive(folder.path().into()), &small(), &names("app", &["1"])).unwrap_err();
     assert_eq!(error.0[0].title, format!("`{}` is a folder, and an archive is a file", folder.path().display()));
     build(&Destination::DockerArchive("/dev/null".into()), &small(), &names("app", &["1"])).unwrap();
@@ -318,7 +330,7 @@ fn inspect_lists_what_went_in() {
     let path = folder.path().join("app.oci");
     let to = Destination::Layout { path: path.clone(), tag: None };
     let (image, _) = build(&to, &everything(), &names("app", &["1"])).unwrap();
-    let found = output::inspect(&path, Depth::Files).unwrap().remove(0);
+    let found = output::inspect(&output::open(&path).unwrap(), Depth::Files).unwrap().remove(0);
     assert_eq!((found.digest, found.id), (Some(image.manifest.digest), image.config.digest));
     assert_eq!(found.config["User"], "65532:65532");
     let layer = &found.layers[0];

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::sandbox::Sandbox;
 
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
     "README.md",
     "CHANGELOG.md",
     "docs/recipe.md",
@@ -25,6 +25,7 @@ const PAGES: [&str; 11] = [
     "docs/fleets.md",
     "docs/sbom.md",
     "docs/signing.md",
+    "docs/registries.md",
 ];
 
 fn at(page: &str) -> PathBuf {

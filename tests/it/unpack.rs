@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::Path;
 
+use mkimage::oci::Store;
 use mkimage::run::unpack;
 use sha2::{Digest, Sha256};
 
@@ -59,7 +60,7 @@ fn unpacked(folder: &Path, layers: &[&[&str]]) -> Result<(), String> {
     let index = serde_json::json!({ "schemaVersion": 2, "manifests": [blob("manifest.v1+json", manifest.to_string().as_bytes())] });
     fs::write(layout.join("index.json"), index.to_string()).unwrap();
     fs::write(layout.join("oci-layout"), "{\"imageLayoutVersion\":\"1.0.0\"}").unwrap();
-    match unpack(&layout, None, &rootfs) {
+    match Store::open(&layout).map(|store| unpack(&store, None, &rootfs)).unwrap() {
         Ok(_) => Ok(()),
         Err(error) => Err(error.0.iter().map(|one| one.title.as_str()).collect::<Vec<_>>().join("\n")),
     }

@@ -11,7 +11,7 @@ use crate::synthetic::{Builder, build, names};
 
 /// What is wrong with a layout or archive, in one text.
 fn findings(path: &Path) -> String {
-    match output::verify(path) {
+    match output::open(path).and_then(|store| output::verify(&store)) {
         Ok(report) => {
             let lines = report.findings.iter().map(|found| match found.level {
                 Level::Error => found.title.clone(),

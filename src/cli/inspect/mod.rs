@@ -12,20 +12,24 @@ use serde_json::{Value, json};
 use super::console::Console;
 use super::format::{columns, print_json};
 use super::hardening;
+use super::images;
 use super::recipes::{USAGE, platform};
+use super::registries::RegistryArgs;
 use super::summary::megabytes;
 
 mod dockerfile;
 mod kubernetes;
 
-/// Look into a layout or archive: names, digests, configuration, layers.
+/// Look into a layout, an archive or an image of a registry: names, digests, configuration, layers.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A layout, an archive, or what `docker save` writes.
+    /// A layout, an archive, what `docker save` writes, or `docker://NAME`.
     image: PathBuf,
     /// Only the image for this platform.
     #[arg(long, value_name = "OS/ARCH", value_parser = platform)]
     platform: Option<Platform>,
+    #[command(flatten)]
+    registries: RegistryArgs,
     /// List the files of each layer, too.
     #[arg(long)]
     files: bool,
@@ -51,17 +55,18 @@ enum Form {
 }
 
 pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
-    match look(args) {
+    match look(args, console) {
         Ok(images) => print(args, &images, console),
         Err(error) => console.fail(&error, &Texts::default()),
     }
 }
 
 /// The images that are asked for, with their hardening where that is.
-fn look(args: &Args) -> Result<Vec<(ImageInfo, Option<ImageHardening>)>> {
+fn look(args: &Args, console: &Console) -> Result<Vec<(ImageInfo, Option<ImageHardening>)>> {
     let depth = if args.files || args.format == Form::K8s { Depth::Files } else { Depth::Documents };
-    let images = output::inspect(&args.image, depth)?;
-    let mut found = if args.hardening { output::hardening(&args.image)? } else { Vec::new() }.into_iter();
+    let store = images::open(&args.image, &args.registries, console)?;
+    let images = output::inspect(&store, depth)?;
+    let mut found = if args.hardening { output::hardening(&store)? } else { Vec::new() }.into_iter();
     let there: Vec<String> = images.iter().map(|image| image.platform.clone()).collect();
     let all = images.into_iter().map(|image| (image, found.next()));
     let Some(wanted) = &args.platform else { return Ok(all.collect()) };

@@ -1,0 +1,23 @@
+//! Opening an IMAGE of the command line: the one place that says what such a text may be.
+
+use std::path::Path;
+
+use mkimage::oci::Store;
+use mkimage::output;
+use mkimage::registry::{self, Remote};
+use mkimage::report::Result;
+
+use super::console::Console;
+use super::registries::RegistryArgs;
+use super::unpacked::temporary;
+
+/// Opens a layout, an archive of either form, or `docker://NAME`. Of the last, what is asked for is fetched, and what is
+/// not stays where it is.
+pub(super) fn open(image: &Path, registries: &RegistryArgs, console: &Console) -> Result<Store> {
+    let Some(text) = image.to_str().filter(|text| Remote::is_meant(text)) else { return output::open(image) };
+    let remote = Remote::parse(text)?;
+    let client = registries.client()?;
+    let store = registry::open(&client, &remote, temporary()?);
+    registries.say_warnings(&client, console);
+    store
+}

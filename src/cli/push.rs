@@ -1,0 +1,95 @@
+//! `mkimage push`: an image that was built before, into a registry.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use mkimage::output::{self, Push};
+use mkimage::registry::{NO_TAG, Pushed, Remote, Rules};
+use mkimage::report::{Diagnostic, Result, Texts};
+use serde_json::json;
+
+use super::console::Console;
+use super::format::{Format, print_json};
+use super::images;
+use super::registries::RegistryArgs;
+use super::summary::megabytes;
+
+/// Push an image that was built before to a registry.
+///
+/// Prints NAME@DIGEST to standard output. What the registry has already is not sent; manifests follow their blobs, and
+/// the tag comes last.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A layout, an archive, what `docker save` writes, or `docker://NAME`.
+    image: PathBuf,
+    /// Where to: `docker://registry.example/team/app:1.0`.
+    #[arg(value_name = "NAME")]
+    to: String,
+    /// Further tags, repeatable.
+    #[arg(short, long, value_name = "TAG")]
+    tag: Vec<String>,
+    /// Refuse to move a tag that the registry has already.
+    #[arg(long)]
+    immutable: bool,
+    #[command(flatten)]
+    registries: RegistryArgs,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t, value_name = "FORM")]
+    format: Format,
+}
+
+pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
+    match push(args, console) {
+        Ok(code) => code,
+        Err(error) => console.fail(&error, &Texts::default()),
+    }
+}
+
+fn push(args: &Args, console: &Console) -> Result<ExitCode> {
+    let to = Remote::parse(&args.to)?;
+    let mut tags: Vec<String> = to.tag.iter().cloned().collect();
+    for tag in &args.tag {
+        to.tagged(tag)?;
+        if !tags.contains(tag) {
+            tags.push(tag.clone());
+        }
+    }
+    if tags.is_empty() && to.digest.is_none() {
+        return Err(Diagnostic::error(NO_TAG, format!("`{to}` needs a tag"))
+            .help(format!("write `{to}:1.0`; `{to}:latest` if that is meant"))
+            .into());
+    }
+    let store = images::open(&args.image, &args.registries, console)?;
+    let client = args.registries.client()?;
+    let rules = if args.immutable { Rules::Keep } else { Rules::Move };
+    let pushed = output::push_store(Push { client: &client, rules }, &store, &to, &tags);
+    args.registries.say_warnings(&client, console);
+    let pushed = pushed?;
+    for moved in &pushed.tags {
+        if let Some(before) = moved.before.filter(|before| *before != pushed.digest) {
+            console.say(&format!("note: tag `{}` was {before}", moved.tag));
+        }
+    }
+    console.say(&counted(&pushed));
+    Ok(match args.format {
+        Format::Text => console.print(&format!("{}@{}\n", to.repository, pushed.digest)),
+        Format::Json => print_json(console, document(&to, &pushed)),
+    })
+}
+
+fn counted(pushed: &Pushed) -> String {
+    let (count, bytes) = pushed.sent;
+    format!("sent {count} blobs ({}), {} were there, {} taken over", megabytes(bytes), pushed.there, pushed.mounted)
+}
+
+fn document(to: &Remote, pushed: &Pushed) -> serde_json::Value {
+    let tag = |moved: &mkimage::registry::Moved| json!({ "tag": moved.tag, "before": moved.before });
+    json!({
+        "name": to.repository.to_string(),
+        "digest": pushed.digest,
+        "tags": pushed.tags.iter().map(tag).collect::<Vec<_>>(),
+        "sent": { "blobs": pushed.sent.0, "bytes": pushed.sent.1 },
+        "there": pushed.there,
+        "mounted": pushed.mounted,
+    })
+}

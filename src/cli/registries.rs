@@ -1,0 +1,103 @@
+//! What the command line and the environment say of registries.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use mkimage::registry::{Authorities, Client, CredentialFile, Keychain, Options, Pace, Proxies};
+use mkimage::report::Result;
+
+use super::console::Console;
+use super::environment::{self, variable};
+
+/// How registries are asked.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct RegistryArgs {
+    /// Take logins of registries from this file, in the form of Docker's config.json.
+    #[arg(long, value_name = "FILE", help_heading = HEADING)]
+    creds_file: Option<PathBuf>,
+    /// Trust the authorities in this file for registries, repeatable: PEM.
+    #[arg(long, value_name = "FILE", help_heading = HEADING)]
+    registry_ca: Vec<PathBuf>,
+    /// Ask registries without TLS where they have none; those of this machine are asked so anyway.
+    #[arg(long, help_heading = HEADING)]
+    insecure: bool,
+    #[arg(skip)]
+    client: OnceLock<Arc<Client>>,
+}
+
+const HEADING: &str = "Registries";
+
+/// Where systems keep the authorities that they trust.
+const BUNDLES: [&str; 6] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/cacert.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+impl RegistryArgs {
+    /// The client of this command: one, so that connections, tokens and what is known of blobs are shared.
+    pub(super) fn client(&self) -> Result<Arc<Client>> {
+        if let Some(client) = self.client.get() {
+            return Ok(Arc::clone(client));
+        }
+        let client = Arc::new(Client::new(self.options())?);
+        Ok(Arc::clone(self.client.get_or_init(|| client)))
+    }
+
+    /// Shows what registries warned of.
+    #[expect(clippy::unused_self, reason = "who asks registries has these arguments at hand")]
+    pub(super) fn say_warnings(&self, client: &Client, console: &Console) {
+        for warning in client.warnings() {
+            console.say(&format!("warning: {warning}"));
+        }
+    }
+
+    fn options(&self) -> Options {
+        let proxy = |name: &str| variable(&name.to_lowercase()).or_else(|| variable(name));
+        let all = proxy("ALL_PROXY");
+        // In CGI, HTTP_PROXY is what a client sent as a header; only its lower-case form is a setting.
+        let http = variable("http_proxy").or_else(|| all.clone());
+        Options {
+            keychain: self.keychain(),
+            authorities: Authorities { files: self.authorities() },
+            proxies: Proxies {
+                https: proxy("HTTPS_PROXY").or(all),
+                http,
+                none_for: proxy("NO_PROXY").unwrap_or_default(),
+            },
+            insecure: self.insecure,
+            pace: Pace { spread: std::process::id(), ..Pace::default() },
+        }
+    }
+
+    /// The files of logins, in the order in which users know them.
+    fn keychain(&self) -> Keychain {
+        let folder = |name: &str| variable(name).map(PathBuf::from);
+        let home = || folder("HOME");
+        let files = [
+            folder("REGISTRY_AUTH_FILE"),
+            folder("DOCKER_CONFIG").map(|folder| folder.join("config.json")),
+            folder("XDG_RUNTIME_DIR").map(|folder| folder.join("containers/auth.json")),
+            folder("XDG_CONFIG_HOME")
+                .or_else(|| home().map(|home| home.join(".config")))
+                .map(|folder| folder.join("containers/auth.json")),
+            home().map(|home| home.join(".docker/config.json")),
+        ];
+        let named = self.creds_file.iter().map(|path| CredentialFile { path: path.clone(), named: true });
+        let found = files.into_iter().flatten().map(|path| CredentialFile { path, named: false });
+        let mut files: Vec<CredentialFile> = named.chain(found).collect();
+        let mut seen = std::collections::BTreeSet::new();
+        files.retain(|file| seen.insert(file.path.clone()));
+        Keychain { files, search_path: environment::search_path() }
+    }
+
+    /// The bundle of this machine, or the one that the environment names, and those of the command line.
+    fn authorities(&self) -> Vec<PathBuf> {
+        let own = variable("SSL_CERT_FILE").map(PathBuf::from);
+        let system = || BUNDLES.iter().map(PathBuf::from).find(|path| path.is_file());
+        own.or_else(system).into_iter().chain(self.registry_ca.iter().cloned()).collect()
+    }
+}
