@@ -66,7 +66,7 @@ fn once(tree: &Tree, compression: Compression, threads: NonZeroUsize) -> (Durati
     let staging = Staging::new(folder, "bench".as_ref(), Durability::Synced).unwrap();
     let begin = Instant::now();
     let plans = plan(tree, &Layers::Single, &|_| None).unwrap();
-    let layers = pack(tree, &plans, compression, Options { threads }, &staging).unwrap();
+    let layers = pack(tree, &plans, compression, &Options::new(threads), &staging).unwrap();
     (begin.elapsed(), layers)
 }
 

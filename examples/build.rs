@@ -21,6 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         debug_twin: false,
         signer: None,
         durability: Durability::Synced,
+        cache: None,
         temporary: std::env::temp_dir(),
         locks: std::sync::Arc::default(),
     };

@@ -27,7 +27,8 @@
 //! holds what it holds, [`survey`] sees what any image is and holds, [`diff`] compares two, [`edit`] adds to a recipe's text,
 //! [`trace`] finds what a run used and an image lacks, [`draft`] writes first recipes. [`report`], [`path`], [`elf`], [`oci`],
 //! [`deb`] and [`registry`], which asks registries and the programs that keep logins for them, are leaves that know of no
-//! stage. A stage names only what stands above it here; a test holds that.
+//! stage, and so is [`cache`], which keeps what earlier runs found out. A stage names only what stands above it here; a test
+//! holds that.
 //!
 //! What holds everywhere: no stage reads the clock or the environment, prints, or executes anything; the one program that
 //! is run and watched is the one that `mkimage trace` is given, by the command line. A file is opened
@@ -40,6 +41,7 @@ pub mod elf;
 pub mod oci;
 pub mod deb;
 pub mod registry;
+pub mod cache;
 
 pub mod recipe;
 pub mod source;

@@ -82,6 +82,8 @@ pub struct Options {
     pub signer: Option<std::sync::Arc<crate::attest::sign::PrivateKey>>,
     /// Whether outputs are flushed to the disk before they get their names.
     pub durability: crate::layer::Durability,
+    /// What earlier builds found out. It changes no byte of an image.
+    pub cache: Option<std::sync::Arc<crate::cache::Cache>>,
     /// Where staging folders of standard output and engines go.
     pub temporary: std::path::PathBuf,
     /// Lock files, and how images are held against them.

@@ -96,14 +96,14 @@ impl Session {
     ) -> Result<Packed> {
         let size: u64 = assembled.tree.iter().filter_map(|(_, entry)| entry.content()).map(Content::size).sum();
         let (_alone, _beside);
-        let mut how = layer::Options { threads: options.threads };
+        let mut how = layer::Options { cache: options.cache.clone(), ..layer::Options::new(options.threads) };
         if self.many && size < LARGE {
             how.threads = std::num::NonZeroUsize::MIN;
             _beside = self.packing.read().unwrap_or_else(PoisonError::into_inner);
         } else {
             _alone = self.packing.write().unwrap_or_else(PoisonError::into_inner);
         }
-        write::pack(recipe, assembled, (destinations, engine), how, options, progress)
+        write::pack(recipe, assembled, (destinations, engine), &how, options, progress)
     }
 
     /// What was read of ELF files, for all closures.

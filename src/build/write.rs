@@ -112,7 +112,7 @@ pub(super) fn pack(
     recipe: &Recipe,
     assembled: &Assembled,
     (destinations, engine): (Vec<Destination>, Option<Engine>),
-    how: layer::Options,
+    how: &layer::Options,
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Packed> {
@@ -230,7 +230,7 @@ fn prepare(place: &Place, variant: Variant, recipe: &Recipe, options: &Options) 
 }
 
 /// Packs for the first output of each compression; the others take over its blobs.
-fn pack_all(pending: &mut [Pending], plans: &Plans, how: layer::Options) -> Result<()> {
+fn pack_all(pending: &mut [Pending], plans: &Plans, how: &layer::Options) -> Result<()> {
     let mut packed: Vec<(Compression, usize, Vec<Layer>)> = Vec::new();
     for (index, this) in pending.iter_mut().enumerate() {
         let known = packed.iter().find(|(compression, ..)| *compression == this.compression);

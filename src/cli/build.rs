@@ -12,6 +12,7 @@ use mkimage::recipe::{Compression, Loaded, Recipe};
 use mkimage::registry::{NO_TAG, Remote, Rules};
 use mkimage::report::{Diagnostic, Error, Result, Texts};
 
+use super::cache::CacheArgs;
 use super::console::Console;
 use super::fleet::{Choice, Chosen};
 use super::lock::LockArgs;
@@ -55,6 +56,8 @@ pub(super) struct Args {
     /// Sign the image, its SBOMs and its provenance with this private key: a file, or `env://NAME`.
     #[arg(long, value_name = "KEY")]
     sign_key: Option<String>,
+    #[command(flatten)]
+    cache: CacheArgs,
     /// Do not wait until outputs are on the disk.
     #[arg(long)]
     no_fsync: bool,
@@ -96,7 +99,7 @@ fn build_all(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCo
     for loaded in &loaded {
         console.show(&loaded.warnings, texts);
     }
-    let options = args.options()?;
+    let options = args.options(console)?;
     let engine = args.load.map(engine).transpose()?;
     let chosen = args.chosen.of(&loaded, console)?;
     let destinations = args.destinations(&chosen)?;
@@ -188,7 +191,7 @@ fn digest_line(built: &Built) -> String {
 }
 
 impl Args {
-    fn options(&self) -> Result<Options> {
+    fn options(&self, console: &Console) -> Result<Options> {
         let created = environment::source_date_epoch()
             .map_err(|text| usage(format!("SOURCE_DATE_EPOCH is `{text}`, not a number of seconds since 1970")))?;
         let threads = self.jobs.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
@@ -201,6 +204,7 @@ impl Args {
             debug_twin: self.debug,
             signer: self.sign_key.as_deref().map(keys::private).transpose()?.map(std::sync::Arc::new),
             durability,
+            cache: self.cache.open(console),
             temporary: environment::temporary(),
             locks: self.lock.locks(),
         })

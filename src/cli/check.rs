@@ -81,6 +81,7 @@ pub(super) fn options() -> Options {
         debug_twin: false,
         signer: None,
         durability: Durability::Cached,
+        cache: None,
         temporary: environment::temporary(),
         locks: Arc::default(),
     }

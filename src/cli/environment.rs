@@ -68,6 +68,21 @@ pub(super) fn temporary() -> PathBuf {
     std::env::temp_dir()
 }
 
+/// The folder of the cache: `MKIMAGE_CACHE_DIR`, or `mkimage` in `XDG_CACHE_HOME` or ~/.cache.
+pub(super) fn cache_folder() -> Option<PathBuf> {
+    let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| !path.as_os_str().is_empty());
+    // Relative ones are to be ignored, as the specification of base directories says.
+    let absolute = |name| folder(name).filter(|path| path.is_absolute());
+    let of_user = || absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
+    folder("MKIMAGE_CACHE_DIR").or_else(|| Some(of_user()?.join("mkimage")))
+}
+
+/// The time by the clock: what changed since can't be told from what changes next. No byte of an image depends on it.
+pub(super) fn now() -> (i64, u32) {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    (i64::try_from(since.as_secs()).unwrap_or(i64::MAX), since.subsec_nanos())
+}
+
 /// Whether a person reads standard output.
 pub(super) fn stdout_is_terminal() -> bool {
     std::io::IsTerminal::is_terminal(&std::io::stdout())

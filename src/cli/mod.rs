@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 mod add;
 mod assembled;
 mod build;
+mod cache;
 mod change;
 mod check;
 mod checked;
@@ -26,6 +27,7 @@ mod init;
 mod inspect;
 mod interrupt;
 mod lock;
+mod memory;
 mod plan;
 mod keys;
 mod provenance;
@@ -106,6 +108,7 @@ enum Command {
     Pull(pull::Args),
     Run(run::Args),
     Test(test::Args),
+    Cache(cache::Args),
     /// Maps the users of a namespace, for a process that has just entered it.
     #[command(name = unpacked::HELPER, hide = true)]
     MapUsers {
@@ -138,6 +141,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Test(args) if args.needs_namespaces() => unpacked::enter(),
         _ => Ok(mkimage::run::Mapping::Outside),
     };
+    memory::settle();
     interrupt::watch();
     let console = Console::new(cli.global.quiet, cli.global.verbose, cli.global.progress, cli.global.color);
     std::panic::set_hook(Box::new(console::bug));
@@ -169,6 +173,7 @@ fn run(command: Command, entered: &unpacked::Entered, console: &Console) -> Exit
         Command::Pull(args) => pull::run(&args, console),
         Command::Run(args) => run::run(&args, entered, console),
         Command::Test(args) => test::run(&args, entered, console),
+        Command::Cache(args) => cache::run(&args, console),
         Command::MapUsers { .. } => ExitCode::SUCCESS,
         Command::Schema => schema::schema(console),
         Command::Completions { shell } => schema::completions(shell, console),

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use mkimage::build::{Assembled, Built};
+use mkimage::layer::{Effort, Layer};
 use mkimage::recipe::Recipe;
 use mkimage::report::Texts;
 pub(super) use mkimage::report::megabytes;
@@ -41,6 +42,27 @@ pub(super) fn say(console: &Console, built: &Built, assembled: &Assembled, place
     let _ =
         write!(text, "  written to {}", if places.is_empty() { "the engine".to_owned() } else { places.join(", ") });
     console.say(&text);
+    if let Some(image) = built.image.as_ref().filter(|_| console.verbose > 1) {
+        console.say(&effort(&image.layers));
+    }
+}
+
+/// What packing took.
+fn effort(layers: &[Layer]) -> String {
+    let mut all = Effort::default();
+    layers.iter().for_each(|layer| all += layer.effort);
+    format!(
+        "packing: {} of {} layers from the cache, {} pieces from the cache, {} compressed; \
+         {} read, {} hashed, {} compressed, {} written",
+        all.layers_known,
+        layers.len(),
+        all.pieces_known,
+        all.pieces_packed,
+        megabytes(all.read),
+        megabytes(all.hashed),
+        megabytes(all.compressed),
+        megabytes(all.written)
+    )
 }
 
 /// After a check.

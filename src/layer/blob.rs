@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::codec::{GZIP_HEAD, Packed};
 use super::{Durability, Staging};
+use crate::cache::Segment;
 use crate::oci::{Digest, Sha256};
 use crate::recipe::Compression;
 use crate::report::{Error, Result};
@@ -19,6 +20,7 @@ pub(super) struct BlobWriter {
     crc: crc32fast::Hasher,
     /// The size of the tar stream, of which gzip keeps the lower 32 bits.
     unpacked: u64,
+    segments: Vec<Segment>,
 }
 
 /// A blob under the name of its digest.
@@ -27,6 +29,8 @@ pub(super) struct Blob {
     pub(super) digest: Digest,
     pub(super) size: u64,
     pub(super) path: PathBuf,
+    /// Its head, pieces and end, as they were written.
+    pub(super) segments: Vec<Segment>,
 }
 
 impl BlobWriter {
@@ -34,7 +38,7 @@ impl BlobWriter {
         let path = staging.path().join(format!(".layer-{number}"));
         let file = File::create_new(&path).map_err(|error| Error::io("create", &path, &error))?;
         let (digest, crc) = (Sha256::default(), crc32fast::Hasher::new());
-        let mut blob = Self { file, path, compression, digest, crc, unpacked: 0 };
+        let mut blob = Self { file, path, compression, digest, crc, unpacked: 0, segments: Vec::new() };
         if matches!(compression, Compression::Gzip(_)) {
             blob.write(&GZIP_HEAD)?;
         }
@@ -56,6 +60,7 @@ impl BlobWriter {
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.digest.update(bytes);
+        self.segments.push((u32::try_from(bytes.len()).unwrap_or(u32::MAX), crc32fast::hash(bytes)));
         self.file.write_all(bytes).map_err(|error| self.error("write", &error))
     }
 
@@ -77,6 +82,6 @@ impl BlobWriter {
         let digest = self.digest.finish();
         let path = staging.blob(digest);
         std::fs::rename(&self.path, &path).map_err(|error| Error::io("rename", &self.path, &error))?;
-        Ok(Blob { digest, size, path })
+        Ok(Blob { digest, size, path, segments: self.segments })
     }
 }

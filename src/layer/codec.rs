@@ -23,6 +23,20 @@ pub(super) fn media_type(compression: Compression) -> MediaType {
     }
 }
 
+/// The version of libdeflate that is pinned in Cargo.toml; it can't be asked.
+const LIBDEFLATE: &str = "1.26.1";
+
+/// All that the bytes of a compressed piece depend on beside the piece: the rules of packing, the codec, its version and
+/// its level.
+pub(super) fn identity(compression: Compression) -> Vec<u8> {
+    let codec = match compression {
+        Compression::Zstd(level) => format!("zstd {} {level}", zstd::zstd_safe::version_string()),
+        Compression::Gzip(level) => format!("libdeflate {LIBDEFLATE} {level}"),
+        Compression::None => "none".to_owned(),
+    };
+    format!("{} {codec}", super::FORMAT).into_bytes()
+}
+
 /// A compressed piece, in a buffer that is used for many.
 #[derive(Debug, Default)]
 pub(super) struct Packed {
@@ -35,6 +49,23 @@ pub(super) struct Packed {
 impl Packed {
     pub(super) fn bytes(&self) -> &[u8] {
         &self.buffer[..self.size]
+    }
+
+    /// Takes a piece that was compressed before: `read` fills in its bytes.
+    ///
+    /// # Errors
+    /// That of `read`.
+    pub(super) fn take_over(
+        &mut self,
+        size: usize,
+        raw_crc: u32,
+        raw_size: u32,
+        read: impl FnOnce(&mut [u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        read(&mut self.room(size)[..size])?;
+        self.size = size;
+        self.crc = crc32fast::Hasher::new_with_initial_len(raw_crc, raw_size.into());
+        Ok(())
     }
 
     /// Room for `size` bytes. Room that was not used yet costs no memory.
@@ -100,5 +131,14 @@ impl Encoder {
             Self::None => {}
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_version_in_keys_is_the_pinned_one() {
+        let manifest = include_str!("../../Cargo.toml");
+        assert!(manifest.contains(&format!("libdeflater = \"={}\"", super::LIBDEFLATE)));
     }
 }

@@ -5,15 +5,23 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use crate::cache::Cache;
 use crate::oci::{Descriptor, DiffId, Digest, MediaType};
+use crate::path::ImagePath;
+use crate::recipe::Compression;
 use crate::report::Code;
 
 mod blob;
+mod chains;
 mod codec;
 mod shared;
 mod deflate;
+mod digests;
 mod fill;
+mod known;
+mod layout;
 mod ordered;
 mod pack;
 mod piece;
@@ -47,10 +55,52 @@ pub const UNREADABLE: Code = Code("E0260");
 pub const BAD_LAYERS: Code = Code("E0261");
 
 /// How to pack.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Threads that read, compress and hash.
     pub threads: NonZeroUsize,
+    /// What was packed before. It changes no byte of what comes out.
+    pub cache: Option<Arc<Cache>>,
+    /// Whether each file's digest is wanted, for documents that list files.
+    pub file_digests: bool,
+}
+
+impl Options {
+    /// Packs with so many threads, without a cache and without digests of files.
+    pub fn new(threads: NonZeroUsize) -> Self {
+        Self { threads, cache: None, file_digests: false }
+    }
+}
+
+/// What packing took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Effort {
+    /// Layers that the cache had whole.
+    pub layers_known: u64,
+    /// Pieces that were compressed.
+    pub pieces_packed: u64,
+    /// Pieces that the cache had.
+    pub pieces_known: u64,
+    /// Bytes of files that were read.
+    pub read: u64,
+    /// Bytes that were hashed: of tar streams, pieces and blobs.
+    pub hashed: u64,
+    /// Bytes that were compressed.
+    pub compressed: u64,
+    /// Bytes of blobs that were written.
+    pub written: u64,
+}
+
+impl std::ops::AddAssign for Effort {
+    fn add_assign(&mut self, other: Self) {
+        self.layers_known += other.layers_known;
+        self.pieces_packed += other.pieces_packed;
+        self.pieces_known += other.pieces_known;
+        self.read += other.read;
+        self.hashed += other.hashed;
+        self.compressed += other.compressed;
+        self.written += other.written;
+    }
 }
 
 /// A packed layer.
@@ -72,9 +122,35 @@ pub struct Layer {
     pub files: u64,
     /// Where its blob is.
     pub blob: PathBuf,
+    /// The SHA-256 digest of each of its regular files, by path, when these were asked for. A hard link has that of the
+    /// file that it is a name of.
+    pub digests: Vec<(ImagePath, Digest)>,
+    /// What it took.
+    pub effort: Effort,
 }
 
 impl Layer {
+    fn new(
+        layout: &layout::Layout,
+        compression: Compression,
+        blob: &blob::Blob,
+        diff_id: DiffId,
+        effort: Effort,
+    ) -> Self {
+        Self {
+            name: layout.plan.name.clone(),
+            media_type: codec::media_type(compression),
+            digest: blob.digest,
+            size: blob.size,
+            diff_id,
+            unpacked: layout.size,
+            files: layout.files(),
+            blob: blob.path.clone(),
+            digests: Vec::new(),
+            effort,
+        }
+    }
+
     /// The descriptor of its blob.
     pub fn descriptor(&self) -> Descriptor {
         Descriptor::new(self.media_type.clone(), self.size, self.digest)

@@ -3,22 +3,27 @@
 //! One list of pieces, those of the largest layer first. Each thread takes buffers, then the next piece: so the
 //! first piece that is not done yet always has buffers, and the others wait for it. Two chains for each layer, one
 //! for the digest of the tar stream and one for the blob, take the pieces in order on whichever thread is there.
+//!
+//! What the cache has of it is not made again: first whole layers, by what `stat` says; then those of which it has one of
+//! the same shape, by reading and hashing alone; then pieces.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::blob::{Blob, BlobWriter};
-use super::codec::{self, Encoder};
-use super::fill::{Filler, Unreadable};
-use super::ordered::Ordered;
-use super::piece::{self, Piece};
+use super::blob::BlobWriter;
+use super::chains::Packing;
+use super::codec::Encoder;
+use super::digests::{self, Digests};
+use super::fill::{Filler, Raw, Unreadable};
+use super::known::{Keys, Known, PieceCheck};
+use super::layout::Layout;
 use super::pool::{Buffers, Pool};
 use super::record::Member;
-use super::{Layer, LayerPlan, Options, Staging, UNREADABLE};
-use crate::oci::{DiffId, Sha256};
+use super::{Effort, Layer, LayerPlan, Options, Staging, UNREADABLE};
+use crate::cache::{Key, key_of};
 use crate::recipe::Compression;
 use crate::report::{Diagnostic, Error, Result, plain};
-use crate::tree::{Entry, Tree};
+use crate::tree::Tree;
 
 /// How much of a tar stream is worth a thread.
 const WORTH_A_THREAD: u64 = 512 << 10;
@@ -32,85 +37,129 @@ pub fn pack(
     tree: &Tree,
     plans: &[LayerPlan],
     compression: Compression,
-    options: Options,
+    options: &Options,
     staging: &Staging,
 ) -> Result<Vec<Layer>> {
     let parent = super::parent_entry();
     let layouts: Vec<Layout> = plans.iter().map(|plan| Layout::new(tree, plan, &parent)).collect();
-    let mut chains = Vec::new();
-    for number in 0..plans.len() {
-        chains.push(Chains::new(BlobWriter::create(staging, number, compression)?));
+    let known = Known::new(options.cache.as_ref(), compression);
+    let mut layers: Vec<Option<Layer>> = Vec::new();
+    let mut keys: Vec<Option<Keys>> = Vec::new();
+    for layout in &layouts {
+        let own = known.as_ref().map(|known| known.keys(layout));
+        let threads = options.threads.get();
+        layers.push(
+            known.as_ref().zip(own.as_ref()).and_then(|(known, own)| known.by_stat(layout, own, staging, threads)),
+        );
+        keys.push(own);
     }
-    let work = Work::new(&layouts, &chains, compression, staging, options);
-    work.run()?;
-    plans
-        .iter()
-        .zip(&layouts)
-        .zip(chains)
-        .map(|((plan, layout), chains)| chains.layer(plan, layout, compression))
-        .collect()
-}
+    let mut hashes = match &known {
+        Some(known) => find_by_content(known, &layouts, &keys, &mut layers, options, staging)?,
+        None => Vec::new(),
+    };
 
-/// A layer's tar stream, laid out before any file is read.
-struct Layout<'a> {
-    members: Vec<Member<'a>>,
-    pieces: Vec<Piece>,
-    size: u64,
-}
-
-impl<'a> Layout<'a> {
-    fn new(tree: &'a Tree, plan: &'a LayerPlan, parent: &'a Entry) -> Self {
-        let member = |path| Member::new(tree, path, tree.get(path).unwrap_or(parent));
-        // The root needs no record: it is there in any container.
-        let members: Vec<Member> = plan.paths.iter().filter(|path| !path.is_root()).map(member).collect();
-        let pieces = piece::cut(&members);
-        let size = pieces.iter().map(|piece| piece.bytes.end - piece.bytes.start).sum();
-        Self { members, pieces, size }
+    let mut packing = Vec::new();
+    let mut places = Vec::new();
+    for (number, layout) in layouts.iter().enumerate().filter(|(number, _)| layers[*number].is_none()) {
+        let blob = BlobWriter::create(staging, number, compression)?;
+        let hashes = hashes.get_mut(number).map(std::mem::take).unwrap_or_default();
+        let digests = options.file_digests.then(|| Digests::new(layout, options.cache.as_deref()));
+        packing.push(Packing::new(layout, keys[number].take(), hashes, digests, blob, compression));
+        places.push(number);
     }
-}
-
-/// What takes a layer's pieces in order.
-struct Chains {
-    diff_id: Ordered<Arc<Buffers>, Sha256>,
-    blob: Ordered<(Arc<Buffers>, bool), Result<Progress>>,
-}
-
-/// A blob on its way.
-enum Progress {
-    Writing(Box<BlobWriter>),
-    Written(Blob),
-}
-
-impl Chains {
-    fn new(blob: BlobWriter) -> Self {
-        Self { diff_id: Ordered::new(Sha256::default()), blob: Ordered::new(Ok(Progress::Writing(Box::new(blob)))) }
+    if !packing.is_empty() {
+        Work::new(&packing, known.as_ref(), compression, staging, options).run()?;
     }
+    for (place, packing) in places.into_iter().zip(packing) {
+        layers[place] = Some(packing.finish(known.as_ref(), options.cache.as_deref(), staging)?);
+    }
+    if options.file_digests {
+        for (layer, layout) in layers.iter_mut().zip(&layouts) {
+            if let Some(layer) = layer.as_mut().filter(|layer| layer.digests.is_empty()) {
+                layer.digests = digests::of_layer(layout, options.cache.as_deref())?;
+            }
+        }
+    }
+    if let Some(known) = &known {
+        known.flush();
+    }
+    Ok(layers.into_iter().flatten().collect())
+}
 
-    fn layer(self, plan: &LayerPlan, layout: &Layout, compression: Compression) -> Result<Layer> {
-        let Progress::Written(blob) = self.blob.finish()? else {
-            return Err(Error::internal("a layer was not written to its end"));
+/// Takes from the cache the layers that it has by content. Only those are read for it of which it has one of the same
+/// paths, modes and sizes: of others it would be in vain. Returns the hashes of the pieces of layers that were read and
+/// not found.
+fn find_by_content(
+    known: &Known,
+    layouts: &[Layout],
+    keys: &[Option<Keys>],
+    layers: &mut [Option<Layer>],
+    options: &Options,
+    staging: &Staging,
+) -> Result<Vec<Vec<Key>>> {
+    let mut all = vec![Vec::new(); layouts.len()];
+    for (number, layout) in layouts.iter().enumerate() {
+        let Some(own) = keys[number].as_ref().filter(|own| layers[number].is_none() && known.has_shape(own)) else {
+            continue;
         };
-        let diff_id = match compression {
-            Compression::None => blob.digest,
-            Compression::Zstd(_) | Compression::Gzip(_) => self.diff_id.finish().finish(),
-        };
-        Ok(Layer {
-            name: plan.name.clone(),
-            media_type: codec::media_type(compression),
-            digest: blob.digest,
-            size: blob.size,
-            diff_id: DiffId::new(diff_id),
-            unpacked: layout.size,
-            files: layout.members.iter().filter(|member| !member.entry().is_directory()).count() as u64,
-            blob: blob.path,
-        })
+        let (hashes, read) = hash_pieces(known, layout, own, options)?;
+        let threads = options.threads.get();
+        layers[number] = known.by_content(layout, own, &hashes, staging, threads).map(|mut layer| {
+            (layer.effort.read, layer.effort.hashed) = (read, read);
+            layer
+        });
+        if layers[number].is_none() {
+            all[number] = hashes;
+        }
     }
+    Ok(all)
+}
+
+/// The hash of each piece of a layer but the last, and how many bytes were read for it.
+fn hash_pieces(known: &Known, layout: &Layout, keys: &Keys, options: &Options) -> Result<(Vec<Key>, u64)> {
+    let slots: Vec<OnceLock<Result<Key>>> =
+        layout.pieces[..layout.pieces.len() - 1].iter().map(|_| OnceLock::new()).collect();
+    let (next, read) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let work = || {
+        let (mut filler, mut raw) = (Filler::default(), Raw::default());
+        loop {
+            let piece = next.fetch_add(1, Ordering::Relaxed);
+            let Some(slot) = slots.get(piece) else { return };
+            let hash = known.piece_hash(keys, piece).map_or_else(
+                || {
+                    let done = filler.fill(&layout.members, &layout.pieces[piece], &mut raw);
+                    read.fetch_add(raw.bytes().len(), Ordering::Relaxed);
+                    done.map(|()| key_of(raw.bytes())).map_err(|error| unreadable_in(&layout.members, &error))
+                },
+                Ok,
+            );
+            let _ = slot.set(hash);
+        }
+    };
+    on_threads(options.threads.get().min(worth(layout.size)), &work)?;
+    let hashes = slots.into_iter().filter_map(OnceLock::into_inner).collect::<Result<Vec<Key>>>()?;
+    Ok((hashes, read.into_inner() as u64))
+}
+
+/// How many threads a stream of this size is worth.
+fn worth(size: u64) -> usize {
+    usize::try_from(size / WORTH_A_THREAD + 1).unwrap_or(usize::MAX)
+}
+
+fn on_threads(threads: usize, work: &(impl Fn() + Sync)) -> Result<()> {
+    if threads == 1 {
+        work();
+        return Ok(());
+    }
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    pool.map_err(Error::internal)?.broadcast(|_| work());
+    Ok(())
 }
 
 /// All that the threads share.
 struct Work<'a> {
-    layouts: &'a [Layout<'a>],
-    chains: &'a [Chains],
+    packing: &'a [Packing<'a>],
+    known: Option<&'a Known>,
     compression: Compression,
     staging: &'a Staging,
     threads: usize,
@@ -123,38 +172,33 @@ struct Work<'a> {
 
 impl<'a> Work<'a> {
     fn new(
-        layouts: &'a [Layout<'a>],
-        chains: &'a [Chains],
+        packing: &'a [Packing<'a>],
+        known: Option<&'a Known>,
         compression: Compression,
         staging: &'a Staging,
-        options: Options,
+        options: &Options,
     ) -> Self {
-        let mut order: Vec<usize> = (0..layouts.len()).collect();
-        order.sort_by_key(|&layer| std::cmp::Reverse(layouts[layer].size));
-        let tasks = order.iter().flat_map(|&layer| (0..layouts[layer].pieces.len()).map(move |piece| (layer, piece)));
-        let size: u64 = layouts.iter().map(|layout| layout.size).sum();
-        let worth = usize::try_from(size / WORTH_A_THREAD + 1).unwrap_or(usize::MAX);
-        let threads = options.threads.get().min(worth);
+        let mut order: Vec<usize> = (0..packing.len()).collect();
+        order.sort_by_key(|&layer| std::cmp::Reverse(packing[layer].layout.size));
+        let pieces = |layer: usize| packing[layer].layout.pieces.len();
+        let tasks = order.iter().flat_map(|&layer| (0..pieces(layer)).map(move |piece| (layer, piece)));
+        let size: u64 = packing.iter().map(|packing| packing.layout.size).sum();
+        let threads = options.threads.get().min(worth(size));
         Self {
-            layouts,
-            chains,
+            packing,
+            known,
             compression,
             staging,
             threads,
             tasks: tasks.collect(),
             next: AtomicUsize::new(0),
-            pool: Pool::new(2 * threads + 1),
+            pool: Pool::new((2 * threads).max(3)),
             failures: Mutex::default(),
         }
     }
 
     fn run(&self) -> Result<()> {
-        if self.threads == 1 {
-            self.worker();
-        } else {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build();
-            pool.map_err(Error::internal)?.broadcast(|_| self.worker());
-        }
+        on_threads(self.threads, &|| self.worker())?;
         // Pieces are begun in order and a begun one is ended, so the first failure is the same for any threads.
         let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         failures.iter().min_by_key(|(task, _)| *task).map_or(Ok(()), |(_, error)| Err(error.clone()))
@@ -163,63 +207,62 @@ impl<'a> Work<'a> {
     fn worker(&self) {
         let _closer = CloseOnPanic(&self.pool);
         let mut filler = Filler::default();
-        let mut encoder = match Encoder::new(self.compression) {
-            Ok(encoder) => encoder,
-            Err(error) => return self.fail(0, Error::internal(error)),
-        };
+        let mut encoder = None;
         while let Some(mut buffers) = self.pool.take() {
             let task = self.next.fetch_add(1, Ordering::Relaxed);
             let Some(&(layer, piece)) = self.tasks.get(task) else {
                 return self.pool.give_back(buffers);
             };
-            match self.prepare(layer, piece, &mut filler, &mut encoder, &mut buffers) {
-                Ok(()) => self.commit(task, layer, piece, Arc::new(buffers)),
+            let packing = &self.packing[layer];
+            match self.prepare(packing, piece, &mut filler, &mut encoder, &mut buffers) {
+                Ok(effort) => {
+                    packing.count(effort);
+                    packing.commit(piece, Arc::new(buffers), self.staging, &self.pool, |error| self.fail(task, error));
+                }
                 Err(error) => self.fail(task, error),
             }
         }
     }
 
-    /// Reads and compresses a piece.
+    /// Reads a piece, and compresses it or finds it compressed.
     fn prepare(
         &self,
-        layer: usize,
+        packing: &Packing,
         piece: usize,
         filler: &mut Filler,
-        encoder: &mut Encoder,
+        encoder: &mut Option<Encoder>,
         buffers: &mut Buffers,
-    ) -> Result<()> {
-        let layout = &self.layouts[layer];
-        let piece = &layout.pieces[piece];
-        filler.fill(&layout.members, piece, &mut buffers.raw).map_err(|error| unreadable(&layout.members, &error))?;
-        encoder.encode(buffers.raw.bytes(), piece.is_last(), &mut buffers.packed).map_err(Error::internal)
-    }
-
-    /// Hands a piece to the chains of its layer.
-    fn commit(&self, task: usize, layer: usize, piece: usize, buffers: Arc<Buffers>) {
-        let chains = &self.chains[layer];
-        let last = self.layouts[layer].pieces[piece].is_last();
-        if self.compression != Compression::None {
-            chains.diff_id.bring(piece, Arc::clone(&buffers), |digest, buffers| {
-                digest.update(buffers.raw.bytes());
-                self.pool.release(buffers);
-            });
-        }
-        chains.blob.bring(piece, (buffers, last), |progress, (buffers, last)| {
-            if let Err(error) = self.write(progress, &buffers, last) {
-                self.fail(task, error);
-            }
-            self.pool.release(buffers);
+    ) -> Result<Effort> {
+        let (members, this) = (&packing.layout.members, &packing.layout.pieces[piece]);
+        filler.fill(members, this, &mut buffers.raw).map_err(|error| unreadable_in(members, &error))?;
+        let size = buffers.raw.bytes().len() as u64;
+        let mut effort = Effort { read: size, ..Effort::default() };
+        // The end of the archive is not worth a look.
+        let known = self.known.zip(packing.keys.as_ref()).filter(|_| !this.is_last());
+        let hash = known.map(|(known, keys)| {
+            packing.hashes.get(piece).copied().or_else(|| known.piece_hash(keys, piece)).unwrap_or_else(|| {
+                effort.hashed = size;
+                key_of(buffers.raw.bytes())
+            })
         });
-    }
-
-    fn write(&self, progress: &mut Result<Progress>, buffers: &Buffers, last: bool) -> Result<()> {
-        let Ok(Progress::Writing(mut blob)) = std::mem::replace(progress, Err(Error::internal("a blob was abandoned")))
-        else {
-            return Ok(());
-        };
-        blob.add(buffers.raw.bytes(), &buffers.packed)?;
-        *progress = Ok(if last { Progress::Written(blob.finish(self.staging)?) } else { Progress::Writing(blob) });
-        Ok(())
+        let found = known.zip(hash).is_some_and(|((known, _), hash)| known.bring_piece(&hash, &mut buffers.packed));
+        if found {
+            effort.pieces_known = 1;
+        } else {
+            if encoder.is_none() {
+                *encoder = Some(Encoder::new(self.compression).map_err(Error::internal)?);
+            }
+            if let Some(encoder) = encoder {
+                encoder.encode(buffers.raw.bytes(), this.is_last(), &mut buffers.packed).map_err(Error::internal)?;
+            }
+            (effort.pieces_packed, effort.compressed) = (1, size);
+        }
+        if let Some(hash) = hash {
+            let check =
+                PieceCheck { crc: buffers.packed.crc.clone().finalize(), size: u32::try_from(size).unwrap_or(0) };
+            let _ = packing.found[piece].set((hash, check));
+        }
+        Ok(effort)
     }
 
     fn fail(&self, task: usize, error: Error) {
@@ -239,11 +282,15 @@ impl Drop for CloseOnPanic<'_> {
     }
 }
 
-fn unreadable(members: &[Member], failure: &Unreadable) -> Error {
-    let member = &members[failure.member];
+fn unreadable_in(members: &[Member], failure: &Unreadable) -> Error {
+    unreadable(&members[failure.member], &failure.error)
+}
+
+/// The error for a file that can't be read.
+pub(super) fn unreadable(member: &Member, error: &std::io::Error) -> Error {
     let host_path = member.entry().content().and_then(crate::source::Content::host_path);
     let shown = host_path.map_or_else(|| member.path().to_string(), |path| path.display().to_string());
-    Diagnostic::error(UNREADABLE, format!("cannot read `{shown}`: {}", plain(&failure.error)))
+    Diagnostic::error(UNREADABLE, format!("cannot read `{shown}`: {}", plain(error)))
         .at_some(member.entry().span(), "brings it")
         .note(format!("it is `{}` in the image", member.path()))
         .into()

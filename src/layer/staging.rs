@@ -103,7 +103,7 @@ impl Staging {
                 flush.map_err(|error| Error::io("flush", &blob, &error))?;
             }
         }
-        Ok(Layer { blob, ..layer.clone() })
+        Ok(Layer { blob, effort: super::Effort::default(), ..layer.clone() })
     }
 }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use super::verify::{bad_store, open};
 use super::{CORRUPT, Destination, Written, prepare, write};
 use crate::image::{Document, Image, Images};
-use crate::layer::{Durability, Layer, Staging};
+use crate::layer::{Durability, Effort, Layer, Staging};
 use crate::oci::{Digest, MediaType, Reference, Sha256, Store, StoredImage, StoredLayer, StoredManifest};
 use crate::recipe::Platform;
 use crate::report::{Code, Diagnostic, Error, Result};
@@ -151,6 +151,8 @@ impl<'a> Part<'a> {
             unpacked: 0,
             files: 0,
             blob,
+            digests: Vec::new(),
+            effort: Effort::default(),
         })
     }
 

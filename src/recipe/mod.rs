@@ -156,3 +156,11 @@ pub struct Workspace {
     /// loaded when the workspace itself was asked for or `shared_layers` is set.
     pub members: Vec<Recipe>,
 }
+
+/// Reads a size as recipes have it: `1048576`, `25MB`, `24MiB`.
+///
+/// # Errors
+/// Why it is none, and what to write instead.
+pub fn parse_size(text: &str) -> Result<u64, Invalid> {
+    values::size(text)
+}

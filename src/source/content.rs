@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use super::host::FolderHandle;
+use crate::cache::Stamp;
 use crate::path::ImagePath;
 
 /// Where a file's bytes are. Cheap to clone; nothing is held open.
@@ -23,21 +24,6 @@ pub struct HostFile {
     pub(super) path: ImagePath,
     pub(super) stamp: Stamp,
     pub(super) links: u64,
-}
-
-/// What a file was when it was looked at. Any change of content changes one of these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Stamp {
-    /// Device.
-    pub device: u64,
-    /// Inode number.
-    pub inode: u64,
-    /// Bytes.
-    pub size: u64,
-    /// Modification time: seconds, nanoseconds.
-    pub mtime: (i64, u32),
-    /// Status change time: seconds, nanoseconds.
-    pub ctime: (i64, u32),
 }
 
 /// Which file: equal for two names of one inode, and for clones of one [`Content`].

@@ -13,7 +13,8 @@ mod host;
 pub mod ownership;
 mod resolve;
 
-pub use content::{Content, ContentId, Reader, Stamp};
+pub use crate::cache::Stamp;
+pub use content::{Content, ContentId, Reader};
 pub use host::Folder;
 pub use resolve::{Link, Resolved, Unresolved, resolve, resolve_parent};
 

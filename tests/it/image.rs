@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mkimage::image::{Facts, describe};
-use mkimage::layer::Layer;
+use mkimage::layer::{Effort, Layer};
 use mkimage::oci::{DiffId, Digest, MediaType};
 use mkimage::recipe::{Config, Healthcheck, Platform};
 
@@ -19,6 +19,8 @@ fn layer(name: &str, files: u64) -> Layer {
         unpacked: 4096,
         files,
         blob: "/nonexistent".into(),
+        digests: Vec::new(),
+        effort: Effort::default(),
     }
 }
 

@@ -10,6 +10,7 @@ mod synthetic;
 mod add;
 mod assemble;
 mod attest;
+mod cache;
 mod closure;
 mod closure_cache;
 mod closure_json;

@@ -199,8 +199,8 @@ fn a_layout_that_cannot_be_written_stays_as_it_was() {
 fn packed(tree: &Tree) -> (Image, Staging) {
     let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let staging = output::prepare(&Destination::Stdout, temporary, Durability::Cached).unwrap();
-    let options = Options { threads: NonZeroUsize::MIN };
-    let layers = pack(tree, &single(tree), Compression::Gzip(3), options, &staging).unwrap();
+    let options = Options::new(NonZeroUsize::MIN);
+    let layers = pack(tree, &single(tree), Compression::Gzip(3), &options, &staging).unwrap();
     (describe(layers, &Config::default(), &facts(&amd64())).unwrap(), staging)
 }
 

@@ -143,8 +143,8 @@ pub(crate) fn pack_in(
     threads: usize,
 ) -> Result<(Staging, Vec<Layer>), Error> {
     let staging = Staging::new(folder, "test".as_ref(), Durability::Cached)?;
-    let options = Options { threads: NonZeroUsize::new(threads).unwrap() };
-    let layers = pack(tree, plans, compression, options, &staging)?;
+    let options = Options::new(NonZeroUsize::new(threads).unwrap());
+    let layers = pack(tree, plans, compression, &options, &staging)?;
     Ok((staging, layers))
 }
 
@@ -186,8 +186,8 @@ pub(crate) fn build_as(
     compression: Option<Compression>,
 ) -> Result<(Image, Written), Error> {
     let staging = output::prepare(to, Path::new(env!("CARGO_TARGET_TMPDIR")), Durability::Cached)?;
-    let options = Options { threads: NonZeroUsize::MIN };
-    let layers = pack(tree, &single(tree), to.compression(compression), options, &staging)?;
+    let options = Options::new(NonZeroUsize::MIN);
+    let layers = pack(tree, &single(tree), to.compression(compression), &options, &staging)?;
     let image = mkimage::image::describe(layers, &Config::default(), &facts(&amd64()))?;
     let written = output::write(to, staging, &image.clone().into(), names)?;
     Ok((image, written))

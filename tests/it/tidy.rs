@@ -263,6 +263,7 @@ fn a_code_stands_for_one_situation() {
                 Some("output" | "image") => &["E02", "E06"],
                 Some("attest") => &["E07"],
                 Some("registry") => &["E06"],
+                Some("cache") => &["E05"],
                 Some("report") => &["E02", "E99"],
                 _ => &["E02"],
             };

@@ -1,4 +1,4 @@
-//! The kernel's requests to follow a process: the only unsafe code, each request in a function of its own.
+//! The kernel's requests to follow a process: each request in a function of its own.
 //!
 //! No crate that is kept well passes real-time signals on, which glibc itself uses between threads.
 

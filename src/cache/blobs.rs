@@ -1,0 +1,213 @@
+//! Whole blobs, each under its digest, that outputs take over without writing them again.
+//!
+//! In: a file that was just written and hashed. Out: the same bytes under another name: blocks that two files share where
+//! the file system can, else one more name of the file, else a copy. A file with several names can be changed under any of
+//! them; so what `stat` said after the last link is kept beside the checksums of the blob's parts, and where it says
+//! something else, the parts are read and checked before the blob is used.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::{Cache, Key, Stamp};
+use crate::oci::Digest;
+
+/// The kind of value that says what a blob is made of.
+const KIND: &str = "blob";
+
+/// A part of a blob: its size, and its CRC-32.
+pub type Segment = (u32, u32);
+
+/// What a blob is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Segments(pub Vec<Segment>);
+
+impl Segments {
+    /// The size of the blob.
+    pub fn size(&self) -> u64 {
+        self.0.iter().map(|segment| u64::from(segment.0)).sum()
+    }
+}
+
+/// What is kept of a blob.
+struct Record {
+    stamp: Stamp,
+    /// Whether it was flushed to the disk.
+    flushed: bool,
+    segments: Segments,
+}
+
+/// How much is read at a time to check a part.
+const CHUNK: usize = 256 << 10;
+
+impl Cache {
+    /// Keeps a file as the blob of a digest. `flushed` says that it is on the disk.
+    pub fn keep_blob(&self, digest: &Digest, file: &Path, segments: &Segments, flushed: bool) {
+        let path = self.blob_path(digest);
+        let keep = || -> io::Result<()> {
+            // Over what is there: that was not found to be sound, or another run was just as fast.
+            let temporary = self.temporary_name();
+            let placed = self.duplicate(file, &temporary, false).and_then(|()| std::fs::rename(&temporary, &path));
+            if placed.is_err() {
+                let _ = std::fs::remove_file(&temporary);
+            }
+            placed?;
+            let stamp = Stamp::of(&std::fs::metadata(&path)?);
+            self.put(KIND, digest.bytes(), &Record { stamp, flushed, segments: segments.clone() }.bytes());
+            Ok(())
+        };
+        // A blob that is not kept is packed again.
+        let _ = keep();
+    }
+
+    /// Puts a blob at a path where nothing is, with the mode of a new file. Returns its size; `None` when it is not here or not what it was.
+    /// `flush` wants it on the disk.
+    pub fn bring_blob(&self, digest: &Digest, to: &Path, flush: bool, threads: usize) -> Option<u64> {
+        let path = self.blob_path(digest);
+        let record = Record::parse(&self.get(KIND, digest.bytes())?)?;
+        let file = self.open_blob(digest)?;
+        let found = Stamp::of(&file.metadata().ok()?);
+        let trusted = found == record.stamp;
+        if !trusted && !is_sound(&file, &record.segments, threads) {
+            drop(file);
+            let _ = std::fs::remove_file(&path);
+            return None;
+        }
+        let flushed = record.flushed && trusted || flush && file.sync_all().is_ok();
+        let linked = self.duplicate(&path, to, flush);
+        if linked.is_err() {
+            let _ = std::fs::remove_file(to);
+        }
+        linked.ok()?;
+        let stamp = Stamp::of(&file.metadata().ok()?);
+        if stamp != record.stamp || flushed != record.flushed {
+            self.put(KIND, digest.bytes(), &Record { stamp, flushed, segments: record.segments.clone() }.bytes());
+        }
+        Some(record.segments.size())
+    }
+
+    /// Opens a blob, to read pieces of it that are checked one by one.
+    pub fn open_blob(&self, digest: &Digest) -> Option<File> {
+        File::options().read(true).custom_flags(libc::O_NOFOLLOW).open(self.blob_path(digest)).ok()
+    }
+
+    pub(super) fn blob_path(&self, digest: &Digest) -> PathBuf {
+        self.folder.join("blobs").join(digest.hex())
+    }
+
+    /// A name in the cache's folder that nobody has.
+    fn temporary_name(&self) -> PathBuf {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        self.temporary().join(format!("blob-{}-{number}-{}-{}", std::process::id(), self.now.0, self.now.1))
+    }
+
+    /// Makes `to` hold the bytes of `from`.
+    fn duplicate(&self, from: &Path, to: &Path, flush: bool) -> io::Result<()> {
+        if !self.no_reflinks.load(Ordering::Relaxed) {
+            let (source, target) = (File::open(from)?, File::create_new(to)?);
+            if rustix::fs::ioctl_ficlone(&target, &source).is_ok() {
+                return if flush { target.sync_all() } else { Ok(()) };
+            }
+            self.no_reflinks.store(true, Ordering::Relaxed);
+            drop(target);
+            std::fs::remove_file(to)?;
+        }
+        // A new name shows the old owner and mode, so that both must be what a new file would have.
+        let found = std::fs::metadata(from)?;
+        let folder = std::fs::metadata(to.parent().unwrap_or(to))?;
+        let is_own = found.uid() == rustix::process::geteuid().as_raw();
+        let in_cache = to.starts_with(&self.folder);
+        if is_own && (in_cache || found.mode() & 0o666 == folder.mode() & 0o666) && std::fs::hard_link(from, to).is_ok()
+        {
+            return Ok(());
+        }
+        let (mut source, mut target) = (File::open(from)?, File::create_new(to)?);
+        io::copy(&mut source, &mut target)?;
+        if flush { target.sync_all() } else { Ok(()) }
+    }
+}
+
+/// Reads a blob and checks its parts.
+fn is_sound(file: &File, segments: &Segments, threads: usize) -> bool {
+    if !file.metadata().is_ok_and(|found| found.len() == segments.size()) {
+        return false;
+    }
+    let starts = segments.0.iter().scan(0u64, |at, segment| {
+        let start = *at;
+        *at += u64::from(segment.0);
+        Some(start)
+    });
+    let parts: Vec<(u64, Segment)> = starts.zip(segments.0.iter().copied()).collect();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            let Some((start, segment)) = parts.get(next.fetch_add(1, Ordering::Relaxed)) else { return true };
+            if !is_part_sound(file, *start, *segment, &mut buffer) {
+                return false;
+            }
+        }
+    };
+    // Less than a few megabytes are read before a thread has begun.
+    if threads < 2 || segments.size() < 4 << 20 {
+        return work();
+    }
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let own = work();
+        others.into_iter().all(|other| other.join().unwrap_or(false)) && own
+    })
+}
+
+fn is_part_sound(file: &File, start: u64, (size, expected): Segment, buffer: &mut [u8]) -> bool {
+    let mut crc = crc32fast::Hasher::new();
+    let mut done = 0;
+    while done < size as usize {
+        let want = buffer.len().min(size as usize - done);
+        match file.read_at(&mut buffer[..want], start + done as u64) {
+            Ok(0) => return false,
+            Ok(count) => {
+                crc.update(&buffer[..count]);
+                done += count;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return false,
+        }
+    }
+    crc.finalize() == expected
+}
+
+impl Record {
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = self.stamp.bytes().to_vec();
+        bytes.push(u8::from(self.flushed));
+        for (size, crc) in &self.segments.0 {
+            bytes.extend(size.to_le_bytes());
+            bytes.extend(crc.to_le_bytes());
+        }
+        bytes
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let (stamp, rest) = bytes.split_first_chunk::<48>()?;
+        let (flushed, rest) = rest.split_first()?;
+        let (parts, rest) = rest.as_chunks::<8>();
+        rest.is_empty().then_some(())?;
+        let number = |bytes: &[u8]| bytes.try_into().map_or(0, u32::from_le_bytes);
+        let segments = parts.iter().map(|part| (number(&part[..4]), number(&part[4..]))).collect();
+        Some(Self { stamp: Stamp::parse(stamp), flushed: *flushed == 1, segments: Segments(segments) })
+    }
+}
+
+/// The digest that a file of the cache's blobs is named after.
+pub(super) fn digest_of(name: &str) -> Option<Digest> {
+    format!("sha256:{name}").parse().ok()
+}
+
+/// The value that stands for a blob.
+pub(super) fn value_of(cache: &Cache, key: &Key) -> PathBuf {
+    cache.value_path(KIND, key)
+}

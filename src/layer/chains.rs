@@ -1,0 +1,126 @@
+//! What takes a layer's pieces in order: the digest of its tar stream, and its blob.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use super::blob::{Blob, BlobWriter};
+use super::digests::Digests;
+use super::known::{Keys, Known, PieceCheck};
+use super::layout::Layout;
+use super::ordered::Ordered;
+use super::pool::{Buffers, Pool};
+use super::{Durability, Effort, Layer, Staging};
+use crate::cache::{Cache, Key};
+use crate::oci::{DiffId, Sha256};
+use crate::recipe::Compression;
+use crate::report::{Error, Result};
+
+/// A layer that is being packed.
+pub(super) struct Packing<'a> {
+    pub(super) layout: &'a Layout<'a>,
+    compression: Compression,
+    diff_id: Ordered<Arc<Buffers>, Sha256>,
+    blob: Ordered<(Arc<Buffers>, bool), Result<Progress>>,
+    /// What the cache goes by, where there is one.
+    pub(super) keys: Option<Keys>,
+    /// The hashes of its pieces, where they were found out before; else empty.
+    pub(super) hashes: Vec<Key>,
+    /// The hash of each piece, and what gzip has to know of it.
+    pub(super) found: Vec<OnceLock<(Key, PieceCheck)>>,
+    /// The digests of its files, when these are wanted.
+    digests: Option<Digests>,
+    effort: Mutex<Effort>,
+}
+
+/// A blob on its way.
+enum Progress {
+    Writing(Box<BlobWriter>),
+    Written(Blob),
+}
+
+impl<'a> Packing<'a> {
+    pub(super) fn new(
+        layout: &'a Layout<'a>,
+        keys: Option<Keys>,
+        hashes: Vec<Key>,
+        digests: Option<Digests>,
+        blob: BlobWriter,
+        compression: Compression,
+    ) -> Self {
+        Self {
+            layout,
+            compression,
+            diff_id: Ordered::new(Sha256::default()),
+            blob: Ordered::new(Ok(Progress::Writing(Box::new(blob)))),
+            keys,
+            hashes,
+            digests,
+            found: layout.pieces.iter().map(|_| OnceLock::new()).collect(),
+            effort: Mutex::default(),
+        }
+    }
+
+    /// Counts what a piece took.
+    pub(super) fn count(&self, effort: Effort) {
+        *self.effort.lock().unwrap_or_else(PoisonError::into_inner) += effort;
+    }
+
+    /// Takes a piece that was read and compressed. `failed` is told why a blob could not be written.
+    pub(super) fn commit(
+        &self,
+        piece: usize,
+        buffers: Arc<Buffers>,
+        staging: &Staging,
+        pool: &Pool,
+        failed: impl Fn(Error),
+    ) {
+        let last = self.layout.pieces[piece].is_last();
+        if let Some(digests) = &self.digests {
+            digests.take(self.layout, piece, &buffers, pool);
+        }
+        if self.compression != Compression::None {
+            self.diff_id.bring(piece, Arc::clone(&buffers), |digest, buffers| {
+                digest.update(buffers.raw.bytes());
+                pool.release(buffers);
+            });
+        }
+        self.blob.bring(piece, (buffers, last), |progress, (buffers, last)| {
+            if let Err(error) = write(progress, &buffers, last, staging) {
+                failed(error);
+            }
+            pool.release(buffers);
+        });
+    }
+
+    /// The layer, after its last piece; kept in the cache where there is one.
+    pub(super) fn finish(self, known: Option<&Known>, cache: Option<&Cache>, staging: &Staging) -> Result<Layer> {
+        let Progress::Written(blob) = self.blob.finish()? else {
+            return Err(Error::internal("a layer was not written to its end"));
+        };
+        let diff_id = match self.compression {
+            Compression::None => blob.digest,
+            Compression::Zstd(_) | Compression::Gzip(_) => self.diff_id.finish().finish(),
+        };
+        let mut effort = self.effort.into_inner().unwrap_or_else(PoisonError::into_inner);
+        effort.hashed += blob.size + if self.compression == Compression::None { 0 } else { self.layout.size };
+        effort.written += blob.size;
+        let digests = self.digests.map(|digests| digests.finish(self.layout, cache)).unwrap_or_default();
+        let layer = Layer { digests, ..Layer::new(self.layout, self.compression, &blob, DiffId::new(diff_id), effort) };
+        if let (Some(known), Some(keys)) = (known, &self.keys) {
+            let pieces = self.found.iter().take(self.found.len() - 1).map_while(OnceLock::get);
+            let (hashes, checks): (Vec<Key>, Vec<PieceCheck>) = pieces.copied().unzip();
+            let flushed = staging.blob_durability() == Durability::Synced;
+            known.keep(keys, &hashes, &layer, &blob, &checks, flushed);
+        }
+        Ok(layer)
+    }
+}
+
+fn write(progress: &mut Result<Progress>, buffers: &Buffers, last: bool, staging: &Staging) -> Result<()> {
+    let Ok(Progress::Writing(mut blob)) = std::mem::replace(progress, Err(Error::internal("a blob was abandoned")))
+    else {
+        return Ok(());
+    };
+    blob.add(buffers.raw.bytes(), &buffers.packed)?;
+    *progress = Ok(if last { Progress::Written(blob.finish(staging)?) } else { Progress::Writing(blob) });
+    Ok(())
+}

@@ -1,0 +1,264 @@
+//! What the cache knows of layers and pieces.
+//!
+//! A layer is known by what `stat` says of its files, without reading any, or by its content, which takes reading and
+//! hashing but no compressing. A piece is known by content alone: it lies in the blob of the layer that it was packed for.
+//! Every key names the rules of packing, the codec and its version, so that what is found is what would be made.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rayon::prelude::*;
+
+use super::blob::Blob;
+use super::codec::{self, Packed};
+use super::layout::Layout;
+use super::record::Member;
+use super::{Durability, Effort, Layer, Staging};
+use crate::cache::{Cache, Key, KeyMaker, PLACE, key_of};
+use crate::oci::{DiffId, Digest};
+use crate::recipe::Compression;
+use crate::source::Content;
+
+/// A layer by its content.
+const LAYER: &str = "layer";
+/// A layer by its paths, modes and sizes: what a cache that came from elsewhere may know the content of.
+const SHAPE: &str = "shape";
+
+/// The keys of a layer that take no reading.
+pub(super) struct Keys {
+    /// Of its paths, modes and sizes.
+    shape: Key,
+    /// Of each piece with what `stat` says; `None` where a file changed too lately to be known by that.
+    pieces: Vec<Option<Key>>,
+    /// Of the whole layer with what `stat` says.
+    stat: Option<Key>,
+}
+
+/// The cache, in the words of layers.
+pub(super) struct Known {
+    cache: Arc<Cache>,
+    compression: Compression,
+    codec: Vec<u8>,
+    open: Mutex<HashMap<Digest, Option<Arc<File>>>>,
+}
+
+impl Known {
+    /// Nothing is known of layers that are not compressed: to keep them costs more than to make them.
+    pub(super) fn new(cache: Option<&Arc<Cache>>, compression: Compression) -> Option<Self> {
+        let cache = Arc::clone(cache.filter(|_| compression != Compression::None)?);
+        Some(Self { cache, compression, codec: codec::identity(compression), open: Mutex::default() })
+    }
+
+    /// The keys of a layer.
+    pub(super) fn keys(&self, layout: &Layout) -> Keys {
+        let each: Vec<(Key, Option<Key>)> = layout
+            .pieces
+            .par_iter()
+            .map(|piece| self.piece_keys(&layout.members[piece.members.clone()], &piece.bytes))
+            .collect();
+        let mut shape = self.maker(SHAPE);
+        let mut stat = self.maker("layer by stat");
+        for (heads, by_stat) in &each {
+            shape.put(heads);
+            stat.put(by_stat.as_ref().map_or(&[][..], |key| key));
+        }
+        let pieces: Vec<Option<Key>> = each.into_iter().map(|(_, by_stat)| by_stat).collect();
+        let stat = pieces.iter().all(Option::is_some).then(|| stat.finish());
+        Keys { shape: shape.finish(), pieces, stat }
+    }
+
+    /// The hash of a piece's records, and that with what `stat` says of its files.
+    fn piece_keys(&self, members: &[Member], bytes: &std::ops::Range<u64>) -> (Key, Option<Key>) {
+        let mut heads = KeyMaker::new("records").with(&bytes.start.to_le_bytes()).with(&bytes.end.to_le_bytes());
+        let mut stat = KeyMaker::new("piece by stat");
+        let mut head = Vec::new();
+        let mut settled = true;
+        for member in members {
+            head.clear();
+            member.write_head(&mut head);
+            heads.put(&head);
+            match member.entry().content() {
+                None => {}
+                Some(Content::Bytes(bytes)) => stat.put(&key_of(bytes)),
+                Some(content) => {
+                    if let Some(stamp) = content.stamp() {
+                        settled &= self.cache.is_settled(&stamp);
+                        stat.put_stamp(&stamp);
+                    }
+                }
+            }
+        }
+        let heads = heads.finish();
+        stat.put(&heads);
+        (heads, settled.then(|| stat.finish()))
+    }
+
+    fn maker(&self, domain: &str) -> KeyMaker {
+        KeyMaker::new(domain).with(&self.codec)
+    }
+
+    /// A layer that is known by what `stat` says of its files.
+    pub(super) fn by_stat(&self, layout: &Layout, keys: &Keys, staging: &Staging, threads: usize) -> Option<Layer> {
+        let content = self.cache.fact(keys.stat.as_ref()?)?;
+        // Seen as used, so that it is kept beside the layer.
+        self.cache.get(SHAPE, &keys.shape)?;
+        self.take(&content, layout, staging, threads)
+    }
+
+    /// Whether the cache has a layer of the same paths, modes and sizes, so that reading this one may be enough.
+    pub(super) fn has_shape(&self, keys: &Keys) -> bool {
+        self.cache.get(SHAPE, &keys.shape).is_some()
+    }
+
+    /// A layer that is known by its content: the hashes of its pieces.
+    pub(super) fn by_content(
+        &self,
+        layout: &Layout,
+        keys: &Keys,
+        hashes: &[Key],
+        staging: &Staging,
+        threads: usize,
+    ) -> Option<Layer> {
+        let content = self.content_key(hashes);
+        let layer = self.take(&content, layout, staging, threads)?;
+        self.remember_stat(keys, hashes, &content);
+        Some(layer)
+    }
+
+    fn take(&self, content: &Key, layout: &Layout, staging: &Staging, threads: usize) -> Option<Layer> {
+        let value = self.cache.get(LAYER, content)?;
+        let (diff_id, rest) = value.split_first_chunk::<32>()?;
+        let (digest, rest) = rest.split_first_chunk::<32>()?;
+        let (diff_id, digest) = (DiffId::new(Digest::from_bytes(*diff_id)), Digest::from_bytes(*digest));
+        (rest == layout.size.to_le_bytes()).then_some(())?;
+        let blob = staging.blob(digest);
+        let flush = staging.blob_durability() == Durability::Synced;
+        let size = self.cache.bring_blob(&digest, &blob, flush, threads)?;
+        let effort = Effort { layers_known: 1, ..Effort::default() };
+        let blob = Blob { digest, size, path: blob, segments: Vec::new() };
+        Some(Layer::new(layout, self.compression, &blob, diff_id, effort))
+    }
+
+    /// The hash of a piece's bytes, when it is known without reading them.
+    pub(super) fn piece_hash(&self, keys: &Keys, piece: usize) -> Option<Key> {
+        self.cache.fact(keys.pieces.get(piece)?.as_ref()?)
+    }
+
+    /// A piece that was compressed before, by the hash of its bytes.
+    pub(super) fn bring_piece(&self, hash: &Key, packed: &mut Packed) -> bool {
+        let bring = |packed: &mut Packed| -> Option<()> {
+            let place = Place::parse(&self.cache.place(&self.piece_key(hash))?);
+            let file = self.blob(&place.blob)?;
+            let size = usize::try_from(place.size).ok()?;
+            packed.take_over(size, place.raw_crc, place.raw_size, |room| file.read_exact_at(room, place.at)).ok()?;
+            (crc32fast::hash(packed.bytes()) == place.crc).then_some(())
+        };
+        bring(packed).is_some()
+    }
+
+    fn blob(&self, digest: &Digest) -> Option<Arc<File>> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.entry(*digest).or_insert_with(|| self.cache.open_blob(digest).map(Arc::new)).clone()
+    }
+
+    /// Keeps a layer that was packed.
+    pub(super) fn keep(
+        &self,
+        keys: &Keys,
+        hashes: &[Key],
+        layer: &Layer,
+        blob: &Blob,
+        pieces: &[PieceCheck],
+        flushed: bool,
+    ) {
+        let segments = crate::cache::Segments(blob.segments.clone());
+        self.cache.keep_blob(&layer.digest, &layer.blob, &segments, flushed);
+        let content = self.content_key(hashes);
+        let value = [&layer.diff_id.digest().bytes()[..], layer.digest.bytes(), &layer.unpacked.to_le_bytes()].concat();
+        self.cache.put(LAYER, &content, &value);
+        // gzip has its head before the first piece.
+        let before = blob.segments.len().saturating_sub(pieces.len());
+        let before = before.min(usize::from(matches!(self.compression, Compression::Gzip(_))));
+        let mut at: u64 = blob.segments[..before].iter().map(|segment| u64::from(segment.0)).sum();
+        for ((hash, piece), segment) in hashes.iter().zip(pieces).zip(&blob.segments[before..]) {
+            let (size, crc) = *segment;
+            let place = Place { blob: layer.digest, at, size, crc, raw_crc: piece.crc, raw_size: piece.size };
+            self.cache.keep_place(&self.piece_key(hash), &place.bytes());
+            at += u64::from(size);
+        }
+        self.remember_stat(keys, hashes, &content);
+        self.cache.put(SHAPE, &keys.shape, &content);
+    }
+
+    fn remember_stat(&self, keys: &Keys, hashes: &[Key], content: &Key) {
+        for (key, hash) in keys.pieces.iter().zip(hashes) {
+            if let Some(key) = key {
+                self.cache.keep_fact(key, hash);
+            }
+        }
+        if let Some(stat) = &keys.stat {
+            self.cache.keep_fact(stat, content);
+        }
+    }
+
+    fn content_key(&self, hashes: &[Key]) -> Key {
+        let mut key = self.maker(LAYER);
+        for hash in hashes {
+            key.put(hash);
+        }
+        key.finish()
+    }
+
+    fn piece_key(&self, hash: &Key) -> Key {
+        self.maker("piece").with(hash).finish()
+    }
+
+    /// Writes down what was found out.
+    pub(super) fn flush(&self) {
+        self.cache.flush();
+    }
+}
+
+/// What gzip has to know of a piece that it does not compress itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct PieceCheck {
+    pub(super) crc: u32,
+    pub(super) size: u32,
+}
+
+/// Where a compressed piece lies.
+struct Place {
+    blob: Digest,
+    at: u64,
+    size: u32,
+    crc: u32,
+    raw_crc: u32,
+    raw_size: u32,
+}
+
+impl Place {
+    fn bytes(&self) -> [u8; PLACE] {
+        let mut bytes = [0; PLACE];
+        bytes[..32].copy_from_slice(self.blob.bytes());
+        bytes[32..40].copy_from_slice(&self.at.to_le_bytes());
+        for (place, number) in bytes[40..56].chunks_exact_mut(4).zip([self.size, self.crc, self.raw_crc, self.raw_size])
+        {
+            place.copy_from_slice(&number.to_le_bytes());
+        }
+        bytes
+    }
+
+    fn parse(bytes: &[u8; PLACE]) -> Self {
+        let short = |at: usize| bytes[at..].first_chunk().copied().map_or(0, u32::from_le_bytes);
+        Self {
+            blob: Digest::from_bytes(bytes.first_chunk().copied().unwrap_or_default()),
+            at: bytes[32..].first_chunk().copied().map_or(0, u64::from_le_bytes),
+            size: short(40),
+            crc: short(44),
+            raw_crc: short(48),
+            raw_size: short(52),
+        }
+    }
+}
