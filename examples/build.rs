@@ -22,6 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         signer: None,
         durability: Durability::Synced,
         cache: None,
+        watch: None,
         temporary: std::env::temp_dir(),
         locks: std::sync::Arc::default(),
     };

@@ -84,6 +84,8 @@ pub struct Options {
     pub durability: crate::layer::Durability,
     /// What earlier builds found out. It changes no byte of an image.
     pub cache: Option<std::sync::Arc<crate::cache::Cache>>,
+    /// Who is told what threads do, where somebody wants to see it.
+    pub watch: Option<std::sync::Arc<dyn crate::layer::Watch>>,
     /// Where staging folders of standard output and engines go.
     pub temporary: std::path::PathBuf,
     /// Lock files, and how images are held against them.

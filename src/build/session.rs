@@ -96,7 +96,11 @@ impl Session {
     ) -> Result<Packed> {
         let size: u64 = assembled.tree.iter().filter_map(|(_, entry)| entry.content()).map(Content::size).sum();
         let (_alone, _beside);
-        let mut how = layer::Options { cache: options.cache.clone(), ..layer::Options::new(options.threads) };
+        let mut how = layer::Options {
+            cache: options.cache.clone(),
+            watch: options.watch.clone(),
+            ..layer::Options::new(options.threads)
+        };
         if self.many && size < LARGE {
             how.threads = std::num::NonZeroUsize::MIN;
             _beside = self.packing.read().unwrap_or_else(PoisonError::into_inner);

@@ -58,6 +58,9 @@ pub(super) struct Args {
     sign_key: Option<String>,
     #[command(flatten)]
     cache: CacheArgs,
+    /// Write a page that shows what each thread did when; by default mkimage-timings.html.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "mkimage-timings.html")]
+    timings: Option<PathBuf>,
     /// Do not wait until outputs are on the disk.
     #[arg(long)]
     no_fsync: bool,
@@ -95,6 +98,9 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
 }
 
 fn build_all(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCode> {
+    if args.timings.is_some() {
+        console.time();
+    }
     let loaded = args.recipes.load(&args.tag, args.compression, texts)?;
     for loaded in &loaded {
         console.show(&loaded.warnings, texts);
@@ -157,6 +163,9 @@ fn build_all(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCo
     } else {
         console.print(&lines)
     };
+    if let Some(path) = &args.timings {
+        errors.extend(console.write_times(path).err().into_iter().flat_map(|error| error.0));
+    }
     if errors.is_empty() { Ok(printed) } else { Err(Error(errors)) }
 }
 
@@ -205,6 +214,7 @@ impl Args {
             signer: self.sign_key.as_deref().map(keys::private).transpose()?.map(std::sync::Arc::new),
             durability,
             cache: self.cache.open(console),
+            watch: console.watch(),
             temporary: environment::temporary(),
             locks: self.lock.locks(),
         })

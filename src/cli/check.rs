@@ -82,6 +82,7 @@ pub(super) fn options() -> Options {
         signer: None,
         durability: Durability::Cached,
         cache: None,
+        watch: None,
         temporary: environment::temporary(),
         locks: Arc::default(),
     }

@@ -1,15 +1,18 @@
 //! What a person sees: diagnostics and progress on standard error, results on standard output.
 
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use indicatif::{ProgressBar, ProgressStyle as Style};
 use mkimage::build::Progress;
+use mkimage::layer::Watch;
 use mkimage::policy::Detail;
-use mkimage::report::{self, Code, Diagnostic, Error, INTERNAL, Level, Texts};
+use mkimage::report::{self, Code, Diagnostic, Error, INTERNAL, Level, Result, Texts};
 
+use super::timings::Recorder;
 use super::{environment, interrupt};
 
 /// How progress is shown.
@@ -48,6 +51,8 @@ pub(super) struct Console {
     bar: Mutex<Option<ProgressBar>>,
     /// Whether diagnostics were shown: an empty line stands between them and further ones.
     shown: AtomicBool,
+    /// What threads do when, where that is wanted.
+    times: OnceLock<Arc<Recorder>>,
 }
 
 impl Console {
@@ -76,6 +81,7 @@ impl Console {
             github: environment::in_github_actions(),
             bar: Mutex::new(None),
             shown: AtomicBool::new(false),
+            times: OnceLock::new(),
         }
     }
 
@@ -137,6 +143,24 @@ impl Console {
         }
     }
 
+    /// From now on it is written down what threads do when.
+    pub(super) fn time(&self) {
+        let _ = self.times.set(Arc::default());
+    }
+
+    /// Who writes it down.
+    pub(super) fn watch(&self) -> Option<Arc<dyn Watch>> {
+        self.times.get().map(|times| Arc::clone(times) as Arc<dyn Watch>)
+    }
+
+    /// Writes a page of what was written down.
+    pub(super) fn write_times(&self, path: &Path) -> Result<()> {
+        let Some(times) = self.times.get() else { return Ok(()) };
+        std::fs::write(path, times.page()).map_err(|error| Error::io("write", path, &error))?;
+        self.say(&format!("times written to {}", path.display()));
+        Ok(())
+    }
+
     /// Progress of the build of one image.
     pub(super) fn building<'a>(&'a self, name: &'a str) -> Building<'a> {
         Building { console: self, name }
@@ -151,6 +175,9 @@ pub(super) struct Building<'a> {
 
 impl Progress for Building<'_> {
     fn stage(&self, stage: &str) {
+        if let Some(times) = self.console.times.get() {
+            times.stage(self.name, stage);
+        }
         match self.console.progress {
             ProgressStyle::Plain => {
                 let _ = writeln!(std::io::stderr().lock(), "{}: {stage}", self.name);

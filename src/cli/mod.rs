@@ -42,6 +42,7 @@ mod sign;
 mod subject;
 mod summary;
 mod test;
+mod timings;
 mod trace;
 mod tree;
 mod unpacked;

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use super::codec::{GZIP_HEAD, Packed};
+use super::watch::{Activity, Watch, watched};
 use super::{Durability, Staging};
 use crate::cache::Segment;
 use crate::oci::{Digest, Sha256};
@@ -40,28 +41,28 @@ impl BlobWriter {
         let (digest, crc) = (Sha256::default(), crc32fast::Hasher::new());
         let mut blob = Self { file, path, compression, digest, crc, unpacked: 0, segments: Vec::new() };
         if matches!(compression, Compression::Gzip(_)) {
-            blob.write(&GZIP_HEAD)?;
+            blob.write(&GZIP_HEAD, None)?;
         }
         Ok(blob)
     }
 
     /// Adds a piece: as it is, or compressed.
-    pub(super) fn add(&mut self, raw: &[u8], packed: &Packed) -> Result<()> {
+    pub(super) fn add(&mut self, raw: &[u8], packed: &Packed, watch: Option<&dyn Watch>) -> Result<()> {
         self.unpacked += raw.len() as u64;
         match self.compression {
-            Compression::None => self.write(raw),
-            Compression::Zstd(_) => self.write(packed.bytes()),
+            Compression::None => self.write(raw, watch),
+            Compression::Zstd(_) => self.write(packed.bytes(), watch),
             Compression::Gzip(_) => {
                 self.crc.combine(&packed.crc);
-                self.write(packed.bytes())
+                self.write(packed.bytes(), watch)
             }
         }
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.digest.update(bytes);
+    fn write(&mut self, bytes: &[u8], watch: Option<&dyn Watch>) -> Result<()> {
+        watched(watch, Activity::Hash, || self.digest.update(bytes));
         self.segments.push((u32::try_from(bytes.len()).unwrap_or(u32::MAX), crc32fast::hash(bytes)));
-        self.file.write_all(bytes).map_err(|error| self.error("write", &error))
+        watched(watch, Activity::Write, || self.file.write_all(bytes)).map_err(|error| self.error("write", &error))
     }
 
     fn error(&self, verb: &str, error: &io::Error) -> Error {
@@ -69,14 +70,14 @@ impl BlobWriter {
     }
 
     /// Ends the blob and gives it its name.
-    pub(super) fn finish(mut self, staging: &Staging) -> Result<Blob> {
+    pub(super) fn finish(mut self, staging: &Staging, watch: Option<&dyn Watch>) -> Result<Blob> {
         if matches!(self.compression, Compression::Gzip(_)) {
             let size = u32::try_from(self.unpacked & u64::from(u32::MAX)).unwrap_or(0);
             let crc = self.crc.clone().finalize();
-            self.write(&[crc.to_le_bytes(), size.to_le_bytes()].concat())?;
+            self.write(&[crc.to_le_bytes(), size.to_le_bytes()].concat(), watch)?;
         }
         if staging.blob_durability() == Durability::Synced {
-            self.file.sync_all().map_err(|error| self.error("flush", &error))?;
+            watched(watch, Activity::Write, || self.file.sync_all()).map_err(|error| self.error("flush", &error))?;
         }
         let size = self.digest.size();
         let digest = self.digest.finish();

@@ -8,6 +8,7 @@ use super::known::{Keys, Known, PieceCheck};
 use super::layout::Layout;
 use super::ordered::Ordered;
 use super::pool::{Buffers, Pool};
+use super::watch::{Activity, Watch, watched};
 use super::{Durability, Effort, Layer, Staging};
 use crate::cache::{Cache, Key};
 use crate::oci::{DiffId, Sha256};
@@ -71,20 +72,21 @@ impl<'a> Packing<'a> {
         buffers: Arc<Buffers>,
         staging: &Staging,
         pool: &Pool,
+        watch: Option<&dyn Watch>,
         failed: impl Fn(Error),
     ) {
         let last = self.layout.pieces[piece].is_last();
         if let Some(digests) = &self.digests {
-            digests.take(self.layout, piece, &buffers, pool);
+            watched(watch, Activity::Hash, || digests.take(self.layout, piece, &buffers, pool));
         }
         if self.compression != Compression::None {
             self.diff_id.bring(piece, Arc::clone(&buffers), |digest, buffers| {
-                digest.update(buffers.raw.bytes());
+                watched(watch, Activity::Hash, || digest.update(buffers.raw.bytes()));
                 pool.release(buffers);
             });
         }
         self.blob.bring(piece, (buffers, last), |progress, (buffers, last)| {
-            if let Err(error) = write(progress, &buffers, last, staging) {
+            if let Err(error) = write(progress, &buffers, last, staging, watch) {
                 failed(error);
             }
             pool.release(buffers);
@@ -115,12 +117,18 @@ impl<'a> Packing<'a> {
     }
 }
 
-fn write(progress: &mut Result<Progress>, buffers: &Buffers, last: bool, staging: &Staging) -> Result<()> {
+fn write(
+    progress: &mut Result<Progress>,
+    buffers: &Buffers,
+    last: bool,
+    staging: &Staging,
+    watch: Option<&dyn Watch>,
+) -> Result<()> {
     let Ok(Progress::Writing(mut blob)) = std::mem::replace(progress, Err(Error::internal("a blob was abandoned")))
     else {
         return Ok(());
     };
-    blob.add(buffers.raw.bytes(), &buffers.packed)?;
-    *progress = Ok(if last { Progress::Written(blob.finish(staging)?) } else { Progress::Writing(blob) });
+    blob.add(buffers.raw.bytes(), &buffers.packed, watch)?;
+    *progress = Ok(if last { Progress::Written(blob.finish(staging, watch)?) } else { Progress::Writing(blob) });
     Ok(())
 }

@@ -1,9 +1,11 @@
 //! Filling a piece: records are written anew, data is read from the files at the offsets that the piece covers.
 
 use std::io;
+use std::time::Duration;
 
 use super::piece::{Piece, stream_size};
 use super::record::Member;
+use super::watch::{Activity, Watch};
 use crate::source::Reader;
 
 /// The bytes of a piece, in a buffer that is used for many.
@@ -50,16 +52,34 @@ pub(super) struct Unreadable {
 
 /// Fills pieces; one for each thread.
 #[derive(Debug, Default)]
-pub(super) struct Filler {
+pub(super) struct Filler<'a> {
     head: Vec<u8>,
+    watch: Option<&'a dyn Watch>,
+    /// How long files were read for this piece, when somebody watches.
+    reading: Duration,
 }
 
-impl Filler {
+impl<'a> Filler<'a> {
+    pub(super) fn new(watch: Option<&'a dyn Watch>) -> Self {
+        Self { watch, ..Self::default() }
+    }
+
     /// Fills `raw` with the bytes of a piece.
     ///
     /// # Errors
     /// When a file can't be read or is no longer what it was when it was looked at.
     pub(super) fn fill(&mut self, members: &[Member], piece: &Piece, raw: &mut Raw) -> Result<(), Unreadable> {
+        let Some(watch) = self.watch else { return self.fill_all(members, piece, raw) };
+        let from = watch.now();
+        self.reading = Duration::ZERO;
+        let filled = self.fill_all(members, piece, raw);
+        // Reads and records take turns file by file: shown one after the other.
+        watch.did(Activity::Read, from, from + self.reading);
+        watch.did(Activity::Tar, from + self.reading, watch.now());
+        filled
+    }
+
+    fn fill_all(&mut self, members: &[Member], piece: &Piece, raw: &mut Raw) -> Result<(), Unreadable> {
         raw.begin(piece.size());
         if piece.is_last() {
             raw.zeros(piece.size());
@@ -90,9 +110,13 @@ impl Filler {
         if start < end
             && let Some(content) = member.entry().content()
         {
+            let from = self.watch.map(Watch::now);
             let reader: Reader = content.open()?;
             reader.read_exact_at(raw.space(to_usize(end - start)), start - head)?;
             reader.finish()?;
+            if let (Some(watch), Some(from)) = (self.watch, from) {
+                self.reading += watch.now() - from;
+            }
         }
         if to > data {
             raw.zeros(to_usize(to - from.max(data)));

@@ -29,11 +29,13 @@ mod plan;
 mod pool;
 mod record;
 mod staging;
+mod watch;
 
 pub use pack::pack;
 pub use plan::{LayerPlan, parent_entry, plan, plan_among};
 pub use shared::Commons;
 pub use staging::{Durability, Staging};
+pub use watch::{Activity, Watch};
 
 /// The version of the rules by which a tree becomes bytes: order, records, pieces, codecs. Another number means other
 /// digests for the same tree.
@@ -63,12 +65,14 @@ pub struct Options {
     pub cache: Option<Arc<Cache>>,
     /// Whether each file's digest is wanted, for documents that list files.
     pub file_digests: bool,
+    /// Who is told what each thread does, where somebody wants to see it.
+    pub watch: Option<Arc<dyn Watch>>,
 }
 
 impl Options {
     /// Packs with so many threads, without a cache and without digests of files.
     pub fn new(threads: NonZeroUsize) -> Self {
-        Self { threads, cache: None, file_digests: false }
+        Self { threads, cache: None, file_digests: false, watch: None }
     }
 }
 

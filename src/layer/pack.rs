@@ -19,6 +19,7 @@ use super::known::{Keys, Known, PieceCheck};
 use super::layout::Layout;
 use super::pool::{Buffers, Pool};
 use super::record::Member;
+use super::watch::{Activity, Watch, watched};
 use super::{Effort, Layer, LayerPlan, Options, Staging, UNREADABLE};
 use crate::cache::{Key, key_of};
 use crate::recipe::Compression;
@@ -119,9 +120,10 @@ fn find_by_content(
 fn hash_pieces(known: &Known, layout: &Layout, keys: &Keys, options: &Options) -> Result<(Vec<Key>, u64)> {
     let slots: Vec<OnceLock<Result<Key>>> =
         layout.pieces[..layout.pieces.len() - 1].iter().map(|_| OnceLock::new()).collect();
+    let watch = options.watch.as_deref();
     let (next, read) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let work = || {
-        let (mut filler, mut raw) = (Filler::default(), Raw::default());
+        let (mut filler, mut raw) = (Filler::new(watch), Raw::default());
         loop {
             let piece = next.fetch_add(1, Ordering::Relaxed);
             let Some(slot) = slots.get(piece) else { return };
@@ -129,7 +131,8 @@ fn hash_pieces(known: &Known, layout: &Layout, keys: &Keys, options: &Options) -
                 || {
                     let done = filler.fill(&layout.members, &layout.pieces[piece], &mut raw);
                     read.fetch_add(raw.bytes().len(), Ordering::Relaxed);
-                    done.map(|()| key_of(raw.bytes())).map_err(|error| unreadable_in(&layout.members, &error))
+                    done.map(|()| watched(watch, Activity::Hash, || key_of(raw.bytes())))
+                        .map_err(|error| unreadable_in(&layout.members, &error))
                 },
                 Ok,
             );
@@ -162,6 +165,7 @@ struct Work<'a> {
     known: Option<&'a Known>,
     compression: Compression,
     staging: &'a Staging,
+    watch: Option<&'a dyn Watch>,
     threads: usize,
     /// Layer and piece, in the order in which they are begun.
     tasks: Vec<(usize, usize)>,
@@ -176,7 +180,7 @@ impl<'a> Work<'a> {
         known: Option<&'a Known>,
         compression: Compression,
         staging: &'a Staging,
-        options: &Options,
+        options: &'a Options,
     ) -> Self {
         let mut order: Vec<usize> = (0..packing.len()).collect();
         order.sort_by_key(|&layer| std::cmp::Reverse(packing[layer].layout.size));
@@ -189,6 +193,7 @@ impl<'a> Work<'a> {
             known,
             compression,
             staging,
+            watch: options.watch.as_deref(),
             threads,
             tasks: tasks.collect(),
             next: AtomicUsize::new(0),
@@ -206,7 +211,7 @@ impl<'a> Work<'a> {
 
     fn worker(&self) {
         let _closer = CloseOnPanic(&self.pool);
-        let mut filler = Filler::default();
+        let mut filler = Filler::new(self.watch);
         let mut encoder = None;
         while let Some(mut buffers) = self.pool.take() {
             let task = self.next.fetch_add(1, Ordering::Relaxed);
@@ -217,7 +222,9 @@ impl<'a> Work<'a> {
             match self.prepare(packing, piece, &mut filler, &mut encoder, &mut buffers) {
                 Ok(effort) => {
                     packing.count(effort);
-                    packing.commit(piece, Arc::new(buffers), self.staging, &self.pool, |error| self.fail(task, error));
+                    packing.commit(piece, Arc::new(buffers), self.staging, &self.pool, self.watch, |error| {
+                        self.fail(task, error)
+                    });
                 }
                 Err(error) => self.fail(task, error),
             }
@@ -242,10 +249,12 @@ impl<'a> Work<'a> {
         let hash = known.map(|(known, keys)| {
             packing.hashes.get(piece).copied().or_else(|| known.piece_hash(keys, piece)).unwrap_or_else(|| {
                 effort.hashed = size;
-                key_of(buffers.raw.bytes())
+                watched(self.watch, Activity::Hash, || key_of(buffers.raw.bytes()))
             })
         });
-        let found = known.zip(hash).is_some_and(|((known, _), hash)| known.bring_piece(&hash, &mut buffers.packed));
+        let found = known.zip(hash).is_some_and(|((known, _), hash)| {
+            watched(self.watch, Activity::Read, || known.bring_piece(&hash, &mut buffers.packed))
+        });
         if found {
             effort.pieces_known = 1;
         } else {
@@ -253,7 +262,8 @@ impl<'a> Work<'a> {
                 *encoder = Some(Encoder::new(self.compression).map_err(Error::internal)?);
             }
             if let Some(encoder) = encoder {
-                encoder.encode(buffers.raw.bytes(), this.is_last(), &mut buffers.packed).map_err(Error::internal)?;
+                let encode = || encoder.encode(buffers.raw.bytes(), this.is_last(), &mut buffers.packed);
+                watched(self.watch, Activity::Compress, encode).map_err(Error::internal)?;
             }
             (effort.pieces_packed, effort.compressed) = (1, size);
         }
