@@ -115,12 +115,18 @@ fn drawing(spans: &Spans, end: Duration) -> String {
         let _ = writeln!(svg, "<text x=\"0\" y=\"{}\">thread {}</text>", thread * (ROW + 6) + 13, thread + 1);
     }
     for (image, stage, thread, from, to) in ended(spans, end) {
-        let title = format!("{}: {}, {}", escaped(image), escaped(stage), shown(to - from));
+        let title = format!("{}: {}, {}", escaped(image), escaped(stage), shown(to.saturating_sub(from)));
         rectangle(&mut svg, (at(from), at(to)), thread, "stage", &title);
     }
     for (thread, what, from, to) in &spans.work {
         let name = KINDS.iter().find(|kind| kind.0 == *what).map_or("read", |kind| kind.1);
-        rectangle(&mut svg, (at(*from), at(*to)), *thread, name, &format!("{name}, {}", shown(*to - *from)));
+        rectangle(
+            &mut svg,
+            (at(*from), at(*to)),
+            *thread,
+            name,
+            &format!("{name}, {}", shown(to.saturating_sub(*from))),
+        );
     }
     for tenth in 0..=5u32 {
         let time = end * tenth / 5;
@@ -157,7 +163,8 @@ fn ended(spans: &Spans, end: Duration) -> Vec<(&str, &str, usize, Duration, Dura
 fn totals(spans: &Spans, end: Duration) -> String {
     let mut table = String::from("<table><tr><th>what</th><th>time of all threads</th><th>of one thread</th></tr>\n");
     for (what, name, ..) in KINDS {
-        let all: Duration = spans.work.iter().filter(|span| span.1 == what).map(|span| span.3 - span.2).sum();
+        let all: Duration =
+            spans.work.iter().filter(|span| span.1 == what).map(|span| span.3.saturating_sub(span.2)).sum();
         let share = all.as_secs_f64() * 100.0 / end.as_secs_f64().max(1e-9);
         let _ = writeln!(
             table,
@@ -176,7 +183,7 @@ fn stages(spans: &Spans, end: Duration) -> String {
             order.push(stage);
             (0, Duration::ZERO)
         });
-        *time = (time.0 + 1, time.1 + (to - from));
+        *time = (time.0 + 1, time.1 + to.saturating_sub(from));
     }
     let mut table = String::from("<table><tr><th>stage</th><th>images</th><th>time</th></tr>\n");
     for stage in order {

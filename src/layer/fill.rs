@@ -115,7 +115,7 @@ impl<'a> Filler<'a> {
             reader.read_exact_at(raw.space(to_usize(end - start)), start - head)?;
             reader.finish()?;
             if let (Some(watch), Some(from)) = (self.watch, from) {
-                self.reading += watch.now() - from;
+                self.reading += watch.now().saturating_sub(from);
             }
         }
         if to > data {

@@ -223,7 +223,7 @@ impl<'a> Work<'a> {
                 Ok(effort) => {
                     packing.count(effort);
                     packing.commit(piece, Arc::new(buffers), self.staging, &self.pool, self.watch, |error| {
-                        self.fail(task, error)
+                        self.fail(task, error);
                     });
                 }
                 Err(error) => self.fail(task, error),

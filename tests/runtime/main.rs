@@ -16,6 +16,7 @@ mod family;
 mod engines;
 mod stages;
 mod reproducible;
+mod caches;
 mod run;
 
 use std::env;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         services::TESTS,
         programs::TESTS,
         reproducible::TESTS,
+        caches::TESTS,
         family::TESTS,
         engines::TESTS,
         clients::TESTS,
