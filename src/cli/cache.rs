@@ -19,8 +19,8 @@ use super::summary::megabytes;
 /// Which folder is the cache.
 #[derive(Debug, Default, Clone, clap::Args)]
 pub(super) struct CacheArgs {
-    /// Keep in this folder what later builds need not do again; by default MKIMAGE_CACHE_DIR,
-    /// or `mkimage` in XDG_CACHE_HOME or ~/.cache.
+    /// Keep in this folder what later builds need not do again; by default `MKIMAGE_CACHE_DIR`, or `mkimage` in
+    /// `XDG_CACHE_HOME` or ~/.cache.
     #[arg(long, value_name = "DIR")]
     cache_dir: Option<PathBuf>,
     /// Use no cache, and keep nothing.
@@ -81,7 +81,7 @@ pub(super) struct Args {
 /// `--no-cache` makes no sense here.
 #[derive(Debug, clap::Args)]
 struct WhichCache {
-    /// The cache's folder; by default MKIMAGE_CACHE_DIR, or `mkimage` in XDG_CACHE_HOME or ~/.cache.
+    /// The cache's folder; by default `MKIMAGE_CACHE_DIR`, or `mkimage` in `XDG_CACHE_HOME` or ~/.cache.
     #[arg(long, global = true, value_name = "DIR")]
     cache_dir: Option<PathBuf>,
 }

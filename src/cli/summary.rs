@@ -50,7 +50,9 @@ pub(super) fn say(console: &Console, built: &Built, assembled: &Assembled, place
 /// What packing took.
 fn effort(layers: &[Layer]) -> String {
     let mut all = Effort::default();
-    layers.iter().for_each(|layer| all += layer.effort);
+    for layer in layers {
+        all += layer.effort;
+    }
     format!(
         "packing: {} of {} layers from the cache, {} pieces from the cache, {} compressed; \
          {} read, {} hashed, {} compressed, {} written",

@@ -6,7 +6,7 @@ use std::io;
 use super::verify::bad_store;
 use super::{CORRUPT, UNREADABLE};
 use crate::image::{Document, Image};
-use crate::layer::{Layer, Staging};
+use crate::layer::{Effort, Layer, Staging};
 use crate::oci::{DiffId, Digest, MediaType, Sha256, Store, StoredImage, StoredLayer};
 use crate::recipe::Platform;
 use crate::report::{Diagnostic, Error, Result};
@@ -86,6 +86,8 @@ fn stage_layer(store: &Store, layer: &StoredLayer, staging: &Staging) -> Result<
         unpacked: 0,
         files: 0,
         blob,
+        digests: Vec::new(),
+        effort: Effort::default(),
     })
 }
 
