@@ -59,10 +59,12 @@ fn push(args: &Args, console: &Console) -> Result<ExitCode> {
             .help(format!("write `{to}:1.0`; `{to}:latest` if that is meant"))
             .into());
     }
+    let from = args.image.to_str().filter(|text| Remote::is_meant(text)).map(Remote::parse).transpose()?;
+    let from = from.map(|remote| remote.repository);
     let store = images::open(&args.image, &args.registries, console)?;
     let client = args.registries.client()?;
     let rules = if args.immutable { Rules::Keep } else { Rules::Move };
-    let pushed = output::push_store(Push { client: &client, rules }, &store, &to, &tags);
+    let pushed = output::push_store(Push { client: &client, rules }, &store, from.as_ref(), &to, &tags);
     args.registries.say_warnings(&client, console);
     let pushed = pushed?;
     for moved in &pushed.tags {

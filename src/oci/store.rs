@@ -121,6 +121,11 @@ impl Store {
         &self.name
     }
 
+    /// Whether its blobs are fetched when they are asked for.
+    pub fn is_fetched(&self) -> bool {
+        matches!(self.files, Files::Fetched(_))
+    }
+
     /// The file that a blob is in alone, where it is in one; it may have to be fetched.
     ///
     /// # Errors

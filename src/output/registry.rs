@@ -74,11 +74,18 @@ pub(super) fn tags_of(remote: &Remote, names: &[Reference]) -> Vec<String> {
 }
 
 /// Pushes an image, or an index of several, that was written before. Of several entries the one is meant that has the
-/// tag of `to`.
+/// tag of `to`. What lies in a repository `from` of the same registry is taken over from there; of what lies in another
+/// registry, only that is fetched which has to be sent.
 ///
 /// # Errors
 /// When the store can't be read, or the registry does not take it.
-pub fn push_store(push: Push<'_>, store: &Store, to: &Remote, tags: &[String]) -> Result<Pushed> {
+pub fn push_store(
+    push: Push<'_>,
+    store: &Store,
+    from: Option<&Repository>,
+    to: &Remote,
+    tags: &[String],
+) -> Result<Pushed> {
     let mut graph = Graph { store, documents: Vec::new(), blobs: Vec::new(), seen: BTreeSet::new() };
     if store.is_layout() {
         let index: Value = graph.json("index.json")?;
@@ -93,7 +100,12 @@ pub fn push_store(push: Push<'_>, store: &Store, to: &Remote, tags: &[String]) -
         graph.documents.push(document);
         graph.blobs = blobs;
     }
-    let job = Job { blobs: graph.blobs, documents: graph.documents, tags: tags.to_vec(), sources: Vec::new() };
+    let job = Job {
+        blobs: graph.blobs,
+        documents: graph.documents,
+        tags: tags.to_vec(),
+        sources: from.into_iter().cloned().collect(),
+    };
     push.client.push(&to.repository, &job, push.rules)
 }
 
@@ -179,6 +191,10 @@ impl Graph<'_> {
     fn blob(&mut self, entry: &Value) -> Result<()> {
         let (digest, size) = self.descriptor(entry)?;
         if !self.seen.insert(digest) {
+            return Ok(());
+        }
+        if self.store.is_fetched() {
+            self.blobs.push(Blob { digest, size, content: Content::Kept(self.store, digest) });
             return Ok(());
         }
         let stored = self.store.blob(digest).map_err(|error| self.bad(error))?;

@@ -14,7 +14,7 @@ use super::pull::blob_url;
 use super::refusal::said;
 use super::transport::{Body, Failure, Response};
 use super::url::Url;
-use crate::oci::{Digest, Stored};
+use crate::oci::{BadStore, Digest, Store, Stored};
 use crate::report::{Error, Result};
 
 /// How much is sent at once to a registry that does not take a blob whole.
@@ -40,8 +40,10 @@ pub enum Content<'a> {
     Bytes(&'a [u8]),
     /// In a file that holds nothing else.
     File(&'a Path),
-    /// In a layout or archive.
+    /// In a file of a layout or archive.
     Stored(Stored),
+    /// In another registry, from where it is fetched if it has to be sent.
+    Kept(&'a Store, Digest),
 }
 
 impl Content<'_> {
@@ -56,6 +58,11 @@ impl Content<'_> {
                 Box::new(file)
             }
             Self::Stored(stored) => Box::new(stored.clone().skipping(from)),
+            Self::Kept(store, digest) => match store.blob(*digest) {
+                Ok(stored) => Box::new(stored.skipping(from)),
+                Err(BadStore::Io(error)) => return Err(error),
+                Err(error) => return Err(io::Error::other(error.to_string())),
+            },
         })
     }
 }

@@ -8,7 +8,7 @@ use super::authorization::{Access, Scope};
 use super::challenge::Challenge;
 use super::transport::{Body, Failure, FailureKind, Reach, Request, Response, Transport};
 use super::url::{Origin, Url};
-use super::{Keychain, Options, Pace, Repository, UNREACHABLE, UNSAFE};
+use super::{Keychain, Options, Pace, Remote, Repository, UNREACHABLE, UNSAFE};
 use crate::oci::Digest;
 use crate::report::{Diagnostic, Error, Result};
 
@@ -30,6 +30,8 @@ pub struct Client {
     warnings: Mutex<BTreeSet<String>>,
     /// Where blobs are known to be: a registry gives them to its other repositories without sending.
     known: Mutex<BTreeMap<(String, Digest), Repository>>,
+    /// Tags that are read and written anew, one thread at a time.
+    turns: Mutex<BTreeMap<Remote, Arc<Mutex<()>>>>,
 }
 
 /// Locked while a registry is asked for the first time.
@@ -81,12 +83,17 @@ impl Client {
             registries: Mutex::default(),
             warnings: Mutex::default(),
             known: Mutex::default(),
+            turns: Mutex::default(),
         })
     }
 
     /// What registries said in `Warning` headers since the last call, each text once.
     pub fn warnings(&self) -> Vec<String> {
         std::mem::take(&mut *lock(&self.warnings)).into_iter().collect()
+    }
+
+    pub(super) fn turn(&self, tag: &Remote) -> Arc<Mutex<()>> {
+        Arc::clone(lock(&self.turns).entry(tag.clone()).or_default())
     }
 
     pub(super) fn remember(&self, repository: &Repository, digest: Digest) {

@@ -28,8 +28,18 @@ pub struct Manifest {
 pub(super) enum NotTaken {
     /// The registry lacks a blob that the manifest names.
     BlobUnknown(Error),
+    /// Something else is there than the request said.
+    Overtaken(Error),
     /// Another reason.
     Other(Error),
+}
+
+impl NotTaken {
+    pub(super) fn into_error(self) -> Error {
+        match self {
+            Self::BlobUnknown(error) | Self::Overtaken(error) | Self::Other(error) => error,
+        }
+    }
 }
 
 impl Client {
@@ -38,6 +48,11 @@ impl Client {
     /// # Errors
     /// When the registry does not give it, or gives something else.
     pub fn manifest(&self, remote: &Remote) -> Result<Manifest> {
+        self.manifest_and_etag(remote).map(|(manifest, _)| manifest)
+    }
+
+    /// The same, with the registry's word for this state of a tag.
+    pub(super) fn manifest_and_etag(&self, remote: &Remote) -> Result<(Manifest, Option<String>)> {
         let registry = self.registry(&remote.repository)?;
         let (scope, what) = (Scope::pull(&remote.repository), format!("give `{remote}`"));
         let ask = Ask {
@@ -55,6 +70,7 @@ impl Client {
                 return Err(self.refused(&registry, &ask, response));
             }
             let told = response.header("docker-content-digest").map(str::to_owned);
+            let etag = response.header("etag").map(str::to_owned);
             let listed =
                 response.header("content-type").map(|text| text.split(';').next().unwrap_or(text).trim().to_owned());
             let bytes = match response.into_bytes(LIMIT) {
@@ -68,7 +84,7 @@ impl Client {
                 }
                 Err(failure) => return Err(Self::gave_up(&ask, &failure, attempt)),
             };
-            return check(remote, bytes, told.as_deref(), listed);
+            return check(remote, bytes, told.as_deref(), listed).map(|manifest| (manifest, etag));
         }
     }
 
@@ -134,7 +150,11 @@ impl Client {
             let (codes, words) = said(response);
             let error = self.refused_with(registry, &what, "PUT", &ask.url.to_string(), &scope, status, &words);
             let lacks = codes.iter().any(|code| code == "MANIFEST_BLOB_UNKNOWN" || code == "BLOB_UNKNOWN");
-            return Err(if lacks { NotTaken::BlobUnknown(error) } else { NotTaken::Other(error) });
+            return Err(match status {
+                _ if lacks => NotTaken::BlobUnknown(error),
+                412 => NotTaken::Overtaken(error),
+                _ => NotTaken::Other(error),
+            });
         }
         match response.header("docker-content-digest") {
             Some(told) if told != manifest.digest.to_string() => {

@@ -75,7 +75,7 @@ impl Client {
         let registry = self.registry(to)?;
         let tags = self.tags(&registry, to, job, root.digest, rules)?;
         let mut pushed = Pushed { digest: root.digest, tags, sent: (0, 0), there: 0, mounted: 0 };
-        self.blobs(to, job, &mut pushed)?;
+        self.push_blobs(to, job)?.count(&mut pushed);
         let mut again = true;
         for document in &job.documents {
             let place = Remote { repository: to.clone(), tag: None, digest: Some(document.digest) };
@@ -84,10 +84,10 @@ impl Client {
                 // It took a blob and has lost it.
                 Err(NotTaken::BlobUnknown(_)) if again => {
                     again = false;
-                    self.blobs(to, job, &mut pushed)?;
+                    self.push_blobs(to, job)?.count(&mut pushed);
                     self.put(&registry, &place, document)?;
                 }
-                Err(NotTaken::BlobUnknown(error) | NotTaken::Other(error)) => return Err(error),
+                Err(other) => return Err(other.into_error()),
             }
         }
         for moved in &pushed.tags {
@@ -101,10 +101,7 @@ impl Client {
     }
 
     fn put(&self, registry: &Registry, place: &Remote, document: &Document) -> Result<()> {
-        match self.put_manifest(registry, place, document, &[]) {
-            Ok(_) => Ok(()),
-            Err(NotTaken::BlobUnknown(error) | NotTaken::Other(error)) => Err(error),
-        }
+        self.put_manifest(registry, place, document, &[]).map(drop).map_err(NotTaken::into_error)
     }
 
     /// The tags and what they have now, before anything is sent.
@@ -148,7 +145,8 @@ impl Client {
         }
     }
 
-    fn blobs(&self, to: &Repository, job: &Job<'_>, pushed: &mut Pushed) -> Result<()> {
+    /// Brings the blobs of a job into a repository, several at once.
+    pub(super) fn push_blobs(&self, to: &Repository, job: &Job<'_>) -> Result<Counts> {
         let next = AtomicUsize::new(0);
         let done: Mutex<Vec<(Sent, u64)>> = Mutex::default();
         let failed: Mutex<Option<Error>> = Mutex::default();
@@ -173,7 +171,17 @@ impl Client {
         if let Some(error) = lock(&failed).take() {
             return Err(error);
         }
-        for (sent, size) in lock(&done).drain(..) {
+        let done = std::mem::take(&mut *lock(&done));
+        Ok(Counts(done))
+    }
+}
+
+/// How blobs came into a repository, with their sizes.
+pub(super) struct Counts(Vec<(Sent, u64)>);
+
+impl Counts {
+    fn count(self, pushed: &mut Pushed) {
+        for (sent, size) in self.0 {
             match sent {
                 Sent::There => pushed.there += 1,
                 Sent::Mounted => pushed.mounted += 1,
@@ -183,6 +191,5 @@ impl Client {
                 }
             }
         }
-        Ok(())
     }
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mkimage::oci::Digest;
+use mkimage::output::{self, Push};
 use mkimage::registry::{
-    Blob, Client, Content, CredentialFile, Document, Job, Keychain, Options, Pace, Pushed, Remote, Rules,
+    Blob, Client, Content, CredentialFile, Document, Job, Keychain, Options, Pace, Pushed, Remote, Rules, open,
 };
 use mkimage::report::{Error, Texts, render};
 use serde_json::json;
@@ -457,4 +458,103 @@ fn a_registry_that_is_not_there() {
     let remote = Remote::parse(&format!("docker://{address}/a:1")).unwrap();
     let told = text(&anonymous().manifest(&remote).unwrap_err());
     assert!(told.contains("E0601") && told.contains("refuses the connection"), "{told}");
+}
+
+/// A referrer of a subject: a manifest with an empty configuration and one blob.
+fn referrer(subject: &Document, word: &str) -> (Vec<u8>, Vec<u8>) {
+    let blob = word.as_bytes().to_vec();
+    let empty = json!({ "mediaType": "application/vnd.oci.empty.v1+json", "digest": Digest::of(b"{}"), "size": 2 });
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "artifactType": format!("application/vnd.test.{}", word.len()),
+        "config": empty,
+        "layers": [{ "mediaType": "text/plain", "digest": Digest::of(&blob), "size": blob.len() }],
+        "subject": { "mediaType": MANIFEST, "digest": subject.digest, "size": subject.bytes.len() },
+        "annotations": { "word": word },
+    });
+    (manifest.to_string().into_bytes(), blob)
+}
+
+fn push_referrer(client: &Client, to: &Remote, subject: &Document, word: &str) -> Digest {
+    let (manifest, blob) = referrer(subject, word);
+    let blobs = vec![
+        Blob { digest: Digest::of(b"{}"), size: 2, content: Content::Bytes(b"{}") },
+        Blob { digest: Digest::of(&blob), size: blob.len() as u64, content: Content::Bytes(&blob) },
+    ];
+    client.push_referrer(&to.repository, &manifest, blobs).map_err(|error| panic!("{}", text(&error))).unwrap()
+}
+
+#[test]
+fn referrers_are_listed_by_registries_and_under_tags() {
+    for by_registry in [true, false] {
+        let server = Server::new();
+        server.state().referrers = by_registry;
+        let (client, sample) = (anonymous(), Sample::new("subject"));
+        sample.push(&client, &server, "a", "1").unwrap();
+        let to = Remote::parse(&server.name("a")).unwrap();
+        let subject = sample.manifest.digest;
+        assert_eq!(client.referrers(&to.repository, subject, None).unwrap(), []);
+        let mut pushed: Vec<Digest> =
+            ["one", "two", "three"].iter().map(|word| push_referrer(&client, &to, &sample.manifest, word)).collect();
+        // Again: it is listed once.
+        push_referrer(&client, &to, &sample.manifest, "one");
+        pushed.sort();
+        let found = client.referrers(&to.repository, subject, None).unwrap();
+        assert_eq!(found.iter().map(|one| one.digest).collect::<Vec<_>>(), pushed);
+        let of_type = client.referrers(&to.repository, subject, Some("application/vnd.test.5")).unwrap();
+        assert_eq!(of_type.len(), 1);
+        let tag = server.tag("a", &format!("sha256-{}", subject.hex()));
+        assert_eq!(tag.is_none(), by_registry, "the tag is there where the registry keeps no list");
+    }
+}
+
+#[test]
+fn referrers_of_several_writers_are_all_listed() {
+    for conditions in [true, false] {
+        let server = Server::new();
+        (server.state().referrers, server.state().conditions) = (false, conditions);
+        let sample = Sample::new("subject");
+        sample.push(&anonymous(), &server, "a", "1").unwrap();
+        let to = Remote::parse(&server.name("a")).unwrap();
+        // Each with a client of its own, as on several machines.
+        std::thread::scope(|scope| {
+            for writer in 0..6 {
+                let (to, sample) = (&to, &sample);
+                scope.spawn(move || {
+                    let pace = Pace {
+                        pause: Duration::from_millis(100),
+                        longest: Duration::from_secs(1),
+                        ..options(None).pace
+                    };
+                    let client = Client::new(Options { pace, ..options(None) }).unwrap();
+                    push_referrer(&client, to, &sample.manifest, &format!("writer {writer}"))
+                });
+            }
+        });
+        let found = anonymous().referrers(&to.repository, sample.manifest.digest, None).unwrap();
+        assert_eq!(found.len(), 6, "conditions: {conditions}");
+    }
+}
+
+#[test]
+fn a_copy_within_a_registry_moves_no_blob() {
+    let server = Server::new();
+    let sample = Sample::new("copied");
+    sample.push(&anonymous(), &server, "one", "1").unwrap();
+    let client = Arc::new(anonymous());
+    let (from, to) = (Remote::parse(&server.name("one:1")).unwrap(), Remote::parse(&server.name("two:1")).unwrap());
+    let store = open(&client, &from, tempfile::tempdir().unwrap()).unwrap();
+    let push = Push { client: &client, rules: Rules::Move };
+    let tags = ["1".to_owned()];
+    let pushed = output::push_store(push, &store, Some(&from.repository), &to, &tags).unwrap();
+    assert_eq!((pushed.sent, pushed.mounted), ((0, 0), 4));
+    assert_eq!(server.seen("GET", "/blobs/").len(), 0);
+    sample.is_whole(&client, &server, "two", "1");
+    // Into another registry: what that lacks is fetched, once.
+    let other = Server::new();
+    let to = Remote::parse(&other.name("three:1")).unwrap();
+    let pushed = output::push_store(push, &store, Some(&from.repository), &to, &tags).unwrap();
+    assert_eq!(pushed.sent.0, 4);
+    sample.is_whole(&client, &other, "three", "1");
 }

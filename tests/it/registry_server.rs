@@ -78,6 +78,8 @@ pub(crate) struct State {
     pub(crate) seen: Vec<Seen>,
     pub(crate) login: Login,
     pub(crate) referrers: bool,
+    /// Whether it says the state of a tag, and heeds what is said of it.
+    pub(crate) conditions: bool,
     next: u64,
 }
 
@@ -95,7 +97,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = Self {
             address: listener.local_addr().unwrap(),
-            state: Arc::new(Mutex::new(State { referrers: true, ..State::default() })),
+            state: Arc::new(Mutex::new(State { referrers: true, conditions: true, ..State::default() })),
         };
         let (state, address) = (Arc::clone(&server.state), server.address);
         std::thread::spawn(move || {
@@ -481,9 +483,8 @@ impl Connection {
             Some((kind, bytes)) => {
                 let digest = Digest::of(bytes);
                 let answer = Answer::new(200).with("Content-Type", kind).with("Docker-Content-Digest", digest);
-                Answer { body: bytes.clone(), ..answer }
-                    .with("ETag", format!("\"{digest}\""))
-                    .with("Content-Length", bytes.len())
+                let answer = if state.conditions { answer.with("ETag", format!("\"{digest}\"")) } else { answer };
+                Answer { body: bytes.clone(), ..answer }.with("Content-Length", bytes.len())
             }
             None => Answer::error(404, "MANIFEST_UNKNOWN", "manifest unknown"),
         }

@@ -15,6 +15,7 @@ mod clients;
 mod family;
 mod engines;
 mod stages;
+mod registries;
 mod reproducible;
 mod caches;
 mod run;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         stages::TESTS,
         services::TESTS,
         programs::TESTS,
+        registries::TESTS,
         reproducible::TESTS,
         caches::TESTS,
         family::TESTS,

@@ -1,0 +1,248 @@
+//! A real registry, with TLS by a company's authority and passwords, and without: what is pushed is what engines pull.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use mkimage::oci::Digest;
+use mkimage::registry::{Blob, Client, Content, Options, Remote};
+use serde_json::json;
+
+use crate::call::{Call, eventually};
+use crate::runner::Test;
+use crate::workshop::Workshop;
+
+pub(crate) const TESTS: &[Test] = &[
+    Test {
+        name: "a_registry_with_tls_and_passwords",
+        needs: &["docker-registry", "htpasswd", "openssl", "skopeo", "podman"],
+        run: secured,
+    },
+    Test { name: "a_push_that_is_killed", needs: &["docker-registry"], run: killed },
+    Test {
+        name: "others_see_what_refers_to_an_image",
+        needs: &["docker-registry", "apt-get", VERIFIERS],
+        run: referrers,
+    },
+    Test { name: "docker_pulls_what_was_pushed", needs: &["docker-registry", "dockerd"], run: docker },
+];
+
+/// Fetches oras, cosign and crane. Not a part of this repository: where it is not beside it, the test is skipped.
+const VERIFIERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/trust/get-verifiers.sh");
+
+/// A registry of the test's own, which ends with it.
+struct Registry {
+    child: Child,
+    address: String,
+    log: PathBuf,
+}
+
+impl Registry {
+    /// `more` are lines of the configuration under `http:`, and whole sections.
+    fn start(folder: &Path, http: &str, sections: &str) -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").expect("this machine has a loopback");
+        let address = free.local_addr().expect("it is bound").to_string();
+        drop(free);
+        let (config, log) = (folder.join("config.yml"), folder.join("log"));
+        let storage = folder.join("data");
+        let text = format!(
+            "version: 0.1\nlog:\n  level: info\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: {address}\n{http}{sections}",
+            storage.display()
+        );
+        fs::write(&config, text).expect("the suite owns the folder");
+        let output = fs::File::create(&log).expect("the suite owns the folder");
+        let child = Command::new("/usr/bin/docker-registry")
+            .arg("serve")
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stderr(output.try_clone().expect("a file can be opened twice"))
+            .stdout(output)
+            .spawn()
+            .expect("it is installed");
+        let registry = Self { child, address, log };
+        eventually(|| std::net::TcpStream::connect(&registry.address).map_err(|error| error.to_string()));
+        registry
+    }
+
+    fn name(&self, rest: &str) -> String {
+        format!("docker://{}/{rest}", self.address)
+    }
+
+    /// How many requests of this kind were answered.
+    fn count(&self, words: &[&str]) -> usize {
+        let log = String::from_utf8_lossy(&fs::read(&self.log).expect("it writes a log")).into_owned();
+        log.lines().filter(|line| words.iter().all(|word| line.contains(word))).count()
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn secured(workshop: &Workshop) {
+    let folder = workshop.make_folder("registry-secured");
+    let tls = workshop.tls();
+    let passwords = Call::new("htpasswd").args(["-Bbn", "user", "a secret"]).text();
+    fs::write(folder.join("htpasswd"), passwords).expect("the suite owns the folder");
+    let http = format!("  tls:\n    certificate: {0}/server.pem\n    key: {0}/server.key\n", tls.display());
+    let auth = format!("auth:\n  htpasswd:\n    realm: test\n    path: {}/htpasswd\n", folder.display());
+    let registry = Registry::start(&folder, &http, &auth);
+    let (name, certificate) = (registry.name("team/hello:1.0"), tls.join("ca.pem"));
+    let logins = folder.join("logins.json");
+    let entry = "{\"auths\": {\"ADDRESS\": {\"username\": \"user\", \"password\": \"a secret\"}}}";
+    fs::write(&logins, entry.replace("ADDRESS", &registry.address)).expect("the suite owns the folder");
+    let mkimage = |words: &[&str]| {
+        let call = workshop.mkimage().args(words).arg("--registry-ca").arg(&certificate);
+        call.arg("--creds-file").arg(&logins)
+    };
+
+    // A stranger's certificate, and nobody's password.
+    let stranger = workshop.mkimage().args(["inspect", &name]).ended();
+    assert!(!stranger.success && stranger.stderr.contains("its issuer is not known here"), "{}", stranger.report());
+    let nobody = workshop.mkimage().args(["inspect", &name]).arg("--registry-ca").arg(&certificate).ended();
+    assert!(!nobody.success && nobody.stderr.contains("E0602"), "{}", nobody.report());
+
+    let pushed = mkimage(&["build", "hello.toml", "-o", &name]).text();
+    let sent = registry.count(&["PUT", "/blobs/uploads/"]);
+    assert!(sent > 1, "nothing was sent");
+    let again = mkimage(&["build", "hello.toml", "-o", &name]).text();
+    assert_eq!((pushed.clone(), registry.count(&["PUT", "/blobs/uploads/"])), (again, sent), "a blob was sent twice");
+    mkimage(&["verify", &name]).text();
+
+    let digest = pushed.split('@').nth(1).expect("it is NAME@DIGEST").to_owned();
+    let certificates = folder.join("certificates");
+    fs::create_dir(&certificates).expect("the suite owns the folder");
+    fs::copy(&certificate, certificates.join("ca.crt")).expect("both are there");
+    let inspected = Call::new("skopeo")
+        .args(["inspect", "--creds=user:a secret", "--cert-dir"])
+        .arg(&certificates)
+        .args(["--format", "{{.Digest}}", &name])
+        .text();
+    assert_eq!(inspected, digest);
+    let copy = format!("dir:{}", folder.join("copy").display());
+    Call::new("skopeo")
+        .args(["copy", "--quiet", "--src-creds=user:a secret", "--src-cert-dir"])
+        .arg(&certificates)
+        .args([&name, &copy])
+        .text();
+    let place = name.trim_start_matches("docker://");
+    let cert_dir = format!("--cert-dir={}", certificates.display());
+    workshop.podman().call(["pull", "--quiet", "--creds=user:a secret", &cert_dir, place]).text();
+
+    // Back into a layout, byte for byte.
+    let layout = folder.join("back.oci");
+    let pulled = mkimage(&["pull", &name]).arg(&layout).text();
+    assert!(pulled.ends_with(&digest), "{pulled} is not {digest}");
+    workshop.mkimage().arg("verify").arg(&layout).text();
+}
+
+/// Fifty times, after other times: there is no tag, or all that it names.
+fn killed(workshop: &Workshop) {
+    let folder = workshop.make_folder("registry-killed");
+    let registry = Registry::start(&folder, "", "");
+    let archive = workshop.archive("hello");
+    let (mut absent, mut whole) = (0, 0);
+    for round in 0..50_u64 {
+        let name = registry.name(&format!("killed/{round}:1"));
+        let mut push = Command::new(workshop.program())
+            .arg("push")
+            .arg(&archive)
+            .arg(&name)
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it is built");
+        std::thread::sleep(Duration::from_micros(1000 + round * 1700));
+        let _ = push.kill();
+        let _ = push.wait();
+        let found = workshop.mkimage().args(["verify", &name]).ended();
+        if found.success {
+            whole += 1;
+        } else {
+            assert!(found.stderr.contains("E0603"), "round {round}: {}", found.report());
+            absent += 1;
+        }
+        // What was begun can be ended.
+        if round % 10 == 0 {
+            workshop.mkimage().arg("push").arg(&archive).arg(&name).text();
+            workshop.mkimage().args(["verify", &name]).text();
+        }
+    }
+    assert!(absent > 0, "each of {whole} pushes was faster than its end");
+}
+
+/// crane's registry lists referrers by itself, docker-registry 2.8 does not: oras and cosign find them in both.
+fn referrers(workshop: &Workshop) {
+    let folder = workshop.make_folder("referrers");
+    Call::new("bash").arg(VERIFIERS).arg(folder.join("verifiers")).arg("sid").text();
+    let program = |name: &str| folder.join("verifiers/bin").join(name);
+    let plain = Registry::start(&folder, "", "");
+    let free = TcpListener::bind("127.0.0.1:0").expect("this machine has a loopback");
+    let address = free.local_addr().expect("it is bound").to_string();
+    drop(free);
+    let crane = Command::new(program("crane"))
+        .args(["registry", "serve", "--address", &address])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it was fetched");
+    let listing = Registry { child: crane, address, log: folder.join("none") };
+    eventually(|| std::net::TcpStream::connect(&listing.address).map_err(|error| error.to_string()));
+    for registry in [&plain, &listing] {
+        let name = registry.name("team/hello:1");
+        let pushed = workshop.mkimage().args(["push"]).arg(workshop.archive("hello")).arg(&name).text();
+        let subject = pushed.split('@').nth(1).expect("it is NAME@DIGEST");
+        let again =
+            workshop.mkimage().args(["push", "--format", "json"]).arg(workshop.archive("hello")).arg(&name).text();
+        assert!(again.contains("\"sent\":{\"blobs\":0,\"bytes\":0}"), "{again}");
+
+        let client = Client::new(Options::default()).expect("no certificates are asked for");
+        let to = Remote::parse(&name).expect("a good name");
+        let manifest = client.manifest(&to).expect("it was pushed");
+        assert_eq!(manifest.digest.to_string(), subject);
+        let (empty, document) = (b"{}".as_slice(), b"{\"spdxVersion\":\"SPDX-2.3\"}".as_slice());
+        let descriptor =
+            |kind: &str, bytes: &[u8]| json!({ "mediaType": kind, "digest": Digest::of(bytes), "size": bytes.len() });
+        let referrer = json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "artifactType": "application/spdx+json",
+            "config": descriptor("application/vnd.oci.empty.v1+json", empty),
+            "layers": [descriptor("application/spdx+json", document)],
+            "subject": descriptor(&manifest.media_type, &manifest.bytes),
+        });
+        let blob = |bytes| Blob { digest: Digest::of(bytes), size: bytes.len() as u64, content: Content::Bytes(bytes) };
+        let own =
+            client.push_referrer(&to.repository, referrer.to_string().as_bytes(), vec![blob(empty), blob(document)]);
+        let own = own.expect("the registry takes it").to_string();
+
+        let place = format!("{}@{subject}", name.trim_start_matches("docker://").trim_end_matches(":1"));
+        let found = Call::new(program("oras")).args(["discover", "--plain-http", "--format", "json", &place]).text();
+        assert!(found.contains(&own) && found.contains("application/spdx+json"), "{found}");
+        let tree = Call::new(program("cosign"))
+            .env("HOME", folder.as_os_str())
+            .args(["tree", "--allow-http-registry", "--allow-insecure-registry", &place])
+            .ended();
+        assert!(tree.success && tree.stdout.contains(&own), "{}", tree.report());
+        let listed = client.referrers(&to.repository, manifest.digest, Some("application/spdx+json")).expect("it says");
+        assert_eq!(listed.iter().map(|one| one.digest.to_string()).collect::<Vec<_>>(), [own]);
+    }
+}
+
+fn docker(workshop: &Workshop) {
+    let folder = workshop.make_folder("registry-docker");
+    let registry = Registry::start(&folder, "", "");
+    let name = registry.name("hello:1");
+    workshop.mkimage().args(["build", "hello.toml", "--compression", "gzip", "-o", &name]).text();
+    let place = name.trim_start_matches("docker://");
+    workshop.docker().call(["pull", "--quiet", place]).text();
+    workshop.dockerd().ctr().args(["images", "pull", "--plain-http", place]).text();
+}
