@@ -26,8 +26,8 @@
 //! [`mod@build`] puts them together and reads as this list; [`explain`] says why an image
 //! holds what it holds, [`survey`] sees what any image is and holds, [`diff`] compares two, [`edit`] adds to a recipe's text,
 //! [`trace`] finds what a run used and an image lacks, [`draft`] writes first recipes. [`report`], [`path`], [`elf`], [`oci`],
-//! [`deb`] and [`registry`], which asks registries and the programs that keep logins for them, are leaves that know of no
-//! stage, and so is [`cache`], which keeps what earlier runs found out. A stage names only what stands above it here; a test
+//! [`deb`], [`apk`], [`rpm`] and [`registry`], which asks registries and the programs that keep logins for them, are leaves that
+//! know of no stage, and so is [`cache`], which keeps what earlier runs found out. A stage names only what stands above it here; a test
 //! holds that.
 //!
 //! What holds everywhere: no stage reads the clock or the environment, prints, or executes anything; the one program that
@@ -40,6 +40,8 @@ pub mod path;
 pub mod elf;
 pub mod oci;
 pub mod deb;
+pub mod apk;
+pub mod rpm;
 pub mod registry;
 pub mod cache;
 

@@ -31,10 +31,10 @@ impl Words {
     /// The package URL, with the source package that advisories name.
     pub(super) fn purl(&self, package: &Package) -> String {
         let source = &package.source_package;
-        let upstream = match (source.name == package.name, source.version == package.version) {
-            (true, true) => String::new(),
-            (false, true) => source.name.clone(),
-            (_, false) => format!("{}@{}", source.name, source.version),
+        let upstream = if package.format == PackageFormat::Rpm {
+            format!("{}-{}.src.rpm", source.name, source.version)
+        } else {
+            Self::upstream(package)
         };
         let (epoch, version) = match (package.format, package.version.split_once(':')) {
             (PackageFormat::Rpm, Some((epoch, version))) => (epoch, version),
@@ -48,6 +48,16 @@ impl Words {
         ];
         let kind = package.format.word();
         Purl { kind, namespace: &self.id, name: &package.name, version, qualifiers: &qualifiers }.to_string()
+    }
+
+    /// The source package where it is called or counted otherwise.
+    fn upstream(package: &Package) -> String {
+        let source = &package.source_package;
+        match (source.name == package.name, source.version == package.version) {
+            (true, true) => String::new(),
+            (false, true) => source.name.clone(),
+            (_, false) => format!("{}@{}", source.name, source.version),
+        }
     }
 
     /// Who supplies a package: its maintainer, or else the distribution.

@@ -1,17 +1,17 @@
 //! The records of packages inside an image, in the form of Debian's distroless images: `var/lib/dpkg/status.d/NAME`, its
 //! `.md5sums`, and the copyright file. Syft, Grype and Trivy read all three.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use md5::{Digest, Md5};
 
 use super::Inventory;
-use crate::deb;
 use crate::path::ImagePath;
 use crate::report::Result;
-use crate::source::ownership::{Package, unreadable};
-use crate::source::{Content, Source, resolve};
+use crate::source::ownership::{Package, PackageFormat, database_of, unreadable};
+use crate::source::{Content, Source, resolve, resolve_parent};
 use crate::tree::{Cause, Entry, EntryKind, Rank, Reason, Tree};
+use crate::{apk, deb, rpm};
 
 /// Fields of dpkg's database that are not the package's own: its state on the machine that it is installed on.
 const STATE_FIELDS: [&[u8]; 5] = [b"Status", b"Conffiles", b"Config-Version", b"Triggers-Pending", b"Triggers-Awaited"];
@@ -25,6 +25,9 @@ const LIMIT: u64 = 1 << 24;
 /// # Errors
 /// When a copyright file can't be read.
 pub fn records(inventory: &Inventory, source: &dyn Source, tree: &Tree) -> Result<Vec<(ImagePath, Entry)>> {
+    if let Some((path, entry)) = database(inventory, source) {
+        return Ok(if tree.get(&path).is_some() { Vec::new() } else { vec![(path, entry)] });
+    }
     let folder = path("/var/lib/dpkg");
     if tree.get(&folder.join(b"status")).is_some() {
         return Ok(Vec::new());
@@ -41,6 +44,34 @@ pub fn records(inventory: &Inventory, source: &dyn Source, tree: &Tree) -> Resul
         entries.insert(folder.join(format!("{name}.md5sums").as_bytes()), generated(md5sums(&sums), "package record"));
     }
     Ok(entries.into_iter().collect())
+}
+
+/// The database of apk or rpm with the packages whose files ship, where the root has it: apk's names these files alone;
+/// in rpm's each package has its header as it was signed, which names all of its files.
+fn database(inventory: &Inventory, source: &dyn Source) -> Option<(ImagePath, Entry)> {
+    let format = inventory.packages().next().map(|(package, _)| package.format)?;
+    let place = database_of(source, format)?;
+    let bytes = match format {
+        PackageFormat::Deb => return None,
+        PackageFormat::Apk => {
+            let stanzas = inventory.packages().map(|(package, paths)| {
+                let ships: BTreeSet<&ImagePath> = paths.iter().filter_map(|path| inventory.origin(path)).collect();
+                // The list may spell a path by a link that the root has, as `lib` for `usr/lib`.
+                let keep = |listed: &[u8]| {
+                    let Ok(listed) = ImagePath::new([b"/", listed].concat()) else { return false };
+                    ships.contains(&listed)
+                        || resolve_parent(source, listed.as_bytes()).is_ok_and(|found| ships.contains(&found.real))
+                };
+                [apk::Package(package.record()).with_files(&keep), b"\n".to_vec()].concat()
+            });
+            stanzas.collect::<Vec<_>>().concat()
+        }
+        PackageFormat::Rpm => {
+            let headers: Vec<&[u8]> = inventory.packages().map(|(package, _)| package.record()).collect();
+            rpm::write(&headers)
+        }
+    };
+    Some((place, generated(bytes, "package record")))
 }
 
 fn path(text: &str) -> ImagePath {
@@ -87,7 +118,7 @@ fn control(package: &Package) -> Vec<u8> {
 /// The files of a package that ship, where they stand in the image, with the digests that the package records.
 fn sums(inventory: &Inventory, tree: &Tree, paths: &[ImagePath]) -> BTreeMap<ImagePath, deb::Md5> {
     let is_file = |path: &ImagePath| !tree.get(path).is_some_and(|e| matches!(e.kind, EntryKind::Symlink(_)));
-    let md5 = |path: &ImagePath| inventory.ownership(path).and_then(|ownership| ownership.md5);
+    let md5 = |path: &ImagePath| inventory.ownership(path).and_then(|ownership| ownership.sum?.md5());
     paths.iter().filter(|path| is_file(path)).filter_map(|path| Some((path.clone(), md5(path)?))).collect()
 }
 

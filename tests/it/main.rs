@@ -41,6 +41,7 @@ mod node_modules;
 mod output;
 mod ownership;
 mod platforms;
+mod package_databases;
 mod policy;
 mod readme;
 mod recipe;

@@ -264,6 +264,7 @@ fn a_code_stands_for_one_situation() {
                 Some("attest") => &["E07"],
                 Some("registry") => &["E06"],
                 Some("cache") => &["E05"],
+                Some("source") => &["E02", "E07"],
                 Some("report") => &["E02", "E99"],
                 _ => &["E02"],
             };

@@ -19,6 +19,7 @@ mod registries;
 mod reproducible;
 mod caches;
 mod run;
+mod attest;
 
 use std::env;
 use std::process::ExitCode;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         engines::TESTS,
         clients::TESTS,
         run::TESTS,
+        attest::TESTS,
     ]
     .concat();
     if options.iter().any(|option| option == "--list") {

@@ -118,6 +118,6 @@ impl Tally {
 }
 
 /// A closed stdout must not end the tests.
-fn print(text: &str) {
+pub(crate) fn print(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
 }

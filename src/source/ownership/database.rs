@@ -2,9 +2,11 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
 
 use super::PackageFormat;
 use super::index::Index;
+use super::kept::{self, Kept};
 use super::spelling::Spelling;
 use crate::deb;
 use crate::path::ImagePath;
@@ -45,7 +47,7 @@ pub struct Package {
     pub source_package: SourcePackage,
     pub(super) multi_arch_same: bool,
     pub(super) lists: Lists,
-    stanza: Box<[u8]>,
+    pub(super) record: Arc<[u8]>,
 }
 
 /// A source package: what security advisories name.
@@ -64,6 +66,8 @@ pub(super) enum Lists {
     Info,
     /// In `status.d/`, below this name: `.md5sums` only.
     StatusD(Vec<u8>),
+    /// In the one file of the database, from which they were read.
+    Kept(Arc<Kept>),
 }
 
 /// The text of a list of files.
@@ -96,9 +100,14 @@ impl std::fmt::Debug for Package {
 }
 
 impl Package {
-    /// Its stanza in the database, as it stands there.
+    /// Its record in the database, as it stands there: a stanza, or what apk or rpm have.
+    pub fn record(&self) -> &[u8] {
+        &self.record
+    }
+
+    /// Its stanza in dpkg's database, as it stands there; empty for packages of others.
     pub fn stanza(&self) -> deb::Stanza<'_> {
-        deb::Stanza(&self.stanza)
+        deb::Stanza(if self.format == PackageFormat::Deb { &self.record } else { &[] })
     }
 
     /// The package that a stanza describes; `None` when it is not installed or lacks name, version or architecture.
@@ -113,9 +122,9 @@ impl Package {
         }
         let source_package = SourcePackage::of(fields.word("Source"), &name, &version);
         let multi_arch_same = fields.word("Multi-Arch") == Some("same");
-        let (architecture, stanza) = (architecture.to_owned(), fields.0.into());
+        let (architecture, record) = (architecture.to_owned(), fields.0.into());
         let format = PackageFormat::Deb;
-        Some(Self { name, version, format, architecture, source_package, multi_arch_same, lists, stanza })
+        Some(Self { name, version, format, architecture, source_package, multi_arch_same, lists, record })
     }
 }
 
@@ -147,6 +156,9 @@ impl Database {
         };
         database.add_status(source)?;
         database.add_status_d(source)?;
+        if database.packages.is_empty() {
+            database.packages = kept::packages(source)?;
+        }
         database.packages.sort_by(|a, b| (&a.name, &a.architecture).cmp(&(&b.name, &b.architecture)));
         database.packages.dedup_by(|a, b| a.name == b.name && a.architecture == b.architecture);
         database.add_diversions(source)?;
@@ -221,6 +233,9 @@ impl Database {
 
     /// The list of a package's files.
     pub(super) fn list(&self, source: &dyn Source, package: &Package) -> Result<Option<List>> {
+        if let Lists::Kept(kept) = &package.lists {
+            return Ok(Some(List { text: kept.list.clone(), sums: false }));
+        }
         let Some((path, node)) = self.list_node(source, package)? else { return Ok(None) };
         let Some(content) = node.content() else { return Ok(None) };
         let text = read(source, &path, content)?;
@@ -232,6 +247,7 @@ impl Database {
         match package.lists {
             Lists::Info => self.info_node(source, package, "list"),
             Lists::StatusD(_) => self.sums_node(source, package),
+            Lists::Kept(_) => Ok(None),
         }
     }
 
@@ -243,6 +259,7 @@ impl Database {
                 let Some(folder) = &self.folder else { return Ok(None) };
                 node(source, folder.join(b"status.d").join(&[name, b".md5sums".as_slice()].concat()))
             }
+            Lists::Kept(_) => Ok(None),
         }
     }
 

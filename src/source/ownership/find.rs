@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use md5::{Digest, Md5};
 use rayon::prelude::*;
 
-use super::database::{Database, Package, PackageId, read, unreadable};
+use super::Checksum;
+use super::database::{Database, Lists, Package, PackageId, read, unreadable};
 use super::wanted::Wanted;
 use crate::deb;
 use crate::path::ImagePath;
@@ -37,8 +37,8 @@ pub struct Ownership {
     /// The packages that list it, never none, that of dpkg's own architecture first. More than one: the architectures
     /// of a package that share a file.
     pub packages: Vec<PackageId>,
-    /// The MD5 digest that a package records for it; links and configuration files have none.
-    pub md5: Option<deb::Md5>,
+    /// The digest that a package records for it; links and configuration files have none.
+    pub sum: Option<Checksum>,
     /// Whether it still is what the package installed.
     pub state: State,
 }
@@ -76,8 +76,8 @@ impl Owners {
         let records = Records::read(database, source, &wanted, &owners)?;
         let judge = |(place, packages): (usize, &Vec<PackageId>)| {
             let (path, node) = &nodes[place];
-            let (md5, state) = records.judge(source, check, place, (path, node), packages)?;
-            Ok(((*path).clone(), Ownership { packages: packages.clone(), md5, state }))
+            let (sum, state) = records.judge(source, check, place, (path, node), packages)?;
+            Ok(((*path).clone(), Ownership { packages: packages.clone(), sum, state }))
         };
         let owned = listed.par_iter().enumerate().filter(|(_, packages)| !packages.is_empty());
         let paths = owned.map(judge).collect::<Result<_>>()?;
@@ -176,7 +176,7 @@ struct Record {
     installed: Option<Times>,
     /// Whether it has MD5 sums at all.
     has_sums: bool,
-    sums: BTreeMap<usize, deb::Md5>,
+    sums: BTreeMap<usize, Checksum>,
     configuration: BTreeSet<usize>,
 }
 
@@ -215,9 +215,9 @@ impl Records {
         place: usize,
         (path, node): (&ImagePath, &Node),
         packages: &[PackageId],
-    ) -> Result<(Option<deb::Md5>, State)> {
+    ) -> Result<(Option<Checksum>, State)> {
         let records: Vec<&Record> = packages.iter().filter_map(|id| self.0.get(id)).collect();
-        let sums: Vec<deb::Md5> = records.iter().filter_map(|record| record.sums.get(&place)).copied().collect();
+        let sums: Vec<Checksum> = records.iter().filter_map(|record| record.sums.get(&place)).copied().collect();
         let Some(content) = node.content() else {
             // A link has no sum; where one stands instead of a file, someone put it there.
             return Ok((None, if sums.is_empty() { State::Installed } else { State::Changed }));
@@ -233,7 +233,7 @@ impl Records {
             let known = records.iter().any(|record| record.has_sums);
             return Ok((None, if known { State::Changed } else { State::Installed }));
         }
-        let found = md5_of(content).map_err(|error| unreadable(source, path, &error))?;
+        let found = sums[0].of_same_kind(content).map_err(|error| unreadable(source, path, &error))?;
         Ok((Some(found), if sums.contains(&found) { State::Installed } else { State::Changed }))
     }
 }
@@ -249,30 +249,21 @@ impl Record {
         {
             record.has_sums = true;
             let text = read(source, &path, content)?;
-            let place =
-                |(digits, path): (&[u8], &[u8])| Some((wanted.place(path, &package.name)?, deb::md5_of_hex(digits)?));
+            let place = |(digits, path): (&[u8], &[u8])| {
+                Some((wanted.place(path, &package.name)?, Checksum::Md5(deb::md5_of_hex(digits)?)))
+            };
             record.sums = deb::md5sums(&text).filter_map(place).collect();
+        }
+        if let Lists::Kept(kept) = &package.lists {
+            let place = |path: &Vec<u8>| wanted.place(path, &package.name);
+            record.has_sums = true;
+            record.sums = kept.sums.iter().filter_map(|(path, sum)| Some((place(path)?, *sum))).collect();
+            record.configuration = kept.configuration.iter().filter_map(place).collect();
+            return Ok(record);
         }
         let conffiles = package.stanza().get("Conffiles").unwrap_or_default();
         let place = |file: deb::Conffile<'_>| wanted.place(file.path.strip_prefix(b"/")?, &package.name);
         record.configuration = deb::conffiles(conffiles).filter_map(place).collect();
         Ok(record)
     }
-}
-
-/// The MD5 digest of a file's bytes.
-fn md5_of(content: &Content) -> std::io::Result<deb::Md5> {
-    let reader = content.open()?;
-    let (mut digest, mut buffer, mut offset) = (Md5::new(), vec![0; 1 << 17], 0);
-    loop {
-        match reader.read_at(&mut buffer, offset)? {
-            0 => break,
-            count => {
-                digest.update(&buffer[..count]);
-                offset += count as u64;
-            }
-        }
-    }
-    reader.finish()?;
-    Ok(digest.finalize().into())
 }

@@ -5,16 +5,23 @@
 //! that is asked about many images gets such a map ([`Database::index`]).
 
 mod about;
+mod checksum;
 mod database;
 mod files;
 mod find;
 mod index;
+mod kept;
 mod spelling;
 mod wanted;
 
 pub use about::PackageFormat;
+pub use checksum::Checksum;
 pub use database::{Database, Package, PackageId, SourcePackage};
 pub use files::{PackageFiles, UnknownPackage};
 pub use find::{Check, Owners, Ownership, State};
 
 pub(crate) use database::unreadable;
+pub(crate) use kept::database_of;
+
+/// A package database can't be read for what is in it.
+pub const BAD_DATABASE: crate::report::Code = crate::report::Code("E0705");

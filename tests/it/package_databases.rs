@@ -1,0 +1,170 @@
+//! Roots whose packages are apk's or rpm's: who owns what, what changed, and the records in the image.
+
+use std::path::Path;
+
+use base64ct::{Base64, Encoding};
+use mkimage::rpm;
+use serde_json::Value;
+use sha1::Digest as _;
+
+use super::sandbox::Sandbox;
+use super::support::root::Root;
+
+fn sha1_of(root: &Root, path: &str) -> String {
+    let digest: [u8; 20] = sha1::Sha1::digest(std::fs::read(root.host(path)).unwrap()).into();
+    format!("Z:Q1{}", Base64::encode_string(&digest))
+}
+
+fn sandbox(root: &Root) -> Sandbox {
+    let sandbox = Sandbox::new();
+    let recipe = format!(
+        "name = 'x.example/tool'\nroot = '{}'\nbinaries = ['/usr/bin/tool']\nfiles = ['/etc/tool.conf']\n",
+        root.host("/").display()
+    );
+    sandbox.file("tool.toml", recipe);
+    sandbox
+}
+
+/// The packages that an SBOM has, as `NAME VERSION LICENCE purl`.
+fn packages(sandbox: &Sandbox, what: &str) -> Vec<String> {
+    let run = sandbox.run(&["sbom", what]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let document: Value = serde_json::from_str(&run.stdout).unwrap();
+    let all = document["packages"].as_array().unwrap().iter().filter(|one| one["primaryPackagePurpose"] == "LIBRARY");
+    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    all.map(|one| {
+        let purl = &one["externalRefs"][1]["referenceLocator"];
+        [&one["name"], &one["versionInfo"], &one["licenseDeclared"], purl].map(word).join(" ")
+    })
+    .collect()
+}
+
+/// A file of an image, from the folder that its build was asked to write.
+fn built(sandbox: &Sandbox) -> std::path::PathBuf {
+    let run = sandbox.run(&["build", "tool.toml", "-o", "rootfs:out", "-o", "tool.oci"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    sandbox.at("out")
+}
+
+#[test]
+fn apk_packages_own_their_files_and_the_image_says_so() {
+    let root = Root::musl(
+        "/usr/bin/tool program interp=/lib/ld-musl-x86_64.so.1 libc.musl-x86_64.so.1
+        /etc/tool.conf file changed
+        /etc/os-release file ID=alpine\\nVERSION_ID=3.20.1\\n",
+    );
+    let text = format!(
+        "C:Q1x=\nP:musl\nV:1.2.5-r0\nA:x86_64\nL:MIT\no:musl\nm:T <t@example.org>\nF:lib\nR:ld-musl-x86_64.so.1\na:0:0:755\n{}\n\
+         R:libc.musl-x86_64.so.1\n\nC:Q1y=\nP:tool-bin\nV:2.0-r1\nA:x86_64\nL:GPL-2.0-or-later AND odd\no:tool\nF:etc\nR:tool.conf\n\
+         Z:Q1AAAAAAAAAAAAAAAAAAAAAAAAAAA=\nF:usr/bin\nR:tool\n{}\nR:other\n\nP:unused\nV:1\n\n",
+        sha1_of(&root, "/lib/ld-musl-x86_64.so.1"),
+        sha1_of(&root, "/usr/bin/tool"),
+    );
+    root.file("/lib/apk/db/installed", text.as_bytes(), 0o644);
+    let sandbox = sandbox(&root);
+    let all = packages(&sandbox, "tool.toml");
+    assert_eq!(all[0], "musl 1.2.5-r0 MIT pkg:apk/alpine/musl@1.2.5-r0?arch=x86_64&distro=alpine-3.20.1");
+    assert_eq!(
+        all[1],
+        "tool-bin 2.0-r1 GPL-2.0-or-later AND LicenseRef-odd \
+         pkg:apk/alpine/tool-bin@2.0-r1?arch=x86_64&distro=alpine-3.20.1&upstream=tool"
+    );
+    assert_eq!(all.len(), 2);
+    let record = std::fs::read_to_string(built(&sandbox).join("lib/apk/db/installed")).unwrap();
+    assert!(record.contains("R:tool\n") && !record.contains("other") && !record.contains("unused"), "{record}");
+    // The image alone says the same.
+    assert_eq!(packages(&sandbox, "tool.oci"), all);
+
+    // What is no longer the package's is nobody's.
+    let mut program = std::fs::read(root.host("/usr/bin/tool")).unwrap();
+    program.push(0);
+    root.file("/usr/bin/tool", &program, 0o755);
+    let said = sandbox.run(&["check", "tool.toml"]).stderr;
+    assert!(said.contains("`/usr/bin/tool`") || said.contains("E0310"), "{said}");
+    let record = std::fs::read_to_string(built(&sandbox).join("lib/apk/db/installed")).unwrap();
+    assert!(!record.contains("R:tool\n") && record.contains("R:tool.conf\n"), "{record}");
+}
+
+/// A header of texts, lists of texts and numbers.
+fn header(tags: &[(u32, &[&str])], numbers: &[(u32, &[u32])]) -> Vec<u8> {
+    let (mut index, mut data) = (Vec::new(), Vec::new());
+    let mut entry = |tag: u32, kind: u32, count: usize, at: usize| {
+        let words = [tag, kind, u32::try_from(at).unwrap(), u32::try_from(count).unwrap()];
+        index.extend(words.map(u32::to_be_bytes).concat());
+    };
+    for (tag, texts) in tags {
+        entry(*tag, if texts.len() == 1 && *tag < 1100 && *tag != 1035 { 6 } else { 8 }, texts.len(), data.len());
+        texts.iter().for_each(|text| data.extend([text.as_bytes(), b"\0"].concat()));
+    }
+    for (tag, values) in numbers {
+        data.resize(data.len().next_multiple_of(4), 0);
+        entry(*tag, 4, values.len(), data.len());
+        values.iter().for_each(|value| data.extend(value.to_be_bytes()));
+    }
+    let sizes = [tags.len() + numbers.len(), data.len()].map(|size| u32::try_from(size).unwrap().to_be_bytes());
+    [sizes.concat(), index, data].concat()
+}
+
+fn package(name: &str, version: &str, files: &[(&str, &str, &str)]) -> Vec<u8> {
+    let folders: Vec<&str> = files.iter().map(|(folder, _, _)| *folder).collect();
+    let names: Vec<&str> = files.iter().map(|(_, name, _)| *name).collect();
+    let digests: Vec<&str> = files.iter().map(|(_, _, digest)| *digest).collect();
+    let source = format!("{name}-src-{version}-1.fc40.src.rpm");
+    let places: Vec<u32> = (0..u32::try_from(files.len()).unwrap()).collect();
+    let flags: Vec<u32> = folders.iter().map(|folder| u32::from(*folder == "/etc/")).collect();
+    header(
+        &[
+            (1000, &[name]),
+            (1001, &[version]),
+            (1002, &["1.fc40"]),
+            (1011, &["Example Project"]),
+            (1014, &["MIT AND Zlib"]),
+            (1022, &["x86_64"]),
+            (1044, &[&source]),
+            (1118, &folders),
+            (1117, &names),
+            (1035, &digests),
+        ],
+        &[(1003, &[1]), (1116, &places), (1037, &flags), (5011, &[8])],
+    )
+}
+
+#[test]
+fn rpm_packages_own_their_files_and_the_image_says_so() {
+    let root = Root::glibc(
+        "/usr/bin/tool program libc.so.6
+        /etc/tool.conf file changed
+        /etc/os-release file ID=fedora\\nVERSION_ID=40\\n",
+    );
+    let digest = |path: &str| mkimage::oci::Digest::of(&std::fs::read(root.host(path)).unwrap()).hex();
+    let (tool, libc) = (digest("/usr/bin/tool"), digest("/usr/lib/x86_64-linux-gnu/libc.so.6"));
+    let headers = [
+        package("tool", "2.0", &[("/usr/bin/", "tool", &tool), ("/etc/", "tool.conf", &tool)]),
+        package("glibc", "2.39", &[("/lib/x86_64-linux-gnu/", "libc.so.6", &libc)]),
+        package("unused", "9", &[("/usr/bin/", "unused", &tool)]),
+        header(&[(1000, &["gpg-pubkey"]), (1001, &["a"]), (1002, &["b"])], &[]),
+    ];
+    let database = rpm::write(&headers.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    root.file("/usr/lib/sysimage/rpm/rpmdb.sqlite", &database, 0o644);
+    let sandbox = sandbox(&root);
+    let all = packages(&sandbox, "tool.toml");
+    assert_eq!(
+        all,
+        [
+            "glibc 1:2.39-1.fc40 MIT AND Zlib pkg:rpm/fedora/glibc@2.39-1.fc40?arch=x86_64&distro=fedora-40&epoch=1&upstream=glibc-src-2.39-1.fc40.src.rpm",
+            "tool 1:2.0-1.fc40 MIT AND Zlib pkg:rpm/fedora/tool@2.0-1.fc40?arch=x86_64&distro=fedora-40&epoch=1&upstream=tool-src-2.0-1.fc40.src.rpm",
+        ]
+    );
+    let record = std::fs::read(built(&sandbox).join("usr/lib/sysimage/rpm/rpmdb.sqlite")).unwrap();
+    assert_eq!(rpm::read(&record).unwrap(), [headers[1].clone(), headers[0].clone()]);
+    assert_eq!(packages(&sandbox, "tool.oci"), all);
+
+    root.file("/usr/lib/sysimage/rpm/rpmdb.sqlite-wal", b"x", 0o644);
+    let run = sandbox.run(&["check", "tool.toml"]);
+    assert!(run.code == 1 && run.stderr.contains("E0705") && run.stderr.contains("rebuilddb"), "{}", run.stderr);
+    std::fs::remove_file(root.host("/usr/lib/sysimage/rpm/rpmdb.sqlite-wal")).unwrap();
+    root.file("/usr/lib/sysimage/rpm/rpmdb.sqlite", b"no database", 0o644);
+    let run = sandbox.run(&["check", "tool.toml"]);
+    assert!(run.code == 1 && run.stderr.contains("is no database of SQLite"), "{}", run.stderr);
+    assert!(Path::new(&sandbox.at("tool.toml")).is_file());
+}

