@@ -20,6 +20,7 @@ mod reproducible;
 mod caches;
 mod run;
 mod attest;
+mod traced;
 
 use std::env;
 use std::process::ExitCode;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         clients::TESTS,
         run::TESTS,
         attest::TESTS,
+        traced::TESTS,
     ]
     .concat();
     if options.iter().any(|option| option == "--list") {
