@@ -21,6 +21,7 @@ mod caches;
 mod run;
 mod attest;
 mod traced;
+mod vendored;
 
 use std::env;
 use std::process::ExitCode;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         run::TESTS,
         attest::TESTS,
         traced::TESTS,
+        vendored::TESTS,
     ]
     .concat();
     if options.iter().any(|option| option == "--list") {
