@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let outputs =
             Outputs { destinations: vec![to.clone()], engine: None, push: None, stdout: &mut std::io::sink() };
         for built in write(&recipe, &assembled, outputs, &options, &Silent)? {
-            println!("{}", built.image.map_or_else(String::new, |image| image.manifest.digest.to_string()));
+            println!("{}", built.images.map_or_else(String::new, |images| images.digest().to_string()));
         }
     }
     Ok(())

@@ -93,7 +93,7 @@ pub(super) fn assemble(
     let mut finder = closing.run(host, owner, &command(recipe, &selection))?;
     let env = closing.environment(&finder)?;
     let suggestions = if options.suggestions { closing.suggestions(&mut finder)? } else { Vec::new() };
-    let platform = platform(recipe, &closing.wanted, &closing.closure)?;
+    let platform = platform(recipe, &closing.wanted, &closing.closure, &closing.tree, headers)?;
 
     progress.stage("assembling");
     let mut tree = std::mem::take(&mut closing.tree);

@@ -5,6 +5,7 @@ use std::io;
 
 use crate::closure::diagnose;
 use crate::closure::{self, Because, Closure, Headers, Libc, Missing, Privilege, Resolution, Role, Wanted, Warning};
+use crate::elf::Machine;
 use crate::needs::{self, Addition, Distribution, Finder, Suggestion, Want};
 use crate::path::{ImagePath, show};
 use crate::policy;
@@ -84,6 +85,7 @@ impl<'a> Closing<'a> {
         let (problems, remarks): (Vec<_>, Vec<_>) = diagnose::diagnose(&self.closure, &self.wanted, &self.options)
             .into_iter()
             .filter_map(|said| self.by_policy(said))
+            .map(|said| self.with_platform(said))
             .partition(|said| said.level == Level::Error);
         if !problems.is_empty() {
             return Err(Error(problems));
@@ -91,6 +93,14 @@ impl<'a> Closing<'a> {
         self.remarks = remarks;
         let spans: Vec<Option<Span>> = self.wanted.iter().map(|wanted| wanted.span).collect();
         rootfs::add_closure(&mut self.tree, self.root, &self.closure, &spans)
+    }
+
+    /// With the place that names the platform, where a file is for another one.
+    fn with_platform(&self, said: Diagnostic) -> Diagnostic {
+        match &self.recipe.platform {
+            Some(platform) if said.code == diagnose::WRONG_MACHINE => said.and_at(platform.span, "this platform"),
+            _ => said,
+        }
     }
 
     /// What becomes of a finding when the policy has a rule about it.
@@ -450,6 +460,7 @@ fn options(recipe: &Recipe) -> closure::Options {
         preload: env("LD_PRELOAD").unwrap_or_default(),
         workdir: recipe.config.workdir.as_ref().map_or_else(|| b"/".to_vec(), |path| path.as_bytes().to_vec()),
         path: env("PATH").unwrap_or_else(|| closure::DEFAULT_PATH.to_vec()),
+        machine: recipe.platform.as_ref().and_then(|platform| Machine::of_architecture(&platform.architecture)),
         ignore_missing: recipe.ignore_missing.iter().map(|name| name.value.as_bytes().to_vec()).collect(),
         ..closure::Options::default()
     }

@@ -63,6 +63,8 @@ pub const BAD_NAME: Code = Code("E0277");
 pub const NO_CHANGES: Code = Code("E0520");
 /// More jobs than a matrix of GitHub may have.
 pub const TOO_MANY_JOBS: Code = Code("E0521");
+/// An output for one platform is asked for several.
+pub const SEVERAL_PLATFORMS: Code = Code("E0651");
 
 /// What is asked of a build beside its recipe.
 #[derive(Debug, Clone)]

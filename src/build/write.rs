@@ -15,7 +15,7 @@ use crate::report::{Diagnostic, Error, Result, Spanned};
 use crate::tree::Tree;
 
 use super::documents::Documents;
-use super::{Assembled, BAD_NAME, OUTPUT_IN_INPUT, Options, Progress, Session};
+use super::{Assembled, BAD_NAME, OUTPUT_IN_INPUT, Options, Progress, SEVERAL_PLATFORMS, Session};
 
 /// Where an image goes.
 pub struct Outputs<'a> {
@@ -34,8 +34,8 @@ pub struct Outputs<'a> {
 pub struct Built {
     /// Its names.
     pub names: Vec<Reference>,
-    /// The image as its first output has it; `None` when it only went into a folder of files.
-    pub image: Option<Image>,
+    /// The image as its first output has it, or those of an index; `None` when it only went into a folder of files.
+    pub images: Option<Images>,
     /// What the outputs have to say.
     pub notes: Vec<String>,
 }
@@ -75,18 +75,18 @@ pub(super) enum Variant {
 pub struct Packed {
     /// By variant: the image itself, and its debug twin where there is one.
     names: Vec<Vec<Reference>>,
-    images: Vec<Staged>,
+    ready: Vec<Ready>,
     folders: Vec<(PathBuf, Staging)>,
     /// What is to be said of documents.
     notes: Vec<String>,
 }
 
-/// An image that is packed for one output.
-struct Staged {
+/// An image, or those for several platforms, packed for one output.
+struct Ready {
     place: Place,
     variant: Variant,
     staging: Staging,
-    image: Image,
+    images: Images,
     referrers: Vec<Referrer>,
 }
 
@@ -117,6 +117,7 @@ pub(super) fn pack(
     progress: &dyn Progress,
 ) -> Result<Packed> {
     outside_inputs(assembled, &destinations)?;
+    one_platform(recipe, &destinations)?;
     let plans = Plans::of(recipe, assembled)?;
     let (folders, places) = split(destinations);
     let places: Vec<Place> = places.into_iter().map(Place::Destination).chain(engine.map(Place::Engine)).collect();
@@ -142,7 +143,7 @@ pub(super) fn pack(
     let names: Vec<_> = plans.variants().map(|variant| names(recipe, variant)).collect::<Result<_>>()?;
     let mut documents = Documents::new(recipe, assembled, options);
     let notes = documents.notes(pending.iter().any(|one| one.place.has_attachments()));
-    let mut images = Vec::new();
+    let mut ready = Vec::new();
     for Pending { place, variant, compression, staging, layers } in pending {
         let image = describe(recipe, assembled, variant, layers, options)?;
         let referrers = if place.has_attachments() {
@@ -150,12 +151,35 @@ pub(super) fn pack(
         } else {
             Vec::new()
         };
-        images.push(Staged { place, variant, staging, image, referrers });
+        ready.push(Ready { place, variant, staging, images: image.into(), referrers });
     }
-    Ok(Packed { names, images, folders: rootfs, notes })
+    Ok(Packed { names, ready, folders: rootfs, notes })
 }
 
 impl Packed {
+    /// Puts the images that one recipe gives for several platforms together: each output gets an index of them.
+    ///
+    /// # Errors
+    /// When a blob can't be written.
+    pub fn joined(parts: Vec<Self>) -> Result<Self> {
+        let mut parts = parts.into_iter();
+        let mut joined = parts.next().ok_or_else(|| Error::internal("an index of no image"))?;
+        let others: Vec<Self> = parts.collect();
+        for (at, ready) in joined.ready.iter_mut().enumerate() {
+            let mut further = Vec::new();
+            for other in others.iter().filter_map(|other| other.ready.get(at)) {
+                let image = other.images.first();
+                further.push(Image { layers: ready.staging.adopt(&image.layers)?, ..image.clone() });
+                ready.referrers.extend(other.referrers.iter().cloned());
+            }
+            ready.images = Images::new(ready.images.first().clone(), further);
+        }
+        joined.notes.extend(others.into_iter().flat_map(|other| other.notes));
+        joined.notes.sort();
+        joined.notes.dedup();
+        Ok(joined)
+    }
+
     /// Puts everything in its places, one after the other.
     ///
     /// # Errors
@@ -169,14 +193,13 @@ impl Packed {
     ) -> Result<Vec<Built>> {
         progress.stage("writing");
         let mut built: Vec<Built> =
-            self.names.into_iter().map(|names| Built { names, image: None, notes: Vec::new() }).collect();
+            self.names.into_iter().map(|names| Built { names, images: None, notes: Vec::new() }).collect();
         built[0].notes.extend(self.notes);
         for (path, staging) in self.folders {
             built[0].notes.extend(output::write_rootfs(&path, &assembled.tree, staging)?.notes);
         }
-        for Staged { place, variant, staging, image, referrers } in self.images {
+        for Ready { place, variant, staging, images, referrers } in self.ready {
             let built = &mut built[variant as usize];
-            let images = Images::from(image.clone());
             let durability = staging.durability();
             if let Place::Destination(to) = &place {
                 // Before the image: what refers to nothing yet harms nobody.
@@ -195,10 +218,10 @@ impl Packed {
                 Place::Destination(to) => output::write(to, staging, &images, &built.names)?,
             };
             if let Place::Destination(to) = &place {
-                output::prune(to, image.manifest.digest, durability)?;
+                output::prune(to, &images, durability)?;
             }
             built.notes.extend(written.notes);
-            built.image.get_or_insert(image);
+            built.images.get_or_insert(images);
         }
         Ok(built)
     }
@@ -375,6 +398,17 @@ fn config(recipe: &Recipe, assembled: &Assembled) -> Config {
         config.entrypoint = Some(words.collect());
     }
     config
+}
+
+/// A folder of files is that of one machine.
+fn one_platform(recipe: &Recipe, destinations: &[Destination]) -> Result<()> {
+    let folder = destinations.iter().find(|to| matches!(to, Destination::Rootfs(_)));
+    let Some(to) = folder.filter(|_| recipe.part.of > 1) else { return Ok(()) };
+    let title = format!("output `{to}` holds the files of one platform, and the recipe is for {}", recipe.part.of);
+    Err(Diagnostic::error(SEVERAL_PLATFORMS, title)
+        .at_some(recipe.platform.as_ref().map(|platform| platform.span), "one of them")
+        .help("choose one with `--platform`")
+        .into())
 }
 
 /// An output inside a folder that the recipe copies would be copied by the next build.

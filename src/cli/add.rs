@@ -75,7 +75,7 @@ fn change(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCode>
     let file = RecipeFile::read(Some(&args.recipe))?;
     let context = RecipeArgs::default().context()?;
     let loaded = recipe::load(&Input::Path(file.path.clone()), &context, texts)?;
-    let Some(recipe) = loaded.recipes.first() else {
+    let Some(recipe) = recipe::for_this_machine(&loaded.recipes).or(loaded.recipes.first()) else {
         return Err(usage(format!("`{}` is no recipe", file.path.display())));
     };
     let root = match &recipe.root {

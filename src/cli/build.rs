@@ -18,7 +18,7 @@ use super::fleet::{Choice, Chosen};
 use super::lock::LockArgs;
 use super::recipes::{RecipeArgs, USAGE, commons, compression, usage};
 use super::registries::RegistryArgs;
-use super::{environment, keys, lock, summary};
+use super::{environment, keys, lock, metadata, summary};
 
 /// Build images from recipes.
 ///
@@ -53,6 +53,9 @@ pub(super) struct Args {
     debug: bool,
     #[command(flatten)]
     lock: LockArgs,
+    /// Write what was built to this file, as JSON: names, digests, platforms, layers, sizes.
+    #[arg(long, value_name = "FILE")]
+    metadata_file: Option<PathBuf>,
     /// Sign the image, its SBOMs and its provenance with this private key: a file, or `env://NAME`.
     #[arg(long, value_name = "KEY")]
     sign_key: Option<String>,
@@ -113,7 +116,9 @@ fn build_all(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCo
     let is_remote = |to: &Destination| matches!(to, Destination::Registry(_));
     let client = destinations.iter().flatten().any(is_remote).then(|| args.push.registries.client()).transpose()?;
     let session = Session::new(loaded.iter().map(Loaded::len).sum());
-    let (mut lines, mut errors) = (String::new(), Vec::new());
+    let (mut lines, mut errors, mut metadata, mut rows) = (String::new(), Vec::new(), Vec::new(), String::new());
+    // What is done of the images for one index.
+    let mut parts: Vec<(Assembled, Packed)> = Vec::new();
     let mut jobs = Vec::new();
     let mut wanted = chosen.into_iter().zip(destinations).peekable();
     for (place, loaded) in loaded.iter().enumerate() {
@@ -136,12 +141,19 @@ fn build_all(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCo
             lock::say_drift(console, job.recipe, assembled);
             summary::read(console, assembled);
         }
-        let packed = packed?;
-        let Some(assembled) = assembled else { return Ok(()) };
+        let part = job.recipe.part;
+        if part.number == 0 {
+            parts.clear();
+        }
+        parts.extend(assembled.zip(Some(packed?)));
+        if part.number + 1 < part.of || parts.len() < part.of {
+            return Ok(());
+        }
+        let (assembled, packed): (Vec<Assembled>, Vec<Packed>) = parts.drain(..).unzip();
         let progress = console.building(&job.recipe.name.value);
         let mut stdout = std::io::stdout().lock();
         let push = client.as_deref().map(|client| Push { client, rules: args.rules() });
-        let built = packed.place(&assembled, &mut stdout, push, &progress);
+        let built = Packed::joined(packed)?.place(&assembled[0], &mut stdout, push, &progress);
         drop(stdout);
         if let Some(client) = &client {
             args.push.registries.say_warnings(client, console);
@@ -151,12 +163,18 @@ fn build_all(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCo
         for built in &built {
             summary::say(console, built, &assembled, &places);
             lines.push_str(&digest_line(built));
+            metadata.extend(metadata::of(job.recipe, built));
+            rows.push_str(&metadata::rows(built));
         }
         Ok(())
     };
     build::in_order(&jobs, options.threads, work, |job, done| {
         errors.extend(take(job, done).err().into_iter().flat_map(|error| error.0));
     });
+    if let Some(path) = args.metadata_file.as_ref().filter(|_| errors.is_empty()) {
+        metadata::write(path, &metadata)?;
+    }
+    metadata::summarise(&rows)?;
     let printed = if to_stdout {
         lines.lines().for_each(|line| console.say(line));
         ExitCode::SUCCESS
@@ -193,8 +211,8 @@ impl Job<'_> {
 
 /// `NAME@sha256:...`, for what reads standard output.
 fn digest_line(built: &Built) -> String {
-    match (&built.image, built.names.first()) {
-        (Some(image), Some(name)) => format!("{}@{}\n", name.name(), image.manifest.digest),
+    match (&built.images, built.names.first()) {
+        (Some(images), Some(name)) => format!("{}@{}\n", name.name(), images.digest()),
         _ => String::new(),
     }
 }
@@ -223,12 +241,13 @@ impl Args {
     /// Where each recipe's image goes.
     fn destinations(&self, recipes: &[Chosen]) -> Result<Vec<Vec<Destination>>> {
         let given: Vec<Destination> = self.output.iter().map(|text| Destination::parse(text)).collect::<Result<_>>()?;
-        if given.contains(&Destination::Stdout) && (recipes.len() > 1 || given.len() > 1 || self.debug) {
+        let count = recipes.iter().filter(|chosen| chosen.recipe.part.number == 0).count();
+        if given.contains(&Destination::Stdout) && (count > 1 || given.len() > 1 || self.debug) {
             let error = Diagnostic::error(USAGE, "standard output holds one image, and nothing else");
             return Err(error.help("give each image a file: `-o FILE.tar`").into());
         }
-        if !given.is_empty() && recipes.len() > 1 && !given.iter().all(|to| matches!(to, Destination::Layout { .. })) {
-            let error = Diagnostic::error(USAGE, format!("{} images do not go into one file", recipes.len()));
+        if !given.is_empty() && count > 1 && !given.iter().all(|to| matches!(to, Destination::Layout { .. })) {
+            let error = Diagnostic::error(USAGE, format!("{count} images do not go into one file"));
             return Err(error.help("one layout holds many images: `-o oci:DIR`; or build one recipe at a time").into());
         }
         let of = |recipe: &Recipe| -> Result<Vec<Destination>> {

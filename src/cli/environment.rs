@@ -19,6 +19,11 @@ pub(super) fn in_github_actions() -> bool {
     variable("GITHUB_ACTIONS").as_deref() == Some("true")
 }
 
+/// The file of the summary that a job of GitHub's shows (`GITHUB_STEP_SUMMARY`).
+pub(super) fn step_summary() -> Option<PathBuf> {
+    variable("GITHUB_STEP_SUMMARY").map(PathBuf::from)
+}
+
 /// Whether the locale is one of UTF-8, so that a terminal shows more than ASCII.
 pub(super) fn is_utf8() -> bool {
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(variable).unwrap_or_default();

@@ -52,20 +52,29 @@ impl Choice {
         let mut chosen: Vec<Chosen> = loaded.iter().enumerate().flat_map(each).collect();
         let all = chosen.len();
         if let Some(shard) = self.shard {
-            let recipes: Vec<&Recipe> = chosen.iter().map(|chosen| chosen.recipe).collect();
+            // All platforms of a recipe go to one machine, which makes their index.
+            let first = |chosen: &&Chosen| chosen.recipe.part.number == 0;
+            let recipes: Vec<&Recipe> = chosen.iter().filter(first).map(|chosen| chosen.recipe).collect();
             let shares = build::shares(&recipes, shard.of);
-            let mut share = shares.into_iter();
-            chosen.retain(|_| share.next() == Some(shard.index));
+            let (mut share, mut current) = (shares.into_iter(), None);
+            chosen.retain(|chosen| {
+                if chosen.recipe.part.number == 0 {
+                    current = share.next();
+                }
+                current == Some(shard.index)
+            });
             console.say(&format!("share {} of {}: {} of {all} recipes", shard.index + 1, shard.of, chosen.len()));
         }
         if let Some(since) = self.since.as_deref().filter(|_| self.changed) {
             let before = chosen.len();
             let mut changes = Changes::default();
             let mut kept = Vec::new();
-            for one in chosen {
-                if changes.concern(one.recipe, since)? {
-                    kept.push(one);
+            for parts in chosen.chunk_by(|_, next| next.recipe.part.number > 0) {
+                let mut concerned = false;
+                for part in parts {
+                    concerned |= changes.concern(part.recipe, since)?;
                 }
+                kept.extend_from_slice(if concerned { parts } else { &[] });
             }
             chosen = kept;
             console.say(&format!("changed since {since}: {} of {before} recipes", chosen.len()));

@@ -33,6 +33,7 @@ mod keys;
 mod provenance;
 mod pull;
 mod push;
+mod metadata;
 mod recipes;
 mod registries;
 mod run;

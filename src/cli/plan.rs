@@ -65,10 +65,12 @@ fn plan(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCode> {
     for loaded in &loaded {
         console.show(&loaded.warnings, texts);
     }
-    let all: Vec<&Recipe> = loaded.iter().flat_map(|loaded| &loaded.recipes).collect();
+    // All platforms of a recipe go to one machine, which makes their index.
+    let first = |recipe: &&Recipe| recipe.part.number == 0;
+    let all: Vec<&Recipe> = loaded.iter().flat_map(|loaded| &loaded.recipes).filter(first).collect();
     let shares = args.shards.map(|shards| build::shares(&all, shards.get()));
     let share_of = |recipe: &Recipe| {
-        let place = all.iter().position(|one| std::ptr::eq(*one, recipe))?;
+        let place = all.iter().position(|one| one.origin == recipe.origin && one.folder == recipe.folder)?;
         Some(shares.as_ref()?[place])
     };
     let chosen = args.chosen.of(&loaded, console)?;
@@ -102,14 +104,16 @@ fn matrix(
     share_of: impl Fn(&Recipe) -> Option<usize>,
     console: &Console,
 ) -> Result<ExitCode> {
+    let first = |chosen: &&Chosen| chosen.recipe.part.number == 0;
     let jobs: Vec<Value> = match args.shards {
         None => chosen
             .iter()
+            .filter(first)
             .map(|chosen| json!({ "recipe": chosen.recipe.origin, "name": chosen.recipe.name.value }))
             .collect(),
         Some(shards) => {
             let job = |share: usize| {
-                let own = chosen.iter().filter(|chosen| share_of(chosen.recipe) == Some(share));
+                let own = chosen.iter().filter(first).filter(|chosen| share_of(chosen.recipe) == Some(share));
                 let names: Vec<&str> = own.map(|chosen| chosen.recipe.name.value.as_str()).collect();
                 // A machine without work need not be started.
                 (!names.is_empty()).then(

@@ -24,9 +24,9 @@ pub(super) struct RecipeArgs {
     /// Take files from this folder instead of the recipe's root.
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
-    /// Build for this platform, as linux/arm64.
-    #[arg(long, value_name = "OS/ARCH", value_parser = platform)]
-    platform: Option<Platform>,
+    /// Platforms in place of the recipe's, as linux/arm64,linux/amd64; repeatable.
+    #[arg(long, value_name = "OS/ARCH", value_parser = platform, value_delimiter = ',')]
+    pub(super) platform: Vec<Platform>,
     /// Set a variable of [vars].
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
@@ -38,12 +38,18 @@ pub(super) struct RecipeArgs {
 impl RecipeArgs {
     /// One recipe, over which nothing is laid.
     pub(super) fn of(recipe: &std::path::Path) -> Self {
-        Self { recipes: vec![recipe.to_owned()], root: None, platform: None, set: Vec::new(), no_workspace: false }
+        Self {
+            recipes: vec![recipe.to_owned()],
+            root: None,
+            platform: Vec::new(),
+            set: Vec::new(),
+            no_workspace: false,
+        }
     }
 
     /// One recipe, for a platform where one is asked for.
     pub(super) fn for_platform(recipe: &std::path::Path, platform: Option<&Platform>) -> Self {
-        Self { platform: platform.cloned(), ..Self::of(recipe) }
+        Self { platform: platform.into_iter().cloned().collect(), ..Self::of(recipe) }
     }
 
     /// Loads the recipes. `tags` and `compression` replace theirs where given.
@@ -74,7 +80,7 @@ impl RecipeArgs {
             set: self.variables()?,
             env: Box::new(environment::variable),
             root: self.root.clone(),
-            platform: self.platform.clone(),
+            platforms: self.platform.clone(),
             tags: Vec::new(),
             compression: None,
             workspace: !self.no_workspace,

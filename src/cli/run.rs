@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 
 use mkimage::path::ImagePath;
-use mkimage::recipe::Recipe;
+use mkimage::recipe::{self, Platform, Recipe};
 use mkimage::registry::Remote;
 use mkimage::report::{Diagnostic, Error, Result, Texts};
 use mkimage::run::{Account, Image, Mapping, Mount, Network, Start, Streams, folder_of};
 
 use super::console::Console;
-use super::recipes::{RecipeArgs, USAGE, usage};
+use super::recipes::{RecipeArgs, USAGE, platform, usage};
 use super::registries::RegistryArgs;
 use super::unpacked::{Entered, Workplace};
 use super::{environment, images, interrupt};
@@ -29,6 +29,9 @@ pub(super) struct Args {
     image: PathBuf,
     #[command(flatten)]
     registries: RegistryArgs,
+    /// The image for this platform, of several; default: that of this machine.
+    #[arg(long, value_name = "OS/ARCH", value_parser = platform)]
+    platform: Option<Platform>,
     /// Arguments in place of the image's cmd.
     #[arg(last = true, value_name = "ARGS")]
     words: Vec<String>,
@@ -81,9 +84,9 @@ fn start(args: &Args, entered: &Entered, console: &Console, texts: &mut Texts) -
     let workplace = Workplace::new(entered, args.runtime.as_deref())?;
     let launcher = workplace.launcher()?;
     let image = if is_image(&args.image) {
-        workplace.unpack(&images::open(&args.image, &args.registries, console)?, None)?
+        workplace.unpack(&images::open(&args.image, &args.registries, console)?, args.platform.as_ref())?
     } else {
-        workplace.build(&recipe(args, texts)?, console)?
+        workplace.build(&one_recipe(args, texts)?, console)?
     };
     let user = args.user.as_deref().unwrap_or(&image.parameters.user);
     let account = Account::find(&image.rootfs, user)?;
@@ -123,15 +126,30 @@ fn start(args: &Args, entered: &Entered, console: &Console, texts: &mut Texts) -
     running.wait()
 }
 
-fn recipe(args: &Args, texts: &mut Texts) -> Result<Recipe> {
-    let mut loaded = RecipeArgs::of(&args.image).load(&[], None, texts)?;
-    let mut recipes: Vec<Recipe> = loaded.drain(..).flat_map(|loaded| loaded.recipes).collect();
-    match (recipes.pop(), recipes.is_empty()) {
-        (Some(recipe), true) => Ok(recipe),
-        _ => Err(Diagnostic::error(USAGE, format!("`{}` is not one recipe", args.image.display()))
+fn one_recipe(args: &Args, texts: &mut Texts) -> Result<Recipe> {
+    let mut named = RecipeArgs::of(&args.image);
+    named.platform.extend(args.platform.clone());
+    let loaded = named.load(&[], None, texts)?;
+    let recipes: Vec<Recipe> = loaded.into_iter().flat_map(|loaded| loaded.recipes).collect();
+    if recipe::by_index(&recipes).count() != 1 {
+        return Err(Diagnostic::error(USAGE, format!("`{}` is not one recipe", args.image.display()))
             .help("name the recipe of one image")
-            .into()),
+            .into());
     }
+    recipe::for_this_machine(&recipes).cloned().ok_or_else(|| not_here(&recipes))
+}
+
+/// No image of an index is for this machine.
+pub(super) fn not_here(parts: &[Recipe]) -> Error {
+    let platforms = parts.iter().filter_map(|part| part.platform.as_ref());
+    let names: Vec<String> = platforms.clone().map(|platform| platform.value.to_string()).collect();
+    let name = parts.first().map_or("", |part| &part.origin);
+    let title = format!("`{name}` has no image for {}, which this machine is", Platform::host());
+    Diagnostic::error(USAGE, title)
+        .at_some(platforms.map(|platform| platform.span).next(), "only for others")
+        .note(format!("it is for {}", names.join(", ")))
+        .help("`--platform` starts one of them, where the kernel knows an emulator for it")
+        .into()
 }
 
 /// Whether it is an image that was built: in a registry, a folder with an index, or a file that is no TOML.

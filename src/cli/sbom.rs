@@ -10,11 +10,12 @@ use mkimage::image::Image;
 use mkimage::layer::Durability;
 use mkimage::output::Destination;
 use mkimage::policy;
-use mkimage::recipe::{Recipe, SbomFormat};
+use mkimage::recipe::{self, Recipe, SbomFormat};
 use mkimage::report::{Diagnostic, Error, Result, Texts};
 
 use super::console::Console;
 use super::recipes::{RecipeArgs, USAGE, usage};
+use super::run::not_here;
 use super::{check, environment, interrupt};
 
 /// Say what is in an image: packages, modules and files, as a bill of materials (SBOM).
@@ -101,14 +102,15 @@ pub(super) fn image(argument: &str) -> Result<Option<(PathBuf, Option<String>)>>
 
 /// The one recipe that an argument names.
 pub(super) fn only_recipe(argument: &str, texts: &mut Texts) -> Result<Recipe> {
-    let mut loaded = RecipeArgs::of(Path::new(argument)).load(&[], None, texts)?;
-    let mut recipes: Vec<Recipe> = loaded.drain(..).flat_map(|loaded| loaded.recipes).collect();
-    match (recipes.pop(), recipes.is_empty()) {
-        (Some(recipe), true) => Ok(recipe),
-        _ => Err(Diagnostic::error(USAGE, format!("`{argument}` is not one recipe"))
+    let loaded = RecipeArgs::of(Path::new(argument)).load(&[], None, texts)?;
+    let recipes: Vec<Recipe> = loaded.into_iter().flat_map(|loaded| loaded.recipes).collect();
+    if recipe::by_index(&recipes).count() != 1 {
+        return Err(Diagnostic::error(USAGE, format!("`{argument}` is not one recipe"))
             .help("name the recipe of one image")
-            .into()),
+            .into());
     }
+    // Each platform's image has documents of its own.
+    recipe::for_this_machine(&recipes).cloned().ok_or_else(|| not_here(&recipes))
 }
 
 /// Where a recipe's image comes from.
@@ -150,7 +152,8 @@ fn built(recipe: &Recipe, folder: &Path, console: &Console) -> Result<Looked> {
     let mut nowhere = std::io::sink();
     let outputs = Outputs { destinations: vec![destination.clone()], engine: None, push: None, stdout: &mut nowhere };
     let built = build::write(&recipe, &assembled, outputs, &options, &progress)?;
-    let Some((names, image)) = built.into_iter().find_map(|built| Some((built.names, built.image?))) else {
+    let Some((names, image)) = built.into_iter().find_map(|built| Some((built.names, built.images?.first().clone())))
+    else {
         return Err(Error::internal("an image was not written"));
     };
     let subject = build::subject(&recipe, &image, &names)?;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use mkimage::build::{Assembled, Built};
+use mkimage::image::{Image, Images};
 use mkimage::layer::{Effort, Layer};
 use mkimage::recipe::Recipe;
 use mkimage::report::Texts;
@@ -14,41 +15,34 @@ use super::console::Console;
 /// How many of the largest files are named.
 const LARGEST: usize = 3;
 
-/// After a build.
-pub(super) fn say(console: &Console, built: &Built, assembled: &Assembled, places: &[String]) {
+/// After a build: of each platform what it was assembled from, in the order of the images.
+pub(super) fn say(console: &Console, built: &Built, assembled: &[Assembled], places: &[String]) {
     for note in &built.notes {
         console.say(&format!("note: {note}"));
     }
     let names: Vec<String> = built.names.iter().map(ToString::to_string).collect();
     let mut text = String::new();
-    let platform = &assembled.platform;
-    let _ = writeln!(text, "{} ({platform})", names.join(", "));
-    if let Some(image) = &built.image {
-        for layer in &image.layers {
-            let (size, unpacked) = (megabytes(layer.size), megabytes(layer.unpacked));
-            let _ = writeln!(text, "  {:<18} {:>6} files {unpacked:>10} {size:>10} packed", layer.name, layer.files);
+    let mut images = built.images.iter().flat_map(Images::iter);
+    for assembled in assembled {
+        let _ = writeln!(text, "{} ({})", names.join(", "), assembled.platform);
+        if let Some(image) = images.next() {
+            layers(&mut text, image, assembled);
         }
-        let packed: u64 = image.layers.iter().map(|layer| layer.size).sum();
-        let _ = writeln!(
-            text,
-            "  {:<18} {:>6} files {:>10} {:>10} packed",
-            "total",
-            files(&assembled.tree),
-            megabytes(size(&assembled.tree)),
-            megabytes(packed)
-        );
+        let _ = writeln!(text, "  largest: {}", largest(&assembled.tree));
     }
-    let _ = writeln!(text, "  largest: {}", largest(&assembled.tree));
-    let _ =
-        write!(text, "  written to {}", if places.is_empty() { "the engine".to_owned() } else { places.join(", ") });
+    let to = if places.is_empty() { "the engine".to_owned() } else { places.join(", ") };
+    let _ = match assembled.len() {
+        1 => write!(text, "  written to {to}"),
+        count => write!(text, "{} (index of {count} platforms)\n  written to {to}", names.join(", ")),
+    };
     console.say(&text);
-    if let Some(image) = built.image.as_ref().filter(|_| console.verbose > 1) {
-        console.say(&effort(&image.layers));
+    if let Some(images) = built.images.as_ref().filter(|_| console.verbose > 1) {
+        console.say(&effort(&images.layers().collect::<Vec<_>>()));
     }
 }
 
 /// What packing took.
-fn effort(layers: &[Layer]) -> String {
+fn effort(layers: &[&Layer]) -> String {
     let mut all = Effort::default();
     for layer in layers {
         all += layer.effort;
@@ -65,6 +59,22 @@ fn effort(layers: &[Layer]) -> String {
         megabytes(all.compressed),
         megabytes(all.written)
     )
+}
+
+fn layers(text: &mut String, image: &Image, assembled: &Assembled) {
+    for layer in &image.layers {
+        let (size, unpacked) = (megabytes(layer.size), megabytes(layer.unpacked));
+        let _ = writeln!(text, "  {:<18} {:>6} files {unpacked:>10} {size:>10} packed", layer.name, layer.files);
+    }
+    let packed: u64 = image.layers.iter().map(|layer| layer.size).sum();
+    let _ = writeln!(
+        text,
+        "  {:<18} {:>6} files {:>10} {:>10} packed",
+        "total",
+        files(&assembled.tree),
+        megabytes(size(&assembled.tree)),
+        megabytes(packed)
+    );
 }
 
 /// After a check.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use mkimage::recipe::{Context, Input, Recipe, Test, load};
+use mkimage::recipe::{self, Context, Input, Recipe, Test, load};
 use mkimage::report::{Diagnostic, Error, Result, Texts};
 use mkimage::run::{Image, Launcher, Running};
 use mkimage::trial::{self, Outcome, Surroundings, Verdict};
@@ -14,6 +14,7 @@ use super::console::Console;
 use super::format::print_json;
 use super::recipes::{RecipeArgs, USAGE};
 use super::registries::RegistryArgs;
+use super::run::not_here;
 use super::unpacked::{Entered, Workplace};
 use super::{environment, images, interrupt};
 
@@ -62,6 +63,23 @@ enum Form {
 }
 
 impl Args {
+    /// Of each recipe for several platforms the one that is started here: for this machine, unless others are asked for.
+    fn startable<'a>(&self, recipes: &'a [Recipe], console: &Console) -> Result<Vec<&'a Recipe>> {
+        if !self.recipes.platform.is_empty() {
+            return Ok(recipes.iter().collect());
+        }
+        let here = |parts: &'a [Recipe]| {
+            let chosen = recipe::for_this_machine(parts).ok_or_else(|| not_here(parts))?;
+            let platform = chosen.platform.as_ref().filter(|_| parts.len() > 1);
+            if let Some(platform) = platform {
+                let (name, count) = (&chosen.origin, parts.len());
+                console.say(&format!("note: {name} is tested on {} alone, of {count} platforms", platform.value));
+            }
+            Ok(chosen)
+        };
+        recipe::by_index(recipes).map(here).collect()
+    }
+
     /// Whether the tests run in namespaces that this process makes.
     pub(super) fn needs_namespaces(&self) -> bool {
         self.engine.is_none()
@@ -78,11 +96,12 @@ pub(super) fn run(args: &Args, entered: &Entered, console: &Console) -> ExitCode
 
 fn test_all(args: &Args, entered: &Entered, console: &Console, texts: &mut Texts) -> Result<ExitCode> {
     let loaded = args.recipes.load(&[], None, texts)?;
-    let recipes: Vec<Recipe> = loaded.into_iter().flat_map(|loaded| loaded.recipes).collect();
+    let loaded: Vec<Recipe> = loaded.into_iter().flat_map(|loaded| loaded.recipes).collect();
+    let recipes = args.startable(&loaded, console)?;
     if args.image.is_some() && recipes.len() != 1 {
         return Err(Diagnostic::error(USAGE, "`--image` is tested by one recipe").into());
     }
-    let without: Vec<&Recipe> = recipes.iter().filter(|recipe| recipe.tests.is_empty()).collect();
+    let without: Vec<&Recipe> = recipes.iter().copied().filter(|recipe| recipe.tests.is_empty()).collect();
     for recipe in &without {
         console.say(&format!("note: {} has no tests", recipe.origin));
     }
@@ -99,7 +118,7 @@ fn test_all(args: &Args, entered: &Entered, console: &Console, texts: &mut Texts
     }
     let bench = Tests { workplace, console, built: Mutex::default(), next: AtomicUsize::new(0) };
     let mut jobs: Vec<(&Recipe, &Test, Arc<Image>)> = Vec::new();
-    for recipe in &recipes {
+    for &recipe in &recipes {
         let wanted = |test: &&Test| args.only.as_ref().is_none_or(|word| trial::name(test).contains(word.as_str()));
         let own: Vec<&Test> = recipe.tests.iter().filter(wanted).collect();
         // What is not started need not be built.
@@ -115,7 +134,10 @@ fn test_all(args: &Args, entered: &Entered, console: &Console, texts: &mut Texts
             continue;
         }
         let image = match &args.image {
-            Some(path) => bench.workplace.unpack(&images::open(path, &args.registries, console)?, None)?,
+            Some(path) => {
+                let platform = recipe.platform.as_ref().map(|platform| &platform.value);
+                bench.workplace.unpack(&images::open(path, &args.registries, console)?, platform)?
+            }
             None => bench.workplace.build(recipe, console)?,
         };
         let image = Arc::new(image);
@@ -132,6 +154,14 @@ fn test_all(args: &Args, entered: &Entered, console: &Console, texts: &mut Texts
         Form::Text => console.print(&trial::text(&outcomes)),
     };
     Ok(if failed { ExitCode::FAILURE } else { printed })
+}
+
+/// What results call a recipe: with its platform, where it has several.
+fn called(recipe: &Recipe) -> String {
+    match recipe.platform.as_ref().filter(|_| recipe.part.of > 1) {
+        Some(platform) => format!("{} ({})", recipe.origin, platform.value),
+        None => recipe.origin.clone(),
+    }
 }
 
 /// All tests of a run, and the images that they need.
@@ -162,7 +192,7 @@ impl Tests<'_> {
                     )
                 });
                 let outcome = Outcome {
-                    recipe: recipe.origin.clone(),
+                    recipe: called(recipe),
                     name: trial::name(test),
                     place: texts.place(test.span),
                     verdict,
@@ -190,7 +220,7 @@ impl Surroundings for Tests<'_> {
         }
         let context = Context { env: Box::new(environment::variable), ..Context::default() };
         let loaded = load(&Input::Path(recipe.to_owned()), &context, &mut Texts::default())?;
-        let Some(first) = loaded.recipes.first() else {
+        let Some(first) = recipe::for_this_machine(&loaded.recipes).or(loaded.recipes.first()) else {
             return Err(Error::from(Diagnostic::error(
                 USAGE,
                 format!("`{}` is no recipe of an image", recipe.display()),

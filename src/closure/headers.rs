@@ -94,6 +94,14 @@ impl Headers {
         self.ask(content, |object, reader| object.is_go(reader))
     }
 
+    /// The version of the architecture that a file for 32-bit Arm needs; `None` when it does not say.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn arm_version(&self, content: &Content) -> io::Result<Option<u32>> {
+        self.ask(content, |object, reader| object.arm_version(reader))
+    }
+
     /// What a file may load by name; nothing when it is no ELF file.
     ///
     /// # Errors

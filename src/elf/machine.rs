@@ -72,6 +72,25 @@ impl Machine {
         }
     }
 
+    /// That of an architecture in OCI's words, as `arm64`.
+    pub fn of_architecture(architecture: &str) -> Option<Self> {
+        use Class::{Elf32, Elf64};
+        use Endian::{Big, Little};
+        let (number, class, endian) = match architecture {
+            "amd64" => (EM_X86_64, Elf64, Little),
+            "386" => (EM_386, Elf32, Little),
+            "arm64" => (EM_AARCH64, Elf64, Little),
+            "arm" => (EM_ARM, Elf32, Little),
+            "riscv64" => (EM_RISCV, Elf64, Little),
+            "ppc64le" => (EM_PPC64, Elf64, Little),
+            "s390x" => (EM_S390, Elf64, Big),
+            "mips64le" => (EM_MIPS, Elf64, Little),
+            "loong64" => (EM_LOONGARCH, Elf64, Little),
+            _ => return None,
+        };
+        Some(Self { number, class, endian })
+    }
+
     /// The word that OCI has for it, as `amd64`.
     pub fn oci_architecture(self) -> Option<&'static str> {
         Some(match self.name() {

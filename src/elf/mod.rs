@@ -12,6 +12,7 @@ use goblin::elf::header::{self, Header};
 use goblin::elf::program_header::{self as segment, ProgramHeader};
 
 mod build;
+mod arm;
 mod dynamic;
 mod features;
 mod go;

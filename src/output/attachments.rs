@@ -12,6 +12,7 @@ use super::index::{Index, marker};
 use super::layout::{self, Layout, Place, read_limited};
 use super::signing::tagged;
 use crate::attest::Referrer;
+use crate::image::Images;
 use crate::layer::{Durability, Staging};
 use crate::oci::{self, Digest};
 use crate::report::Result;
@@ -63,13 +64,13 @@ pub fn attach(to: &Destination, referrers: &[Referrer], durability: Durability) 
 }
 
 /// Takes out the documents beside an output that are about images which it no longer holds; those about `written`, the
-/// digest of the image that it was given last, stay.
+/// images that it was given last, stay.
 ///
 /// # Errors
 /// When the list of what stays can't be written.
-pub fn prune(to: &Destination, written: Digest, durability: Durability) -> Result<()> {
+pub fn prune(to: &Destination, written: &Images, durability: Durability) -> Result<()> {
     let Some(path) = attachments_of(to).filter(|path| path.join("index.json").is_file()) else { return Ok(()) };
-    let mut kept = BTreeSet::from([written]);
+    let mut kept: BTreeSet<Digest> = written.documents().map(|document| document.digest).collect();
     if let Destination::Layout { path, .. } = to {
         kept.append(&mut images_of(path, durability));
     }

@@ -24,7 +24,7 @@ keys! {
         roots: Mapping<Text>,
         #[schemars(skip)]
         debian: Later,
-        /// The platform to build for, as `linux/amd64`. Default: that of the binaries.
+        /// The platforms to build for, as `linux/amd64`: several give one index. Default: that of the binaries.
         platforms: Option<List<Text>>,
         /// Which processor variants of libraries (glibc-hwcaps) to take. Default: `baseline`, none of them.
         #[schemars(regex(pattern = r"^(baseline|none|all|x86-64-v[234]|power9|power10|z1[3-6]|.*\$\{.*)$"))]

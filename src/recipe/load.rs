@@ -8,7 +8,8 @@ use super::files::{self, FILE_NAME, Files, RecipeFile};
 use super::keys::{RecipeKeys, WorkspaceKeys};
 use super::resolve::{Merged, Overrides, resolve};
 use super::{
-    Context, Input, Loaded, LockPlace, Recipe, SYNTAX, VALUE, VARIABLE, WORKSPACE, Workspace, values, words, workspace,
+    Context, Input, Loaded, LockPlace, Platform, Recipe, SYNTAX, VALUE, VARIABLE, WORKSPACE, Workspace, values, words,
+    workspace,
 };
 use crate::report::{COMMAND_LINE, Diagnostic, Error, Level, Result, Span, Spanned, Texts};
 
@@ -85,8 +86,12 @@ fn overrides(context: &Context, texts: &mut Texts) -> (Overrides, Vec<Diagnostic
             Err(invalid) => mistakes.push(Diagnostic::error(VALUE, invalid.title).at(span, invalid.label)),
         }
     }
-    let platform = context.platform.clone();
-    let platform = platform.map(|value| Spanned::new(value.clone(), place("--platform", &value.to_string())));
+    let mut platforms: Vec<Spanned<Platform>> = Vec::new();
+    for platform in &context.platforms {
+        if platforms.iter().all(|known| known.value != *platform) {
+            platforms.push(Spanned::new(platform.clone(), place("--platform", &platform.to_string())));
+        }
+    }
     let compression = context.compression;
     let compression = compression.map(|value| Spanned::new(value, place("--compression", &value.to_string())));
     for (name, value) in &context.set {
@@ -95,7 +100,7 @@ fn overrides(context: &Context, texts: &mut Texts) -> (Overrides, Vec<Diagnostic
             mistakes.push(Diagnostic::error(VALUE, invalid.title).at(span, invalid.label));
         }
     }
-    (Overrides { platform, tags, compression }, mistakes)
+    (Overrides { platforms, tags, compression }, mistakes)
 }
 
 struct Session<'t, 'c> {
@@ -129,7 +134,7 @@ impl Session<'_, '_> {
             let members = if shared_layers { self.members(above, &members) } else { Vec::new() };
             Workspace { shared_layers, members, ..workspace }
         });
-        Some((vec![recipe?], workspace))
+        Some((recipe?, workspace))
     }
 
     /// A workspace's file to what it says of itself, and its members' files.
@@ -190,7 +195,7 @@ impl Session<'_, '_> {
                 let mistake = Diagnostic::error(WORKSPACE, "a workspace cannot be a member of another");
                 self.files.mistakes.push(mistake.at(table.span, "this one is"));
             } else if self.merged_name(workspace, file) {
-                recipes.extend(self.recipe(file, Some(workspace), false));
+                recipes.extend(self.recipe(file, Some(workspace), false).into_iter().flatten());
             }
         }
         if recipes.is_empty() && self.files.mistakes.len() == before {
@@ -208,7 +213,8 @@ impl Session<'_, '_> {
         own || defaults.is_some_and(|defaults| defaults.name.is_some()) || self.files.read[file].broken
     }
 
-    fn recipe(&mut self, file: usize, workspace: Option<usize>, by_stem: bool) -> Option<Recipe> {
+    /// A recipe, once for each of its platforms.
+    fn recipe(&mut self, file: usize, workspace: Option<usize>, by_stem: bool) -> Option<Vec<Recipe>> {
         if !self.files.read[file].complete {
             return None;
         }
@@ -216,7 +222,7 @@ impl Session<'_, '_> {
         let mut resolved = resolve(&merged, &self.overrides, self.context, self.files.texts);
         self.files.mistakes.append(&mut resolved.mistakes);
         self.variables.append(&mut resolved.variables);
-        resolved.recipe
+        Some(resolved.recipes).filter(|recipes| !recipes.is_empty())
     }
 
     fn merge(&self, file: usize, workspace: Option<usize>, by_stem: bool) -> Merged {
@@ -228,6 +234,7 @@ impl Session<'_, '_> {
         for part in &chain {
             keys.lay_over(self.files.read[*part].keys.clone());
         }
+        let bases: Vec<usize> = chain.iter().copied().filter(|part| *part != file).collect();
         let all: Vec<_> = workspace.into_iter().chain(chain).map(|file| &self.files.read[file]).collect();
         let own = &self.files.read[file];
         let generic = own.path.file_name().is_some_and(|name| name == FILE_NAME);
@@ -235,6 +242,7 @@ impl Session<'_, '_> {
         Merged {
             keys,
             origin: own.name.clone(),
+            bases: bases.into_iter().map(|file| self.files.read[file].name.clone()).collect(),
             folder: own.folder.clone(),
             span: own.span,
             files: all.iter().map(|file| (file.text, file.folder.clone())).collect(),

@@ -95,8 +95,8 @@ pub struct Context {
     pub env: Environment,
     /// The root to take (`--root`) in place of `root` or `[roots]`.
     pub root: Option<PathBuf>,
-    /// The platform to build for, in place of `platforms`.
-    pub platform: Option<Platform>,
+    /// The platforms to build for, in place of `platforms`; none: those of the recipe.
+    pub platforms: Vec<Platform>,
     /// Tags in place of `tags`; none: those of the recipe.
     pub tags: Vec<String>,
     /// The compression in place of `compression`.
@@ -112,7 +112,7 @@ impl Default for Context {
             set: Vec::new(),
             env: Box::new(|_| None),
             root: None,
-            platform: None,
+            platforms: Vec::new(),
             tags: Vec::new(),
             compression: None,
             workspace: true,
@@ -123,7 +123,7 @@ impl Default for Context {
 /// What an [`Input`] holds.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The recipes to build: one, or all members of a workspace that have a name.
+    /// The recipes to build: one, or all members of a workspace that have a name; each as often as it has platforms.
     pub recipes: Vec<Recipe>,
     /// The workspace that they belong to.
     pub workspace: Option<Workspace>,

@@ -13,6 +13,8 @@ use crate::report::{Span, Spanned};
 pub struct Recipe {
     /// What a person calls the recipe: its path as given, or `-`.
     pub origin: String,
+    /// What a person calls the recipes that it extends, the lowest first.
+    pub bases: Vec<String>,
     /// The folder that relative outputs and the workspace are looked for from: the recipe's own.
     pub folder: PathBuf,
     /// The files that it was read from: its workspace's, those that it extends, its own.
@@ -27,6 +29,8 @@ pub struct Recipe {
     pub root: Root,
     /// The platform to build for; `None`: that of the binaries.
     pub platform: Option<Spanned<Platform>>,
+    /// Which of the images this is that the recipe gives, one for each platform.
+    pub part: Part,
     /// glibc-hwcaps variants to take.
     pub isa: Isa,
     /// Programs. The first is the entrypoint unless `entrypoint` says otherwise.
@@ -109,6 +113,40 @@ impl SbomFormat {
             Self::CycloneDx => "cyclonedx",
         }
     }
+}
+
+/// The place of an image among those for all platforms of one recipe, which stand next to each other wherever recipes
+/// are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Its number, from 0.
+    pub number: usize,
+    /// How many there are.
+    pub of: usize,
+}
+
+impl Default for Part {
+    /// The only one.
+    fn default() -> Self {
+        Self { number: 0, of: 1 }
+    }
+}
+
+/// Recipes by the index that lists their images: one for each platform.
+pub fn by_index(recipes: &[Recipe]) -> impl Iterator<Item = &[Recipe]> {
+    recipes.chunk_by(|_, next| next.part.number > 0)
+}
+
+/// Of the recipes for one index the one for this machine; the only one, where there is no choice.
+pub fn for_this_machine(parts: &[Recipe]) -> Option<&Recipe> {
+    if let [only] = parts {
+        return Some(only);
+    }
+    let here = Platform::host().architecture;
+    let platform = |recipe: &Recipe| recipe.platform.as_ref().map(|platform| platform.value.clone());
+    let fitting = parts.iter().filter(|part| platform(part).is_some_and(|platform| platform.architecture == here));
+    // What runs on every processor of this machine's kind, before what wants a newer one.
+    fitting.min_by_key(|part| platform(part))
 }
 
 /// Where absolute paths come from.

@@ -167,8 +167,12 @@ impl<'a> Variables<'a> {
                 }
             },
             Setting::ByPlatform(by_platform) => {
-                let fits = |key: &str| key.parse::<Platform>().is_ok_and(|key| key.to_string() == self.platform);
-                if let Some((_, text)) = by_platform.iter().find(|(key, _)| fits(&key.value)) {
+                let own = self.platform.parse::<Platform>();
+                let parsed = |key: &str| key.parse::<Platform>().ok().zip(own.as_ref().ok());
+                let exact =
+                    by_platform.iter().find(|(key, _)| parsed(&key.value).is_some_and(|(key, own)| key == *own));
+                let holds = |key: &str| parsed(key).is_some_and(|(key, own)| key.holds_for(own));
+                if let Some((_, text)) = exact.or_else(|| by_platform.iter().find(|(key, _)| holds(&key.value))) {
                     return self.expand(&text.0).map(|text| text.value);
                 }
                 let title = format!("variable `{name}` has no value for {}", self.platform);

@@ -10,7 +10,7 @@ fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.folder("root/etc").file("root/etc/os-release", "ID=test\nVERSION_ID=1\n");
     sandbox.static_program("dist/amd64/api", 62).static_program("dist/arm64/api", 183);
-    sandbox.static_program("dist/arm/api", 40);
+    sandbox.file("dist/arm/api", arm_program(0x500_0400, Some(10))).mode("dist/arm/api", 0o755);
     let recipe = "name = 'registry.example/api'\nroot = 'root'\nports = [8080, 80]\nwritable = ['/var/cache/api']\n\
         binaries = [{ from = 'dist/${arch}/api', to = '/usr/bin/api' }]\n\
         files = [{ content = '${platform}', to = '/etc/platform' }, { content = 'x', to = '/var/cache/api/warm' }]\n";
@@ -241,4 +241,280 @@ ENTRYPOINT ["/usr/bin/api"]
 
 "##]],
     );
+}
+
+/// The three platforms of the sandbox in one recipe.
+fn several() -> Sandbox {
+    let sandbox = sandbox();
+    let recipe = std::fs::read_to_string(sandbox.at("api.toml")).unwrap();
+    sandbox.file("all.toml", format!("platforms = ['linux/arm64', 'linux/amd64', 'linux/arm/v7']\n{recipe}"));
+    sandbox
+}
+
+#[test]
+fn one_recipe_gives_an_index() {
+    let sandbox = several();
+    let built = sandbox.run(&["build", "all.toml", "-o", "all.oci", "-o", "all.tar", "--compression", "zstd"]);
+    assert_eq!(built.code, 0, "{}", built.stderr);
+    let last: Vec<&str> = built.stderr.lines().rev().take(2).collect();
+    assert_eq!(
+        last,
+        ["  written to oci:all.oci, oci-archive:all.tar", "registry.example/api:latest (index of 3 platforms)"]
+    );
+    assert_eq!(sandbox.run(&["verify", "all.oci", "all.tar"]).code, 0);
+    // Whatever the order, and as several machines would have built it.
+    let parts = ["linux/amd64", "linux/arm64", "linux/arm"];
+    for (number, platform) in parts.iter().enumerate() {
+        let part = build(&sandbox, platform, &["-o", &format!("{number}.oci")]);
+        let looked = json(&sandbox, &["inspect", "--format=json", "all.oci", "--platform", platform]);
+        assert_eq!(part, format!("registry.example/api@{}\n", looked["images"][0]["digest"].as_str().unwrap()));
+    }
+    let joined = sandbox.run(&["index", "join", "-q", "-o", "joined.oci", "2.oci", "0.oci", "1.oci"]).stdout;
+    assert_eq!(joined.rsplit('@').next(), built.stdout.rsplit('@').next());
+    let other = build(&sandbox, "linux/arm/v7,linux/amd64", &["--platform=linux/arm64", "-j1", "-o", "other.oci"]);
+    assert_eq!(other, built.stdout);
+    let index: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(sandbox.at("all.oci/index.json")).unwrap()).unwrap();
+    assert_eq!(index["manifests"].as_array().unwrap().len(), 1);
+    assert_eq!(format!("registry.example/api@{}\n", index["manifests"][0]["digest"].as_str().unwrap()), built.stdout);
+    // What reads Docker's list alone finds the image that was named first.
+    let docker = sandbox.at("docker.json");
+    let archive = std::fs::File::open(sandbox.at("all.tar")).unwrap();
+    for entry in tar::Archive::new(archive).entries().unwrap().map(Result::unwrap) {
+        let mut entry = entry;
+        if entry.path_bytes().as_ref() == b"manifest.json" {
+            entry.unpack(&docker).unwrap();
+        }
+    }
+    let docker: serde_json::Value = serde_json::from_slice(&std::fs::read(docker).unwrap()).unwrap();
+    let arm64 = json(&sandbox, &["inspect", "--format=json", "all.oci", "--platform", "linux/arm64"]);
+    let id = arm64["images"][0]["id"].as_str().unwrap().trim_start_matches("sha256:").to_owned();
+    assert_eq!(docker.as_array().unwrap().len(), 1);
+    assert_eq!(docker[0]["Config"], format!("blobs/sha256/{id}"));
+    // A debug twin is an index, too; one image more goes into the same layout.
+    sandbox.static_program("root/usr/bin/busybox", 62);
+    let debug = sandbox.run(&["build", "-q", "all.toml", "--debug", "--platform=linux/amd64", "-o", "all.oci"]);
+    assert_eq!((debug.code, debug.stdout.lines().count()), (0, 2), "{}", debug.stderr);
+    assert_eq!(sandbox.run(&["verify", "-q", "all.oci"]).code, 0);
+}
+
+#[test]
+fn outputs_for_one_machine_get_one_image() {
+    let sandbox = several();
+    let refused = sandbox.run(&["build", "all.toml", "-o", "rootfs:out", "-o", "all.oci"]);
+    let text = "error[E0651]: output `rootfs:out` holds the files of one platform, and the recipe is for 3";
+    assert!(refused.code == 1 && refused.stderr.contains(text), "{}", refused.stderr);
+    assert!(refused.stderr.contains("choose one with `--platform`"), "{}", refused.stderr);
+    assert!(!sandbox.at("out").exists() && !sandbox.at("all.oci").exists());
+    assert_eq!(sandbox.run(&["build", "-q", "all.toml", "--platform=linux/arm64", "-o", "rootfs:out"]).code, 0);
+    assert_eq!(std::fs::read_to_string(sandbox.at("out/etc/platform")).unwrap(), "linux/arm64");
+    let docker = sandbox.run(&["build", "all.toml", "-o", "docker-archive:docker.tar"]);
+    assert_eq!(docker.code, 0, "{}", docker.stderr);
+    let here = mkimage::recipe::Platform::host();
+    let note = format!(
+        "note: `docker.tar` holds the image for {} alone, of linux/arm64, linux/amd64, linux/arm/v7",
+        if here.architecture == "amd64" || here.architecture == "arm64" {
+            here.to_string()
+        } else {
+            "linux/arm64".into()
+        }
+    );
+    assert!(docker.stderr.contains(&note), "{}", docker.stderr);
+    let looked = json(&sandbox, &["inspect", "--format=json", "docker.tar"]);
+    assert_eq!(looked["images"].as_array().unwrap().len(), 1);
+    let stdout = sandbox.run_with(&["build", "-q", "all.toml", "-o", "-"], |_| {});
+    assert_eq!(stdout.code, 0, "{}", stdout.stderr);
+}
+
+#[test]
+fn what_looks_at_recipes_looks_at_every_platform() {
+    let sandbox = several();
+    let checked = sandbox.run(&["check", "all.toml"]);
+    assert_eq!(checked.code, 0, "{}", checked.stderr);
+    for platform in ["linux/arm64", "linux/amd64", "linux/arm/v7"] {
+        assert!(
+            checked.stderr.contains(&format!(
+                " for {platform}
+"
+            )),
+            "{}",
+            checked.stderr
+        );
+    }
+    let tree = sandbox.run(&["tree", "all.toml"]).stdout;
+    assert_eq!(tree.matches("registry.example/api:latest (linux/").count(), 3, "{tree}");
+    let why = sandbox.run(&["why", "/usr/bin/api", "all.toml", "--platform", "linux/arm64"]);
+    assert!(why.code == 0 && why.stdout.contains("dist/${arch}/api"), "{}{}", why.stdout, why.stderr);
+    let one = json(&sandbox, &["check", "all.toml", "--format=json", "--platform=linux/arm64"]);
+    assert_eq!(one["images"].as_array().unwrap().len(), 1);
+    assert_eq!(one["images"][0]["platform"], "linux/arm64");
+}
+
+#[test]
+fn a_program_for_another_machine_is_told_with_both_places() {
+    let sandbox = sandbox();
+    sandbox.folder("sysroots/amd64/etc").folder("sysroots/arm64/etc");
+    let bytes = std::fs::read(sandbox.at("dist/amd64/api")).unwrap();
+    sandbox.file("dist/arm64/api", bytes).mode("dist/arm64/api", 0o755);
+    sandbox.file(
+        "api.toml",
+        "name = 'registry.example/acme/api'\nplatforms = ['linux/amd64', 'linux/arm64']\n\
+         binaries = [{ from = 'dist/${arch}/api', to = '/usr/bin/api' }]\n\
+         [roots]\n'linux/amd64' = 'sysroots/amd64'\n'linux/arm64' = 'sysroots/arm64'\n",
+    );
+    prints(
+        &sandbox.run(&["build", "api.toml"]),
+        1,
+        str![[r#"
+warning[E0307]: 1 program without PIE: `/usr/bin/api`
+
+error[E0204]: `/usr/bin/api` is for linux/amd64, the platform is linux/arm64
+ --> api.toml:3:13
+  |
+2 | platforms = ['linux/amd64', 'linux/arm64']
+  |                             ------------- this platform
+3 | binaries = [{ from = 'dist/${arch}/api', to = '/usr/bin/api' }]
+  |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ ELF machine x86-64
+
+"#]],
+    );
+    assert!(!sandbox.at("api.oci").exists());
+}
+
+/// An ELF header for 32-bit Arm and a section with build attributes, of which `Tag_CPU_arch` is one.
+fn arm_program(flags: u32, architecture: Option<u8>) -> Vec<u8> {
+    let attributes: Vec<u8> = architecture.map_or_else(Vec::new, |number| {
+        let file = [1, 7, 0, 0, 0, 6, number];
+        [&b"A"[..], &17_u32.to_le_bytes(), b"aeabi\0", &file].concat()
+    });
+    let (segment, section) = (52_u32, 52 + 32 + 32);
+    let mut elf = b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+    elf.extend([2_u16, 40].into_iter().flat_map(u16::to_le_bytes));
+    elf.extend([1_u32, 0x1_0054, segment, section, flags].into_iter().flat_map(u32::to_le_bytes));
+    elf.extend([52_u16, 32, 1, 40, 1, 0].into_iter().flat_map(u16::to_le_bytes));
+    elf.extend([1_u32, 0, 0x1_0000, 0x1_0000, 116, 116, 5, 4096].into_iter().flat_map(u32::to_le_bytes));
+    elf.resize(84, 0);
+    elf.extend(&attributes);
+    elf.resize(section as usize, 0);
+    let size = u32::try_from(attributes.len()).unwrap();
+    let kind = if size > 0 { 0x7000_0003 } else { 0 };
+    elf.extend([0_u32, kind, 0, 0, 84, size, 0, 0, 1, 0].into_iter().flat_map(u32::to_le_bytes));
+    elf
+}
+
+#[test]
+fn variants_of_arm_are_those_of_the_program() {
+    const HARD: u32 = 0x500_0400;
+    let sandbox = sandbox();
+    sandbox.file("arm.toml", "name = 'arm'\nroot = 'root'\nbinaries = ['./arm']\n");
+    let platform = |flags, architecture| {
+        sandbox.file("arm", arm_program(flags, architecture)).mode("arm", 0o755);
+        json(&sandbox, &["check", "-q", "arm.toml", "--format=json"])["images"][0]["platform"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    for (flags, architecture, expected) in [
+        (HARD, Some(10), "linux/arm/v7"),
+        (HARD, Some(6), "linux/arm/v6"),
+        (HARD, Some(14), "linux/arm/v8"),
+        (HARD, None, "linux/arm/v7"),
+        (0x500_0200, Some(3), "linux/arm/v5"),
+        (0x500_0200, None, "linux/arm/v5"),
+        (0x500_0000, None, "linux/arm/v7"),
+    ] {
+        assert_eq!(platform(flags, architecture), expected, "{flags:x} {architecture:?}");
+    }
+    sandbox.file("arm", arm_program(HARD, Some(10))).mode("arm", 0o755);
+    sandbox.file("old.toml", "name = 'arm'\nroot = 'root'\nplatforms = ['linux/arm/v6']\nbinaries = ['./arm']\n");
+    prints(
+        &sandbox.run(&["check", "old.toml"]),
+        1,
+        str![[r#"
+error[E0204]: `/usr/bin/arm` is for linux/arm/v7, the platform is linux/arm/v6
+ --> old.toml:4:13
+  |
+3 | platforms = ['linux/arm/v6']
+  |              -------------- this platform
+4 | binaries = ['./arm']
+  |             ^^^^^^^ its attributes say Arm v7
+
+"#]],
+    );
+    assert_eq!(sandbox.run(&["check", "-q", "old.toml", "--platform=linux/arm/v8"]).code, 0);
+}
+
+#[test]
+fn a_level_of_x86_64_is_a_variant_where_the_image_needs_it() {
+    let root = super::support::root::Root::glibc(
+        "/usr/bin/app program libx.so.1 libc.so.6
+        /usr/lib/x86_64-linux-gnu/libx.so.1 library libc.so.6
+        /usr/lib/x86_64-linux-gnu/glibc-hwcaps/x86-64-v3/libx.so.1 library libc.so.6
+        /usr/bin/plain program libc.so.6
+        /etc/os-release file ID=test",
+    );
+    let sandbox = Sandbox::new();
+    let platform = |name: &str, text: &str| {
+        let root = root.host("/").display().to_string();
+        sandbox.file("r.toml", format!("name = 'r'\nroot = '{root}'\nbinaries = ['{name}']\n{text}\n"));
+        let run = sandbox.run(&["check", "-q", "--format=json", "r.toml"]);
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        let document: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        document["images"][0]["platform"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(platform("app", ""), "linux/amd64");
+    assert_eq!(platform("app", "isa = 'x86-64-v4'"), "linux/amd64/v3");
+    assert_eq!(platform("app", "isa = 'all'"), "linux/amd64");
+    assert_eq!(platform("plain", "isa = 'x86-64-v3'"), "linux/amd64");
+    assert_eq!(platform("app", "platforms = ['linux/amd64/v3']"), "linux/amd64/v3");
+    // The variant of the platform takes the libraries of its level.
+    let tree = sandbox.run(&["tree", "-v", "r.toml"]).stdout;
+    assert!(tree.contains("glibc-hwcaps/x86-64-v3/libx.so.1"), "{tree}");
+    let both = sandbox.run(&["build", "-q", "r.toml", "--platform=linux/amd64/v3,linux/amd64"]);
+    assert_eq!(both.code, 0, "{}", both.stderr);
+    let looked = json(&sandbox, &["inspect", "--format=json", "r.oci"]);
+    let platforms: Vec<_> = (0..2).map(|at| looked["images"][at]["platform"].as_str().unwrap()).collect();
+    assert_eq!(platforms, ["linux/amd64", "linux/amd64/v3"]);
+}
+
+#[test]
+fn what_was_built_is_written_down_for_other_programs() {
+    let sandbox = several();
+    sandbox.file("base.toml", "extras = []\n");
+    let recipe = std::fs::read_to_string(sandbox.at("all.toml")).unwrap();
+    sandbox.file("all.toml", format!("extends = 'base.toml'\n{recipe}"));
+    let run = sandbox.run_with(
+        &["build", "-q", "all.toml", "-t", "v1", "-t", "v1.2", "-o", "all.oci", "--metadata-file", "built.json"],
+        |command| {
+            command.env("GITHUB_STEP_SUMMARY", "summary.md");
+        },
+    );
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let text = std::fs::read_to_string(sandbox.at("built.json")).unwrap();
+    let built: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(built["version"], 1);
+    let image = &built["images"][0];
+    assert_eq!(format!("registry.example/api@{}\n", image["digest"].as_str().unwrap()), run.stdout);
+    assert_eq!(image["name"], "registry.example/api");
+    assert_eq!(image["tags"], serde_json::json!(["v1", "v1.2"]));
+    assert_eq!(image["bases"], serde_json::json!(["base.toml"]));
+    let looked = json(&sandbox, &["inspect", "--format=json", "all.oci"]);
+    for (at, platform) in ["linux/arm64", "linux/amd64", "linux/arm/v7"].into_iter().enumerate() {
+        let told = &image["platforms"][at];
+        let images = looked["images"].as_array().unwrap();
+        let stored = images.iter().find(|stored| stored["platform"] == platform).unwrap();
+        assert_eq!((&told["digest"], &told["config"]), (&stored["digest"], &stored["id"]), "{platform}");
+        assert_eq!(told["created"], "1970-01-01T00:00:00Z");
+        let digests = |image: &serde_json::Value| -> Vec<serde_json::Value> {
+            image["layers"].as_array().unwrap().iter().map(|layer| layer["digest"].clone()).collect()
+        };
+        assert_eq!(digests(told), digests(stored));
+        let size: u64 = stored["layers"].as_array().unwrap().iter().map(|layer| layer["size"].as_u64().unwrap()).sum();
+        assert_eq!(told["size"], size);
+    }
+    let summary = std::fs::read_to_string(sandbox.at("summary.md")).unwrap();
+    assert!(summary.starts_with("### Images\n\n| image | platform | packed | digest |\n"), "{summary}");
+    assert_eq!(summary.matches("| `registry.example/api:v1`<br>`registry.example/api:v1.2` |").count(), 4, "{summary}");
+    let nowhere = sandbox.run(&["build", "-q", "all.toml", "-o", "all.oci", "--metadata-file", "none/built.json"]);
+    assert!(nowhere.code == 1 && nowhere.stderr.contains("none/built.json"), "{}", nowhere.stderr);
 }

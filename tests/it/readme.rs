@@ -13,12 +13,13 @@ use serde_json::Value;
 
 use super::sandbox::Sandbox;
 
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 13] = [
     "README.md",
     "CHANGELOG.md",
     "docs/recipe.md",
     "docs/policy.md",
     "docs/lock.md",
+    "docs/platforms.md",
     "docs/reproducible.md",
     "docs/errors.md",
     "docs/diff.md",
@@ -89,10 +90,14 @@ fn typed(page: &str) -> Vec<(usize, String)> {
     blocks(page, "console").into_iter().flat_map(line).collect()
 }
 
+/// The help of a command and of the commands below it.
 fn help(command: &str) -> String {
     let run = Sandbox::new().run(&[command, "--help"]);
     assert_eq!(run.code, 0, "`mkimage {command}` is a command: {}", run.stderr);
-    run.stdout
+    let listed = run.stdout.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let below = listed.filter_map(|line| line.split_whitespace().next());
+    let below: String = below.map(|name| Sandbox::new().run(&[command, name, "--help"]).stdout).collect();
+    run.stdout + &below
 }
 
 /// The options of a text, as `-o` and `--output`.

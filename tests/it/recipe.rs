@@ -59,7 +59,7 @@ fn context(case: &Case, folder: &Path) -> (Input, Context) {
                 let text = std::fs::read(folder.join(value)).unwrap();
                 input = Input::Text { name: "-".into(), text, folder: folder.to_owned() };
             }
-            "platform" => context.platform = Some(value.parse().unwrap()),
+            "platform" => context.platforms.push(value.parse().unwrap()),
             "tag" => context.tags.push(value.to_owned()),
             "compression" => context.compression = Some(value.parse().unwrap()),
             "root" => context.root = Some(value.into()),

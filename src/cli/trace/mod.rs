@@ -11,7 +11,7 @@ use mkimage::build::{self, Assembled};
 use mkimage::edit::{self, Addition, Key};
 use mkimage::path::ImagePath;
 use mkimage::policy::allow_all;
-use mkimage::recipe::{Context, Input, Recipe, Root};
+use mkimage::recipe::{self, Context, Input, Recipe, Root};
 use mkimage::report::{Diagnostic, Error, Result, Texts};
 use mkimage::source::{Folder, resolve};
 use mkimage::trace::{self, Comparison, Observed, Session, Surroundings, strace};
@@ -200,9 +200,13 @@ fn learn(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCode> 
     let file = RecipeFile::read(path)?;
     let context = args.recipe.context()?;
     let input = Input::Path(file.path.clone());
-    let mut recipes = mkimage::recipe::load(&input, &context, texts)?.recipes;
-    let (Some(mut recipe), None) = (recipes.pop(), recipes.pop()) else {
+    let recipes = mkimage::recipe::load(&input, &context, texts)?.recipes;
+    if recipe::by_index(&recipes).count() > 1 {
         return Err(usage(format!("`{}` holds several recipes; name one", file.path.display())));
+    }
+    // What is traced runs here.
+    let Some(mut recipe) = recipe::for_this_machine(&recipes).cloned() else {
+        return Err(usage(format!("`{}` is for other machines than this one", file.path.display())));
     };
     recipe.policy = allow_all(&recipe);
     let assembled = assemble(&recipe, console)?;
@@ -229,7 +233,8 @@ fn learn(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCode> 
 
 /// Assembles what may or may not be a recipe that goes, and says nothing of it.
 pub(super) fn try_out(input: &Input, context: &Context) -> Option<Assembled> {
-    let mut recipe = mkimage::recipe::load(input, context, &mut Texts::default()).ok()?.recipes.pop()?;
+    let recipes = mkimage::recipe::load(input, context, &mut Texts::default()).ok()?.recipes;
+    let mut recipe = recipe::for_this_machine(&recipes)?.clone();
     recipe.policy = allow_all(&recipe);
     build::assemble(&recipe, &build::Options { suggestions: false, ..options() }, &build::Silent).ok()
 }

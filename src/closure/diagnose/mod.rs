@@ -39,7 +39,11 @@ pub fn diagnose(closure: &Closure, wanted: &[Wanted], options: &Options) -> Vec<
     let mut all = missing::diagnose(closure, wanted);
     for (index, resolution) in closure.resolutions.iter().enumerate() {
         let by = By::of(closure, wanted, index);
-        all.extend(wrong_machine(resolution, &by, options.machine));
+        if let Some(wrong) = wrong_machine(resolution, &by, options.machine) {
+            // What else stands against it, as that its loader is not there, comes of that.
+            all.push(wrong);
+            continue;
+        }
         all.extend(resolution.fatal.as_ref().map(|fatal| fatal_diagnostic(resolution, fatal, &by, options)));
         for variant in &resolution.variants {
             let fatal = variant.fatal.as_ref();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::values;
 use super::super::vars::BUILT_IN;
-use super::super::{Context, LATER, MISSING, Platform, Root};
+use super::super::{Context, Isa, LATER, MISSING, Platform, Root};
 use super::{Overrides, Resolver, VALUE};
 use crate::report::{Diagnostic, Span, Spanned};
 
@@ -54,14 +54,27 @@ impl Resolver<'_> {
         if tags.is_empty() { vec![Spanned::new(String::from("latest"), self.merged.span)] } else { tags }
     }
 
-    pub(super) fn platform(&mut self) -> Option<Spanned<Platform>> {
-        let platforms = self.list(self.merged.keys.platforms.as_ref(), str::parse);
-        if let [_, second, ..] = platforms.as_slice() {
-            let mistake = Diagnostic::error(LATER, "more than one platform is not in this version");
-            let mistake = mistake.at(second.span, "a second one");
-            self.mistake(mistake.help("build one at a time with --platform"));
+    /// The platforms that the recipe names, each once.
+    pub(super) fn platforms(&mut self) -> Vec<Spanned<Platform>> {
+        let platforms = self.list(self.merged.keys.platforms.as_ref(), str::parse::<Platform>);
+        let mut seen = BTreeSet::new();
+        platforms.into_iter().filter(|platform| seen.insert(platform.value.clone())).collect()
+    }
+
+    /// The variants of libraries to take: those that the recipe names, else those of the processor that the platform
+    /// names.
+    pub(super) fn isa(&mut self, platform: Option<&Spanned<Platform>>) -> Isa {
+        let named = platform.and_then(|platform| Some((platform.span, platform.value.isa()?)));
+        let Some(asked) = self.optional(self.merged.keys.isa.as_ref(), values::isa) else {
+            return named.map_or(Isa::Baseline, |(_, level)| Isa::Level(level));
+        };
+        if let (Isa::Level(asked_level), Some((span, level))) = (&asked.value, &named)
+            && asked_level > level
+        {
+            let mistake = Diagnostic::error(VALUE, format!("`isa` is {asked_level}, more than the platform's {level}"));
+            self.mistake(mistake.at(asked.span, "libraries for these processors").and_at(*span, "runs on lesser ones"));
         }
-        platforms.into_iter().next()
+        asked.value
     }
 
     pub(super) fn root(&mut self, context: &Context, platform: Option<&Spanned<Platform>>) -> Root {
@@ -86,16 +99,18 @@ impl Resolver<'_> {
 
     fn root_by_platform(&mut self, at: Span, platform: Option<&Spanned<Platform>>) -> Root {
         let wanted = platform.map_or_else(Platform::host, |platform| platform.value.clone());
-        let (mut found, before) = (None, self.variables.mistakes.len());
+        let (mut found, before): (Option<(bool, &Spanned<String>)>, _) = (None, self.variables.mistakes.len());
         for (key, text) in &self.merged.keys.roots.0 {
-            if self.parse(key, str::parse::<Platform>).is_some_and(|key| key.value == wanted) {
-                found = Some(&text.0);
+            let Some(key) = self.parse(key, str::parse::<Platform>) else { continue };
+            let exact = key.value == wanted;
+            if key.value.holds_for(&wanted) && found.is_none_or(|(better, _)| exact || !better) {
+                found = Some((exact, &text.0));
             }
         }
         if found.is_none() && self.variables.mistakes.len() > before {
             return Root::Host;
         }
-        let Some(text) = found else {
+        let Some((_, text)) = found else {
             let mistake = Diagnostic::error(MISSING, format!("[roots] has none for {wanted}"));
             let mistake = mistake.at(at, "only others are listed");
             self.missing(match platform {

@@ -8,7 +8,7 @@ use super::kinds::{List, Scalar, Text};
 use super::tables::Item;
 use super::values::{self, Invalid};
 use super::vars::Variables;
-use super::{Context, LockPlace, Platform, REMOVAL, Recipe, VALUE, words};
+use super::{Context, LockPlace, Part, Platform, REMOVAL, Recipe, VALUE, words};
 use crate::report::{Diagnostic, Span, Spanned, TextId, Texts};
 
 mod accounts;
@@ -23,6 +23,8 @@ pub(super) struct Merged {
     pub(super) keys: RecipeKeys,
     /// What a person calls the recipe.
     pub(super) origin: String,
+    /// What a person calls the files that it extends.
+    pub(super) bases: Vec<String>,
     pub(super) folder: PathBuf,
     pub(super) span: Span,
     /// The files that make it up, the lowest first, the recipe itself last; with their folders.
@@ -41,31 +43,65 @@ pub(super) struct Merged {
 /// What the caller lays over a recipe, with places in a text that stands for the command line.
 #[derive(Default)]
 pub(super) struct Overrides {
-    pub(super) platform: Option<Spanned<Platform>>,
+    pub(super) platforms: Vec<Spanned<Platform>>,
     pub(super) tags: Vec<Spanned<String>>,
     pub(super) compression: Option<Spanned<super::Compression>>,
 }
 
-/// A recipe, if it could be made, and what there is to say.
+/// A recipe for each of its platforms, if they could be made, and what there is to say.
 pub(super) struct Resolved {
-    pub(super) recipe: Option<Recipe>,
+    pub(super) recipes: Vec<Recipe>,
     pub(super) mistakes: Vec<Diagnostic>,
     /// The variables that it has or asks for.
     pub(super) variables: BTreeSet<String>,
 }
 
-/// Makes the recipe.
+/// Makes the recipe, once for each platform.
 pub(super) fn resolve(merged: &Merged, overrides: &Overrides, context: &Context, texts: &Texts) -> Resolved {
-    let mut resolver = Resolver {
-        merged,
-        files: merged.files.iter().enumerate().map(|(at, (text, folder))| (*text, (at, folder))).collect(),
-        variables: Variables::new(&merged.keys.vars, context, texts, &merged.stem),
-        accounts: accounts::Names::new(&merged.keys),
+    let mut all = Resolved { recipes: Vec::new(), mistakes: Vec::new(), variables: BTreeSet::new() };
+    let platforms = match overrides.platforms.as_slice() {
+        [] => {
+            let mut resolver = Resolver::new(merged, context, texts);
+            let platforms = resolver.platforms();
+            all.take(resolver);
+            platforms
+        }
+        given => given.to_vec(),
     };
-    let recipe = resolver.recipe(overrides, context, texts);
-    let Variables { mistakes, asked: variables, .. } = resolver.variables;
-    let failed = mistakes.iter().any(|mistake| mistake.level == crate::report::Level::Error);
-    Resolved { recipe: recipe.filter(|_| !failed), mistakes, variables }
+    let of = platforms.len().max(1);
+    for number in 0..of {
+        let mut resolver = Resolver::new(merged, context, texts);
+        let recipe = resolver.recipe(platforms.get(number).cloned(), overrides, context, texts);
+        all.recipes.extend(recipe.map(|recipe| Recipe { part: Part { number, of }, ..recipe }));
+        all.take(resolver);
+    }
+    all.mistakes.extend(names_differ(&all.recipes));
+    if all.mistakes.iter().any(|mistake| mistake.level == crate::report::Level::Error) {
+        all.recipes.clear();
+    }
+    all
+}
+
+/// The images for several platforms go under one name.
+fn names_differ(parts: &[Recipe]) -> Option<Diagnostic> {
+    let (first, others) = parts.split_first()?;
+    let differs = |part: &&Recipe| part.name.value != first.name.value;
+    let name = others.iter().find(differs).map(|part| (&first.name, part.name.value.clone()));
+    let tags = |part: &Recipe| part.tags.iter().map(|tag| tag.value.clone()).collect::<Vec<_>>();
+    let tag = others.iter().find(|part| tags(part) != tags(first));
+    let tag = tag.and_then(|part| Some((first.tags.first()?, tags(part).join(", "))));
+    let (own, other) = name.or(tag)?;
+    let title = format!("the images of one index have one name, and here it is `{}` and `{other}`", own.value);
+    Some(Diagnostic::error(VALUE, title).at(own.span, "differs by platform"))
+}
+
+impl Resolved {
+    /// Takes over what a resolver has to say; what holds for every platform is said once.
+    fn take(&mut self, resolver: Resolver<'_>) {
+        let Variables { mistakes, asked, .. } = resolver.variables;
+        self.mistakes.extend(mistakes);
+        self.variables.extend(asked);
+    }
 }
 
 struct Resolver<'a> {
@@ -77,24 +113,40 @@ struct Resolver<'a> {
 }
 
 impl<'a> Resolver<'a> {
-    fn recipe(&mut self, overrides: &Overrides, context: &Context, texts: &Texts) -> Option<Recipe> {
+    fn new(merged: &'a Merged, context: &'a Context, texts: &'a Texts) -> Self {
+        Self {
+            merged,
+            files: merged.files.iter().enumerate().map(|(at, (text, folder))| (*text, (at, folder))).collect(),
+            variables: Variables::new(&merged.keys.vars, context, texts, &merged.stem),
+            accounts: accounts::Names::new(&merged.keys),
+        }
+    }
+
+    fn recipe(
+        &mut self,
+        platform: Option<Spanned<Platform>>,
+        overrides: &Overrides,
+        context: &Context,
+        texts: &Texts,
+    ) -> Option<Recipe> {
         let keys = &self.merged.keys;
         self.checked_variable_names();
-        let platform = overrides.platform.clone().or_else(|| self.platform());
         self.variables.set_platform(&platform.as_ref().map_or_else(Platform::host, |platform| platform.value.clone()));
         let name = self.name();
         let tags = self.tags(overrides);
         let config = self.config();
         let recipe = Recipe {
             origin: self.merged.origin.clone(),
+            bases: self.merged.bases.clone(),
             folder: self.merged.folder.clone(),
             sources: self.merged.paths.clone(),
             span: self.merged.span,
             name: name.clone().unwrap_or_else(|| Spanned::new(String::new(), self.merged.span)),
             tags,
             root: self.root(context, platform.as_ref()),
+            isa: self.isa(platform.as_ref()),
             platform,
-            isa: self.optional(keys.isa.as_ref(), values::isa).map(|isa| isa.value).unwrap_or_default(),
+            part: Part::default(),
             binaries: self.binaries(),
             libraries: self.libraries(),
             ignore_missing: self.set(&keys.ignore_missing.0, "ignore-missing", values::soname),

@@ -91,6 +91,18 @@ impl fmt::Display for Platform {
 }
 
 impl Platform {
+    /// Whether what is for a platform of this name is for `other`, too: for the same one, or for every variant of it.
+    pub(in crate::recipe) fn holds_for(&self, other: &Self) -> bool {
+        let is_general = self.variant.is_none() && self.os == other.os && self.architecture == other.architecture;
+        self == other || is_general
+    }
+
+    /// The level of x86-64 processors that its variant stands for, as `x86-64-v3`.
+    pub fn isa(&self) -> Option<String> {
+        let variant = self.variant.as_ref().filter(|_| self.architecture == "amd64")?;
+        Some(format!("x86-64-{variant}"))
+    }
+
     /// The platform of the machine that this program was built for.
     pub fn host() -> Self {
         let architecture = match std::env::consts::ARCH {
