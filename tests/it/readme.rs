@@ -13,13 +13,14 @@ use serde_json::Value;
 
 use super::sandbox::Sandbox;
 
-const PAGES: [&str; 13] = [
+const PAGES: [&str; 14] = [
     "README.md",
     "CHANGELOG.md",
     "docs/recipe.md",
     "docs/policy.md",
     "docs/lock.md",
     "docs/platforms.md",
+    "docs/ci.md",
     "docs/reproducible.md",
     "docs/errors.md",
     "docs/diff.md",

@@ -22,6 +22,7 @@ mod run;
 mod attest;
 mod traced;
 mod vendored;
+mod platforms;
 
 use std::env;
 use std::process::ExitCode;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         attest::TESTS,
         traced::TESTS,
         vendored::TESTS,
+        platforms::TESTS,
     ]
     .concat();
     if options.iter().any(|option| option == "--list") {

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Builds what the inputs of action.yml name, with the program of MKIMAGE_PROGRAM, and gives the action's outputs.
+set -euo pipefail
+mkimage=${MKIMAGE_PROGRAM:-mkimage}
+# lines NAME TEXT: the lines of a text that hold something, as an array.
+lines() {
+  local -n into=$1
+  local line
+  into=()
+  while IFS= read -r line; do [ -z "${line//[[:space:]]/}" ] || into+=("$line"); done <<<"$2"
+}
+lines recipes "${INPUT_RECIPES:-mkimage.toml}"
+lines outputs "${INPUT_OUTPUTS:-}"
+lines platforms "${INPUT_PLATFORMS:-}"
+lines tags "${INPUT_TAGS:-}"
+lines variables "${INPUT_SET:-}"
+lines further "${INPUT_ARGUMENTS:-}"
+words=("${recipes[@]}")
+for output in "${outputs[@]}"; do words+=("--output=$output"); done
+for platform in "${platforms[@]}"; do words+=("--platform=$platform"); done
+for tag in "${tags[@]}"; do words+=("--tag=$tag"); done
+for variable in "${variables[@]}"; do words+=("--set=$variable"); done
+metadata=${RUNNER_TEMP:-/tmp}/mkimage-metadata.json
+images=$("$mkimage" build "${words[@]}" "${further[@]}" --metadata-file="$metadata")
+printf '%s\n' "$images"
+first=${images%%$'\n'*}
+{
+  printf 'image=%s\n' "$first"
+  printf 'digest=%s\n' "${first##*@}"
+  printf 'metadata=%s\n' "$metadata"
+  printf 'images<<END-OF-IMAGES\n%s\nEND-OF-IMAGES\n' "$images"
+} >>"${GITHUB_OUTPUT:-/dev/null}"
