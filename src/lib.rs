@@ -24,8 +24,8 @@
 //! - [`trial`]: the recipe's own tests of the image that was started so.
 //!
 //! [`mod@build`] puts them together and reads as this list; [`explain`] says why an image
-//! holds what it holds, [`survey`] sees what any image is and holds, [`diff`] compares two, [`edit`] adds to a recipe's text,
-//! [`trace`] finds what a run used and an image lacks, [`draft`] writes first recipes. [`report`], [`path`], [`elf`], [`oci`],
+//! holds what it holds, [`survey`] sees what any image is and holds, [`picture`] draws that, [`diff`] compares
+//! two, [`page`] shows both in a browser, [`edit`] adds to a recipe's text, [`trace`] finds what a run used and an image lacks, [`draft`] writes first recipes. [`report`], [`path`], [`elf`], [`oci`],
 //! [`deb`], [`apk`], [`rpm`] and [`registry`], which asks registries and the programs that keep logins for them, are leaves that
 //! know of no stage, and so is [`cache`], which keeps what earlier runs found out. A stage names only what stands above it here; a test
 //! holds that.
@@ -65,7 +65,9 @@ pub mod trial;
 pub mod build;
 pub mod explain;
 pub mod survey;
+pub mod picture;
 pub mod diff;
+pub mod page;
 pub mod edit;
 pub mod trace;
 pub mod draft;

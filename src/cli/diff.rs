@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use mkimage::diff::{Condition, Difference};
-use mkimage::policy;
 use mkimage::recipe::Platform;
 use mkimage::report::{Diagnostic, Error, Result, Texts};
 use mkimage::survey::Survey;
+use mkimage::{page, policy};
 use serde_json::{Value, json};
 
 use super::console::Console;
@@ -56,6 +56,8 @@ enum Form {
     Json,
     /// Markdown for a pull request.
     Markdown,
+    /// One page of HTML, which needs nothing else.
+    Html,
 }
 
 pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
@@ -71,7 +73,7 @@ fn compare(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCode
     let [old, new] = sides(args, console, texts)?;
     let pairs = pairs(args, &old, &new)?;
     let given = [args.old.as_str(), args.new.as_str()];
-    let differences: Vec<Difference> = pairs.into_iter().map(|pair| Difference::between(pair, given)).collect();
+    let differences: Vec<Difference> = pairs.iter().map(|pair| Difference::between(*pair, given)).collect();
     let printed = match args.format {
         Form::Json => {
             let all: Vec<Value> = differences.iter().map(Difference::json).collect();
@@ -86,6 +88,10 @@ fn compare(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCode
         Form::Markdown => {
             let texts: Vec<String> = differences.iter().map(Difference::markdown).collect();
             console.print(&texts.join("\n"))
+        }
+        Form::Html => {
+            let title = format!("{} and {}", args.old, args.new);
+            console.print(&page::difference(&differences, &pairs, &title))
         }
     };
     if printed != ExitCode::SUCCESS {

@@ -36,6 +36,7 @@ mod push;
 mod metadata;
 mod recipes;
 mod registries;
+mod report;
 mod run;
 mod sbom;
 mod schema;
@@ -101,6 +102,7 @@ enum Command {
     Trace(trace::Args),
     Inspect(inspect::Args),
     Diff(diff::Args),
+    Report(report::Args),
     Verify(verify::Args),
     Index(index::Args),
     Sbom(sbom::Args),
@@ -166,6 +168,7 @@ fn run(command: Command, entered: &unpacked::Entered, console: &Console) -> Exit
         Command::Init(args) => init::run(&args, console),
         Command::Inspect(args) => inspect::run(&args, console),
         Command::Diff(args) => diff::run(&args, console),
+        Command::Report(args) => report::run(&args, console),
         Command::Verify(args) => verify::run(&args, console),
         Command::Index(args) => index::run(&args, console),
         Command::Provenance(args) => provenance::run(&args, console),

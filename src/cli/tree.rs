@@ -3,16 +3,22 @@
 use std::process::ExitCode;
 
 use mkimage::build::Assembled;
+use mkimage::elf::Shape;
 use mkimage::explain::{self, Asker, Graph, Line, Listing, Reach, What};
+use mkimage::path::ImagePath;
+use mkimage::picture::{self, About, Role, Shares, treemap};
 use mkimage::recipe::Recipe;
 use mkimage::report::{Result, Texts};
+use mkimage::source::Content;
+use mkimage::survey::Web;
+use mkimage::tree::Entry;
 use serde_json::{Value, json};
 
 use super::assembled::{assemble, in_any};
 use super::console::Console;
 use super::draw::{Row, draw};
-use super::format::{Format, place, print_json};
-use super::recipes::RecipeArgs;
+use super::format::{place, print_json};
+use super::recipes::{RecipeArgs, usage};
 use super::summary::{files, megabytes, size};
 
 /// Show what each entry of a recipe brings, and why.
@@ -31,8 +37,29 @@ pub(super) struct Args {
     depth: Option<usize>,
     /// How to print.
     #[arg(long, value_enum, default_value_t, value_name = "FORM")]
-    format: Format,
+    format: Form,
 }
+
+/// In which form a tree is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+enum Form {
+    /// Text for people.
+    #[default]
+    Text,
+    /// One JSON document with a `version`: every file and link with all its reasons.
+    Json,
+    /// Programs and libraries as a graph, for a browser.
+    Svg,
+    /// The graph in the language of Graphviz.
+    Dot,
+    /// The graph in the language of Mermaid, for Markdown.
+    Mermaid,
+    /// What would go without what, as areas, in SVG.
+    Treemap,
+}
+
+/// The size of a treemap.
+const MAP: (f64, f64) = (960.0, 480.0);
 
 pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
     let mut texts = Texts::default();
@@ -44,10 +71,13 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
 
 fn show(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCode> {
     let images = assemble(&args.recipes, console, texts)?;
-    if args.format == Format::Json {
+    if args.format == Form::Json {
         let documents: Vec<Value> =
             images.iter().map(|(recipe, assembled)| document(recipe, assembled, texts)).collect();
         return Ok(print_json(console, json!({ "images": documents })));
+    }
+    if args.format != Form::Text {
+        return picture(args.format, &images, console, texts);
     }
     let mut trees = Vec::new();
     if let Some(path) = &args.invert {
@@ -76,6 +106,38 @@ fn show(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCode> {
         })
         .collect();
     Ok(console.print(&texts.join("\n")))
+}
+
+/// One image as a picture.
+fn picture(form: Form, images: &[(Recipe, Assembled)], console: &Console, texts: &Texts) -> Result<ExitCode> {
+    let [(recipe, assembled)] = images else {
+        return Err(usage("a picture is of one image: name one recipe".to_owned()));
+    };
+    let reasons = Graph::of(&assembled.tree, &assembled.closure, Reach::Everything);
+    let web = Web::told(&reasons, recipe, texts);
+    let size = |path: &ImagePath| assembled.tree.get(path).and_then(Entry::content).map_or(0, Content::size);
+    let objects = assembled.closure.files();
+    let about = |path: &ImagePath| {
+        let role = match objects.get(path) {
+            Some(object) if object.interp.is_some() && object.shape() != Shape::Library => Role::Program,
+            Some(object) if matches!(object.shape(), Shape::Static | Shape::StaticPie) => Role::Program,
+            Some(_) => Role::Library,
+            None => Role::Other,
+        };
+        About { size: size(path), role }
+    };
+    let name = format!("{}:{}", recipe.name.value, recipe.tags.first().map_or("latest", |tag| tag.value.as_str()));
+    if form == Form::Treemap {
+        let files = assembled.tree.iter().filter(|(_, entry)| !entry.is_directory());
+        let shares = Shares::among(&name, &web, files.map(|(path, _)| (path, size(path))));
+        return Ok(console.print(&treemap(&shares, &name, MAP.0, MAP.1)));
+    }
+    let graph = picture::Graph::of(&web, &about);
+    Ok(console.print(&match form {
+        Form::Dot => graph.dot(&name),
+        Form::Mermaid => graph.mermaid(),
+        _ => graph.svg(&name),
+    }))
 }
 
 /// Lines as text.
@@ -107,7 +169,7 @@ impl Words<'_> {
             What::Asker(asker, summed) => format!("{} ({summed} files)", self.asker(asker)),
             What::File { bond, asker } => {
                 let mut text = bond.path.to_string();
-                if self.assembled.tree.get(&bond.path).is_some_and(mkimage::tree::Entry::is_directory) {
+                if self.assembled.tree.get(&bond.path).is_some_and(Entry::is_directory) {
                     text.push('/');
                 }
                 if let Some(asker) = asker {
@@ -150,7 +212,7 @@ fn document(recipe: &Recipe, assembled: &Assembled, texts: &Texts) -> Value {
         .map(|(path, entry)| {
             json!({
                 "path": path.to_string(),
-                "size": entry.content().map(mkimage::source::Content::size),
+                "size": entry.content().map(Content::size),
                 "package": assembled.package_of(path),
                 "reasons": entry.reasons.iter().map(|reason| super::why::reason(reason, texts)).collect::<Vec<_>>(),
             })

@@ -3,9 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::words::counted;
 use super::{Difference, change};
-use crate::report::megabytes;
+use crate::report::{counted, megabytes};
 
 /// What a difference must not be. `Display` is as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]

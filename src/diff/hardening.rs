@@ -28,14 +28,15 @@ pub struct HardeningFact {
     pub value: String,
     /// How well it protects.
     pub rank: i32,
+    /// Whether it is worth a look.
+    pub is_weak: bool,
 }
 
 /// The facts of a file that say how it is protected. Counts that change with every compilation are none of them.
 pub fn facts(file: &Hardened) -> Vec<HardeningFact> {
     let facts = &file.hardening;
-    let fact = |name, value: &str, rank| HardeningFact { name, value: value.to_owned(), rank };
-    let yes_or_no =
-        |name, holds: bool, is_good: bool| fact(name, if holds { "yes" } else { "no" }, i32::from(holds == is_good));
+    let fact = |name, value: &str, rank, is_weak| HardeningFact { name, value: value.to_owned(), rank, is_weak };
+    let bad = |name, holds: bool| fact(name, if holds { "yes" } else { "no" }, i32::from(!holds), holds);
     let rank_of_shape = i32::from(!matches!(facts.shape, Shape::Fixed | Shape::Static));
     let relro = match facts.relro {
         Relro::None => 0,
@@ -62,23 +63,25 @@ pub fn facts(file: &Hardened) -> Vec<HardeningFact> {
     let listed = |list: &[String]| if list.is_empty() { "none".to_owned() } else { list.join(", ") };
     let count = |list: usize| i32::try_from(list).unwrap_or(i32::MAX);
     vec![
-        fact("kind", facts.shape.word(), rank_of_shape),
-        fact("RELRO", facts.relro.word(), relro),
-        fact("stack", stack.0, stack.1),
-        fact("canary", canary.0, canary.1),
-        fact("fortified", fortified.0, fortified.1),
+        fact("kind", facts.shape.word(), rank_of_shape, rank_of_shape == 0),
+        fact("RELRO", facts.relro.word(), relro, relro < 2 && facts.shape != Shape::Static),
+        fact("stack", stack.0, stack.1, stack.1 < 2 && !facts.go),
+        fact("canary", canary.0, canary.1, facts.canary == Some(false) && !facts.go),
+        fact("fortified", fortified.0, fortified.1, fortified.1 == 0 && !facts.go),
         fact(
             "control flow",
             &listed(&features.iter().map(ToString::to_string).collect::<Vec<_>>()),
             count(features.len()),
+            false,
         ),
-        yes_or_no("text relocations", facts.textrel, false),
-        yes_or_no("writable code", facts.writable_code > 0, false),
-        fact("unsafe search paths", &listed(&paths), -count(paths.len())),
+        bad("text relocations", facts.textrel),
+        bad("writable code", facts.writable_code > 0),
+        fact("unsafe search paths", &listed(&paths), -count(paths.len()), !paths.is_empty()),
         fact(
             "privileges",
             &listed(&file.privileges.iter().map(ToString::to_string).collect::<Vec<_>>()),
             -count(file.privileges.len()),
+            !file.privileges.is_empty(),
         ),
     ]
 }

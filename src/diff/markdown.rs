@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::words::{became, counted, led, percent, plain, short};
+use super::words::{became, led, percent, plain, short};
 use super::{Difference, Growth, change, signed};
-use crate::report::megabytes;
+use crate::report::{counted, megabytes};
 
 /// The most rows of a table: forges cut off what is too long.
 const MOST_ROWS: usize = 200;

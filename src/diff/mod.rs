@@ -19,8 +19,8 @@ mod text;
 mod words;
 
 pub use condition::{BadCondition, Condition};
-pub use hardening::{HardeningChange, facts};
-pub use words::signed;
+pub use hardening::{HardeningChange, HardeningFact, facts};
+pub use words::{became, led, percent, signed};
 
 /// What differs between two images.
 #[derive(Debug)]

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::words::{became, counted, led, percent, plain, short, sign};
+use super::words::{became, led, percent, plain, short, sign};
 use super::{Difference, Growth, change, signed};
-use crate::report::megabytes;
+use crate::report::{counted, megabytes};
 
 /// Of what grew or shrank, as many lines are told without being asked.
 const MOST_GROWTH: usize = 10;

@@ -19,7 +19,7 @@ pub fn signed(change: i64) -> String {
 }
 
 /// A change in percent of what was there, as `+4.8 %`; nothing where nothing was there.
-pub(super) fn percent([from, to]: [u64; 2]) -> String {
+pub fn percent([from, to]: [u64; 2]) -> String {
     if from == 0 || from == to {
         return String::new();
     }
@@ -34,11 +34,6 @@ pub(super) fn short(digest: crate::oci::Digest) -> String {
     format!("sha256:{}", &digest.hex()[..12])
 }
 
-/// `1 file`, `2 files`.
-pub(super) fn counted(count: usize, one: &str) -> String {
-    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
-}
-
 /// A text on one line: control characters, which a terminal would act on, are written out.
 pub(super) fn plain(text: &str) -> String {
     let show = |c: char| if c.is_control() { c.escape_default().collect() } else { String::from(c) };
@@ -46,7 +41,7 @@ pub(super) fn plain(text: &str) -> String {
 }
 
 /// What became of a file, in words: `bytes, 668.5 kB -> 669.0 kB; mode 0755 -> 4755`.
-pub(super) fn became(file: &FileChange) -> String {
+pub fn became(file: &FileChange) -> String {
     let [Some(from), Some(to)] = &file.sides else {
         return file.sides.iter().flatten().map(described).collect();
     };
@@ -94,7 +89,7 @@ fn described(fact: &Fact) -> String {
 }
 
 /// What became of a need: `libssl.so.3 (/usr/lib/libssl.so.3)`.
-pub(super) fn led(to: Option<&Led>) -> String {
+pub fn led(to: Option<&Led>) -> String {
     match to {
         None => "not needed".to_owned(),
         Some(Led::Nowhere) => "not found".to_owned(),

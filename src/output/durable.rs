@@ -20,6 +20,21 @@ pub(super) fn look(path: &Path) -> Result<Option<Metadata>> {
     }
 }
 
+/// Writes a file that appears whole under its name, in place of one that may be there.
+///
+/// # Errors
+/// When it can't be written; what was there stays then.
+pub fn publish(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let write = || {
+        let mut file = tempfile::Builder::new().prefix(".mkimage.").tempfile_in(folder)?;
+        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+        file.write_all(bytes)?;
+        file.persist(path).map_err(|error| error.error).map(drop)
+    };
+    write().map_err(|error| Error::io("write", path, &error))
+}
+
 /// Writes a new file and flushes it.
 pub(super) fn write_new(path: &Path, bytes: &[u8], durability: Durability) -> Result<()> {
     let mut file = File::create_new(path).map_err(|error| Error::io("create", path, &error))?;

@@ -38,6 +38,7 @@ pub use attachments::{attach, attachments_of, prune};
 pub use contents::{Contents, Fact, Unpacked};
 pub use destination::Destination;
 use durable::look;
+pub use durable::publish;
 pub use hardening::{Examined, ImageHardening, examine, hardening};
 pub use inspect::{Depth, EntryInfo, ImageInfo, LayerInfo, inspect};
 pub use join::{Joined, NOT_JOINED, join};

@@ -11,7 +11,7 @@ mod render;
 mod size;
 
 pub use render::{github, render};
-pub use size::megabytes;
+pub use size::{counted, megabytes};
 
 /// One of the texts that diagnostics point into: an index into [`Texts`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -13,3 +13,8 @@ pub fn megabytes(bytes: u64) -> String {
     let mega = tenths(1_000_000);
     format!("{}.{} MB", mega / 10, mega % 10)
 }
+
+/// `1 file`, `2 files`.
+pub fn counted(count: usize, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
+}

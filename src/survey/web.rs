@@ -39,7 +39,7 @@ pub struct Edge {
 
 impl Web {
     /// As the recipe tells it.
-    pub(super) fn told(graph: &Graph<'_>, recipe: &Recipe, texts: &Texts) -> Self {
+    pub fn told(graph: &Graph<'_>, recipe: &Recipe, texts: &Texts) -> Self {
         let mut web = Self::default();
         for (number, (asker, bonds)) in graph.bonds().enumerate() {
             let node = match asker {
@@ -83,7 +83,10 @@ impl Web {
         for (path, entry) in contents.tree.iter() {
             let leads_to = matches!(entry.kind, crate::tree::EntryKind::Symlink(_))
                 .then(|| resolve(&contents.tree, path.as_bytes()).ok().map(|found| found.real));
-            if let Some(real) = leads_to.flatten().filter(|real| contents.facts.contains_key(real)) {
+            if let Some(real) = leads_to
+                .flatten()
+                .filter(|real| contents.facts.get(real).is_some_and(|fact| fact.kind != Kind::Directory))
+            {
                 web.add(&Node::File(real), path, "link to it");
             }
         }

@@ -47,6 +47,7 @@ mod readme;
 mod recipe;
 mod registry;
 mod registry_server;
+mod report;
 mod required;
 mod runtimes;
 mod signing;

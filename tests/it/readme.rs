@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::sandbox::Sandbox;
 
-const PAGES: [&str; 14] = [
+const PAGES: [&str; 15] = [
     "README.md",
     "CHANGELOG.md",
     "docs/recipe.md",
@@ -24,6 +24,7 @@ const PAGES: [&str; 14] = [
     "docs/reproducible.md",
     "docs/errors.md",
     "docs/diff.md",
+    "docs/report.md",
     "docs/fleets.md",
     "docs/sbom.md",
     "docs/signing.md",

@@ -14,6 +14,7 @@ mod programs;
 mod clients;
 mod family;
 mod engines;
+mod pages;
 mod stages;
 mod registries;
 mod reproducible;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         traced::TESTS,
         vendored::TESTS,
         platforms::TESTS,
+        pages::TESTS,
     ]
     .concat();
     if options.iter().any(|option| option == "--list") {
