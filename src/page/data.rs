@@ -57,10 +57,9 @@ struct Tables {
 impl Tables {
     fn path(&mut self, path: &ImagePath) -> usize {
         let folder = path.parent().unwrap_or_else(ImagePath::root);
-        let folder = self.folders.place(folder.as_bytes().to_vec(), || match folder.is_root() {
-            true => String::new(),
-            false => folder.to_string(),
-        });
+        let folder = self
+            .folders
+            .place(folder.as_bytes().to_vec(), || if folder.is_root() { String::new() } else { folder.to_string() });
         self.paths.place(path.as_bytes().to_vec(), || json!([folder, show(path.name())]))
     }
 

@@ -42,7 +42,7 @@ impl Graph {
         for &(from, to) in &self.edges {
             let ((x, y, wide), (end, end_y, _)) = (places[from], places[to]);
             let (x, y, end_y) = (x + wide, y + HEIGHT / 2.0, end_y + HEIGHT / 2.0);
-            let middle = (x + end) / 2.0;
+            let middle = f64::midpoint(x, end);
             let [x, y, end, end_y, middle] = [x, y, end, end_y, middle].map(number);
             let _ = writeln!(out, "<path class=\"edge\" d=\"M{x} {y}C{middle} {y} {middle} {end_y} {end} {end_y}\"/>");
         }
