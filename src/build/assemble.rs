@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::closure::{Closure, Headers, Wanted};
 use crate::inventory::{self, Inventory, Standing};
-use crate::layer::{self, Commons, LayerPlan};
+use crate::layer::{self, LayerPlan};
 use crate::lock::{self, Drift, Frozen, Mode};
 use crate::needs::Suggestion;
 use crate::path::ImagePath;
@@ -16,7 +16,7 @@ use crate::report::{Diagnostic, Error, Level, Result, Spanned};
 use crate::rootfs::{self, Standard};
 use crate::select::{self, Selection};
 use crate::source::ownership::Check;
-use crate::source::{Source, resolve};
+use crate::source::{Recorder, Source, resolve};
 use crate::tree::Tree;
 
 use super::closing::Closing;
@@ -25,7 +25,7 @@ use super::evidence::{self, Evidence};
 use super::judge::{self, Facts};
 use super::packages::packages;
 use super::platform::platform;
-use super::{NO_CONFIGURATION, NO_ENTRYPOINT, Options, Progress, Session};
+use super::{Inputs, NO_CONFIGURATION, NO_ENTRYPOINT, Options, Progress, Session, Shared};
 
 /// An image before it is packed: everything that is known of it.
 #[derive(Debug)]
@@ -57,7 +57,9 @@ pub struct Assembled {
     /// The debug twin, where one is asked for: this image and a shell.
     pub debug: Option<Box<Assembled>>,
     /// What it has in common with other members of its workspace, where they share layers ([`Session::share`]).
-    pub commons: Option<Arc<Commons>>,
+    pub shared: Option<Arc<Shared>>,
+    /// What was asked of roots for it, where that is remembered.
+    pub(super) inputs: Inputs,
     /// Warnings and notes, in the order of the stages.
     pub notes: Vec<Diagnostic>,
     /// How what it takes from the root differs from what the lock file says; `None` when it was not held against one.
@@ -82,7 +84,9 @@ pub(super) fn assemble(
     progress.stage("reading");
     let headers = session.headers();
     let (host, opened) = (session.host()?, session.root(recipe)?);
-    let (host, root) = (&host.folder, &opened.folder);
+    let recording = session.memory().is_some();
+    let (beside, taken) = (Recorder::new(&host.folder, recording), Recorder::new(&opened.folder, recording));
+    let (host, root): (&dyn Source, &dyn Source) = (&beside, &taken);
     let database = session.database(&opened)?;
     let packages = packages(recipe, root, &database)?;
     let selection = selected(recipe, root, host, &packages, options)?;
@@ -128,6 +132,7 @@ pub(super) fn assemble(
         entrypoint.splice(0..0, [init.to_string(), "--".to_owned()]);
     }
     let debug = if options.debug_twin { Some(debug_twin(recipe, options, progress, session)?) } else { None };
+    let mut inputs = debug.as_ref().map(|twin| twin.inputs.clone()).unwrap_or_default();
 
     let asked = policy::verdict(&recipe.policy, &policy::DLOPEN).0 != Verdict::Allow;
     let evidence = if options.suggestions || asked {
@@ -153,6 +158,8 @@ pub(super) fn assemble(
         return Err(Error(errors));
     }
     let drift = drift(recipe, &platform, &tree, &inventory, options)?;
+    inputs.add(Path::new("/"), beside.notes());
+    inputs.add(opened.folder.path(), taken.notes());
     Ok(Assembled {
         tree,
         selection,
@@ -167,7 +174,8 @@ pub(super) fn assemble(
         headers: Arc::clone(headers),
         entrypoint,
         debug,
-        commons: None,
+        shared: None,
+        inputs,
         notes,
         drift,
     })
@@ -221,13 +229,52 @@ fn debug_twin(
     assemble(&recipe, &options, progress, session, Denied::Refused).map(Box::new)
 }
 
+/// How much an image holds.
+#[derive(Debug, Clone)]
+pub struct Figures {
+    /// The platform that it runs on.
+    pub platform: Platform,
+    /// How many entries are no folders.
+    pub files: usize,
+    /// Bytes of all files.
+    pub size: u64,
+    /// The largest files, with their sizes.
+    pub largest: Vec<(String, u64)>,
+}
+
+/// How many of the largest files are told.
+const LARGEST: usize = 3;
+
+impl Figures {
+    /// Those of a tree.
+    pub fn of(tree: &Tree, platform: &Platform) -> Self {
+        let sizes = tree.iter().filter_map(|(path, entry)| Some((path, entry.content()?.size())));
+        let mut sizes: Vec<(&ImagePath, u64)> = sizes.collect();
+        let size = sizes.iter().map(|(_, size)| size).sum();
+        sizes.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
+        let largest = sizes.iter().take(LARGEST).map(|(path, size)| (path.to_string(), *size)).collect();
+        let files = tree.iter().filter(|(_, entry)| !entry.is_directory()).count();
+        Self { platform: platform.clone(), files, size, largest }
+    }
+}
+
 impl Assembled {
+    /// How much it holds.
+    pub fn figures(&self) -> Figures {
+        Figures::of(&self.tree, &self.platform)
+    }
+
     /// The layers that it will have.
     ///
     /// # Errors
     /// When a glob of the recipe's own list can't be read, or a file that several images may have in common.
     pub fn layers(&self, recipe: &Recipe) -> Result<Vec<LayerPlan>> {
-        layer::plan_among(&self.tree, &recipe.layers, &|path| self.package_of(path), self.commons.as_deref())
+        layer::plan_among(
+            &self.tree,
+            &recipe.layers,
+            &|path| self.package_of(path),
+            self.shared.as_ref().map(|shared| &shared.commons),
+        )
     }
 
     /// The name of the package that owns a path of the image.

@@ -15,6 +15,7 @@ mod etags;
 mod evidence;
 mod judge;
 mod many;
+mod memory;
 mod objects;
 mod packages;
 mod platform;
@@ -25,13 +26,16 @@ mod write;
 
 pub use crate::closure::diagnose::WRONG_MACHINE;
 pub use crate::closure::{Hardened, Protected};
-pub use assemble::{Assembled, configuration};
+pub use assemble::{Assembled, Figures, configuration};
 pub use documents::{contents, provenance, subject};
 pub use evidence::{Evidence, Explained, Named, Standing};
 pub use many::in_order;
-pub use session::Session;
+use memory::Inputs;
+pub use memory::{Pending, Recalled, Said, compressions};
+pub use session::{Session, Shared};
 pub use shard::{Beside, beside, shares, weight};
 pub use stored::{Stored, choose, stored, subject as stored_subject};
+use write::Variant;
 pub use write::{Built, Outputs, Packed, parameters, write};
 
 /// The root can't be opened.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
+use crate::cache::Cache;
 use crate::closure::Headers;
 use crate::layer::{self, Commons};
 use crate::output::{Destination, Engine};
@@ -11,10 +12,11 @@ use crate::policy;
 use crate::recipe::{Layers, Recipe, Root};
 use crate::report::{Diagnostic, Error, Result, Span, plain};
 use crate::source::ownership::Database;
-use crate::source::{Content, Folder};
+use crate::source::{Content, Folder, Notes, Recorder};
 use crate::tree::Tree;
 
 use super::assemble::Denied;
+use super::memory::{Inputs, Memory, Parts};
 use super::write::{self, Packed};
 use super::{Assembled, NO_ROOT, Options, Progress, assemble, in_order};
 
@@ -33,18 +35,54 @@ pub struct Session {
     many: bool,
     /// Small images are packed beside one another, a large one by all threads: memory does not grow with the recipes.
     packing: RwLock<()>,
+    memory: Option<Memory>,
 }
 
 /// A root that was opened, with its package database once it is asked for.
 pub(super) struct OpenRoot {
     pub(super) folder: Folder,
-    database: Mutex<Option<Arc<Database>>>,
+    database: Mutex<Option<(Arc<Database>, Notes)>>,
+    /// What the database was read from, as it is written down.
+    database_inputs: OnceLock<Parts>,
+}
+
+/// What the members of a workspace have in common.
+pub struct Shared {
+    pub(super) commons: Commons,
+    /// What was asked of roots to find it out.
+    inputs: Inputs,
+    kept: OnceLock<Parts>,
+}
+
+impl Shared {
+    /// What was asked, as it is written down once for all members.
+    pub(super) fn kept(&self, session: &Session, memory: &Memory) -> Parts {
+        self.kept.get_or_init(|| memory.keep(session, &self.inputs)).clone()
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.commons.fmt(f)
+    }
 }
 
 impl Session {
     /// A session in which so many recipes are built.
     pub fn new(recipes: usize) -> Self {
         Self { many: recipes > 1, ..Self::default() }
+    }
+
+    /// Also knows earlier sessions by a cache. `tool` says which program this is, so that what another one made of the
+    /// same is not taken for what this one would.
+    #[must_use]
+    pub fn remembering(mut self, cache: Option<&Arc<Cache>>, tool: &str) -> Self {
+        self.memory = cache.map(|cache| Memory::new(Arc::clone(cache), tool));
+        self
+    }
+
+    pub(super) fn memory(&self) -> Option<&Memory> {
+        self.memory.as_ref()
     }
 
     /// Finds out everything about an image but its bytes.
@@ -63,23 +101,31 @@ impl Session {
         assemble::assemble(recipe, options, progress, self, Denied::Told)
     }
 
-    /// Finds out what the members of a workspace have in common, for [`Assembled::commons`]. Their policies have no say
+    /// Finds out what the members of a workspace have in common, for [`Assembled::shared`]. Their policies have no say
     /// in it: what is denied to a member is an error of that member alone.
     ///
     /// # Errors
     /// Whatever stops a member: without it, the layers of the others would be other ones.
-    pub fn share(&self, members: &[Recipe], options: &Options, progress: &dyn Progress) -> Result<Commons> {
+    pub fn share(&self, members: &[Recipe], options: &Options, progress: &dyn Progress) -> Result<Shared> {
         let options = Options { suggestions: false, debug_twin: false, ..options.clone() };
-        let (mut commons, mut errors) = (Commons::default(), Vec::new());
+        let (mut commons, mut inputs, mut errors) = (Commons::default(), Inputs::default(), Vec::new());
         let members: Vec<&Recipe> = members.iter().filter(|recipe| matches!(recipe.layers, Layers::Auto)).collect();
-        let tree = |recipe: &&Recipe| {
+        let assemble = |recipe: &&Recipe| {
             let lenient = Recipe { policy: policy::allow_all(recipe), ..(*recipe).clone() };
-            self.assemble(&lenient, &options, progress).map(|assembled| assembled.tree)
+            self.assemble(&lenient, &options, progress).map(|assembled| (assembled.tree, assembled.inputs))
         };
-        in_order(&members, options.threads, tree, |_, tree: Result<Tree>| {
-            errors.extend(tree.and_then(|tree| commons.add(&tree)).err().into_iter().flat_map(|error| error.0));
+        in_order(&members, options.threads, assemble, |_, done: Result<(Tree, Inputs)>| {
+            let added = done.and_then(|(tree, own)| {
+                inputs.extend(own);
+                commons.add(&tree)
+            });
+            errors.extend(added.err().into_iter().flat_map(|error| error.0));
         });
-        if errors.is_empty() { Ok(commons.finish()) } else { Err(Error(errors)) }
+        if errors.is_empty() {
+            Ok(Shared { commons: commons.finish(), inputs, kept: OnceLock::new() })
+        } else {
+            Err(Error(errors))
+        }
     }
 
     /// Packs an image for all its outputs; see [`Packed::place`].
@@ -128,13 +174,13 @@ impl Session {
         }
     }
 
-    fn open(&self, path: &Path, span: Option<Span>) -> Result<Arc<OpenRoot>> {
+    pub(super) fn open(&self, path: &Path, span: Option<Span>) -> Result<Arc<OpenRoot>> {
         let mut roots = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = roots.get(path) {
             return Ok(Arc::clone(known));
         }
         let folder = Folder::open(path).map_err(|error| no_root(path, span, &error))?;
-        let root = Arc::new(OpenRoot { folder, database: Mutex::default() });
+        let root = Arc::new(OpenRoot { folder, database: Mutex::default(), database_inputs: OnceLock::new() });
         roots.insert(path.to_owned(), Arc::clone(&root));
         Ok(root)
     }
@@ -142,14 +188,28 @@ impl Session {
     /// The packages of a root.
     pub(super) fn database(&self, root: &OpenRoot) -> Result<Arc<Database>> {
         let mut known = root.database.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(database) = &*known {
+        if let Some((database, _)) = &*known {
             return Ok(Arc::clone(database));
         }
-        let mut database = Database::open(&root.folder)?;
+        let recorder = Recorder::new(&root.folder, self.memory.is_some());
+        let mut database = Database::open(&recorder)?;
         if self.many {
-            database.index(&root.folder)?;
+            database.index(&recorder)?;
         }
-        Ok(Arc::clone(known.insert(Arc::new(database))))
+        Ok(Arc::clone(&known.insert((Arc::new(database), recorder.notes())).0))
+    }
+
+    /// What the package database of a recipe's root was read from, as it is written down.
+    pub(super) fn database_inputs(&self, recipe: &Recipe) -> Parts {
+        let root = self.root(recipe).ok()?;
+        let keep = || {
+            let known = root.database.lock().unwrap_or_else(PoisonError::into_inner);
+            let notes = known.as_ref().map(|(_, notes)| notes.clone())?;
+            let mut inputs = Inputs::default();
+            inputs.add(root.folder.path(), notes);
+            self.memory()?.keep(self, &inputs)
+        };
+        root.database_inputs.get_or_init(keep).clone()
     }
 }
 

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use crate::attest::Referrer;
 use crate::image::{self, Image, Images};
-use crate::layer::{self, Layer, LayerPlan, Staging};
+use crate::layer::{self, Durability, Layer, LayerPlan, Staging};
 use crate::oci::Reference;
 use crate::output::{self, Destination, Engine, Push};
 use crate::path::ImagePath;
 use crate::policy::{self, Verdicts};
 use crate::recipe::{Compression, Config, Recipe};
-use crate::report::{Diagnostic, Error, Result, Spanned};
+use crate::report::{Diagnostic, Error, Result, Span, Spanned};
 use crate::tree::Tree;
 
 use super::documents::Documents;
@@ -50,7 +50,7 @@ struct Pending {
 }
 
 #[derive(Clone)]
-enum Place {
+pub(super) enum Place {
     Destination(Destination),
     Engine(Engine),
 }
@@ -75,19 +75,28 @@ pub(super) enum Variant {
 pub struct Packed {
     /// By variant: the image itself, and its debug twin where there is one.
     names: Vec<Vec<Reference>>,
-    ready: Vec<Ready>,
+    ready: Vec<Staged>,
     folders: Vec<(PathBuf, Staging)>,
     /// What is to be said of documents.
     notes: Vec<String>,
 }
 
 /// An image, or those for several platforms, packed for one output.
-struct Ready {
-    place: Place,
-    variant: Variant,
-    staging: Staging,
-    images: Images,
-    referrers: Vec<Referrer>,
+pub(super) struct Staged {
+    pub(super) place: Place,
+    pub(super) variant: Variant,
+    pub(super) made: Made,
+    pub(super) durability: Durability,
+    pub(super) images: Images,
+    pub(super) referrers: Vec<Referrer>,
+}
+
+/// An image for one place.
+pub(super) enum Made {
+    /// Its layers are in a staging folder.
+    Staged(Staging),
+    /// The place holds it already, and has this to say.
+    There(output::Written),
 }
 
 /// Packs an image once for each compression that its outputs want, and writes it to all of them. Nothing appears
@@ -104,7 +113,7 @@ pub fn write(
 ) -> Result<Vec<Built>> {
     let Outputs { destinations, engine, push, stdout } = outputs;
     let packed = Session::new(1).pack(recipe, assembled, (destinations, engine), options, progress)?;
-    packed.place(assembled, stdout, push, progress)
+    packed.place(&assembled.tree, stdout, push, progress)
 }
 
 /// Looks at all outputs, then packs for them.
@@ -116,7 +125,7 @@ pub(super) fn pack(
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Packed> {
-    outside_inputs(assembled, &destinations)?;
+    outside_inputs(&assembled.selection.folders, &destinations)?;
     one_platform(recipe, &destinations)?;
     let plans = Plans::of(recipe, assembled)?;
     let (folders, places) = split(destinations);
@@ -151,12 +160,34 @@ pub(super) fn pack(
         } else {
             Vec::new()
         };
-        ready.push(Ready { place, variant, staging, images: image.into(), referrers });
+        let durability = staging.durability();
+        let (made, images) = (Made::Staged(staging), image.into());
+        ready.push(Staged { place, variant, made, durability, images, referrers });
     }
     Ok(Packed { names, ready, folders: rootfs, notes })
 }
 
+/// How a place wants layers compressed.
+pub(super) fn compression(to: &Destination, recipe: &Recipe) -> Compression {
+    to.compression(recipe.compression.as_ref().map(|asked| asked.value))
+}
+
 impl Packed {
+    /// Images that are ready for their outputs.
+    pub(super) fn new(names: Vec<Vec<Reference>>, ready: Vec<Staged>) -> Self {
+        Self { names, ready, folders: Vec::new(), notes: Vec::new() }
+    }
+
+    /// Its images; `None` when one of them is not for a place that keeps its layers.
+    pub(super) fn images(&self, recipe: &Recipe) -> Option<Vec<(Compression, Variant, &Image)>> {
+        let known = |staged: &'_ Staged| match &staged.place {
+            Place::Destination(to) => Some(compression(to, recipe)),
+            Place::Engine(_) => None,
+        };
+        let images = self.ready.iter().map(|staged| Some((known(staged)?, staged.variant, staged.images.first())));
+        images.collect::<Option<Vec<_>>>().filter(|_| self.folders.is_empty())
+    }
+
     /// Puts the images that one recipe gives for several platforms together: each output gets an index of them.
     ///
     /// # Errors
@@ -166,10 +197,12 @@ impl Packed {
         let mut joined = parts.next().ok_or_else(|| Error::internal("an index of no image"))?;
         let others: Vec<Self> = parts.collect();
         for (at, ready) in joined.ready.iter_mut().enumerate() {
+            // What is there already is an image for one platform.
+            let Made::Staged(staging) = &ready.made else { continue };
             let mut further = Vec::new();
             for other in others.iter().filter_map(|other| other.ready.get(at)) {
                 let image = other.images.first();
-                further.push(Image { layers: ready.staging.adopt(&image.layers)?, ..image.clone() });
+                further.push(Image { layers: staging.adopt(&image.layers)?, ..image.clone() });
                 ready.referrers.extend(other.referrers.iter().cloned());
             }
             ready.images = Images::new(ready.images.first().clone(), further);
@@ -186,7 +219,7 @@ impl Packed {
     /// When an output can't be written.
     pub fn place(
         self,
-        assembled: &Assembled,
+        tree: &Tree,
         stdout: &mut dyn Write,
         push: Option<Push<'_>>,
         progress: &dyn Progress,
@@ -196,26 +229,26 @@ impl Packed {
             self.names.into_iter().map(|names| Built { names, images: None, notes: Vec::new() }).collect();
         built[0].notes.extend(self.notes);
         for (path, staging) in self.folders {
-            built[0].notes.extend(output::write_rootfs(&path, &assembled.tree, staging)?.notes);
+            built[0].notes.extend(output::write_rootfs(&path, tree, staging)?.notes);
         }
-        for Ready { place, variant, staging, images, referrers } in self.ready {
+        for Staged { place, variant, made, durability, images, referrers } in self.ready {
             let built = &mut built[variant as usize];
-            let durability = staging.durability();
             if let Place::Destination(to) = &place {
                 // Before the image: what refers to nothing yet harms nobody.
                 output::attach(to, &referrers, durability)?;
             }
-            let written = match &place {
-                Place::Engine(engine) => output::load(engine, &images, &built.names)?,
-                Place::Destination(Destination::Stdout) => {
+            let written = match (&place, made) {
+                (_, Made::There(written)) => written,
+                (Place::Engine(engine), Made::Staged(_)) => output::load(engine, &images, &built.names)?,
+                (Place::Destination(Destination::Stdout), Made::Staged(_)) => {
                     output::stream(stdout, &images, &built.names)?;
                     output::Written::default()
                 }
-                Place::Destination(Destination::Registry(to)) => {
+                (Place::Destination(Destination::Registry(to)), Made::Staged(_)) => {
                     let push = push.ok_or_else(|| Error::internal("nobody to push with"))?;
                     output::write_registry(to, push, &images, &built.names)?
                 }
-                Place::Destination(to) => output::write(to, staging, &images, &built.names)?,
+                (Place::Destination(to), Made::Staged(staging)) => output::write(to, staging, &images, &built.names)?,
             };
             if let Place::Destination(to) = &place {
                 output::prune(to, &images, durability)?;
@@ -245,7 +278,7 @@ fn prepare(place: &Place, variant: Variant, recipe: &Recipe, options: &Options) 
     };
     // Engines are given the archive that `docker save` writes, which each of them reads; it need not be small.
     let (to, compression) = match &place {
-        Place::Destination(to) => (to, to.compression(recipe.compression.as_ref().map(|asked| asked.value))),
+        Place::Destination(to) => (to, compression(to, recipe)),
         Place::Engine(_) => (&Destination::Stdout, Compression::None),
     };
     let staging = output::prepare(to, &options.temporary, options.durability)?;
@@ -286,7 +319,7 @@ fn within_limit(recipe: &Recipe, pending: &[Pending]) -> Result<()> {
 }
 
 /// Where the debug twin goes: into the same layout, under its own tag; beside an archive, with `-debug` in its name.
-fn twin(to: &Destination) -> Result<Destination> {
+pub(super) fn twin(to: &Destination) -> Result<Destination> {
     let beside = |path: &Path| {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let ending = path.extension().map_or(String::new(), |ending| format!(".{}", ending.to_string_lossy()));
@@ -379,7 +412,7 @@ fn describe(
 }
 
 /// The names of an image: the recipe's with each of its tags.
-fn names(recipe: &Recipe, variant: Variant) -> Result<Vec<Reference>> {
+pub(super) fn names(recipe: &Recipe, variant: Variant) -> Result<Vec<Reference>> {
     let suffix = if variant == Variant::Debug { "-debug" } else { "" };
     let name = |tag: &Spanned<String>| {
         let full = format!("{}{suffix}", tag.value);
@@ -412,7 +445,7 @@ fn one_platform(recipe: &Recipe, destinations: &[Destination]) -> Result<()> {
 }
 
 /// An output inside a folder that the recipe copies would be copied by the next build.
-fn outside_inputs(assembled: &Assembled, destinations: &[Destination]) -> Result<()> {
+pub(super) fn outside_inputs(folders: &[(PathBuf, Span)], destinations: &[Destination]) -> Result<()> {
     for to in destinations {
         let (Destination::Layout { path, .. }
         | Destination::Archive { path, .. }
@@ -422,7 +455,7 @@ fn outside_inputs(assembled: &Assembled, destinations: &[Destination]) -> Result
             continue;
         };
         let Ok(path) = std::path::absolute(path) else { continue };
-        let inside = assembled.selection.folders.iter().find(|(folder, _)| path.starts_with(folder));
+        let inside = folders.iter().find(|(folder, _)| path.starts_with(folder));
         if let Some((folder, span)) = inside.filter(|_| path.extension().is_none_or(|ending| ending != "oci")) {
             return Err(Diagnostic::error(
                 OUTPUT_IN_INPUT,

@@ -7,7 +7,7 @@ use mkimage::report::{Error, Result, Texts};
 
 use super::check::options;
 use super::console::Console;
-use super::recipes::{RecipeArgs, commons};
+use super::recipes::{RecipeArgs, shared};
 
 /// Loads and assembles the recipes that the arguments name. Warnings are the business of `check`.
 pub(super) fn assemble(args: &RecipeArgs, console: &Console, texts: &mut Texts) -> Result<Vec<(Recipe, Assembled)>> {
@@ -16,8 +16,8 @@ pub(super) fn assemble(args: &RecipeArgs, console: &Console, texts: &mut Texts) 
     let (mut all, mut errors) = (Vec::new(), Vec::new());
     let session = Session::new(loaded.iter().map(Loaded::len).sum());
     for loaded in loaded {
-        let commons = match commons(&session, &loaded, true, &options, console) {
-            Ok(commons) => commons,
+        let shared = match shared(&session, &loaded, &options, console) {
+            Ok(shared) => shared,
             Err(error) => {
                 errors.extend(error.0);
                 continue;
@@ -26,7 +26,10 @@ pub(super) fn assemble(args: &RecipeArgs, console: &Console, texts: &mut Texts) 
         for mut recipe in loaded.recipes {
             recipe.policy = allow_all(&recipe);
             match session.assemble(&recipe, &options, &console.building(&recipe.name.value)) {
-                Ok(assembled) => all.push((recipe, Assembled { commons: commons.clone(), ..assembled })),
+                Ok(mut assembled) => {
+                    assembled.shared.clone_from(&shared);
+                    all.push((recipe, assembled));
+                }
                 Err(error) => errors.extend(error.0),
             }
         }

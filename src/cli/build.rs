@@ -3,20 +3,22 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use mkimage::build::{self, Assembled, Built, Options, Packed, Session};
-use mkimage::layer::{Commons, Durability};
+use mkimage::build::{self, Assembled, Built, Figures, Options, Packed, Pending, Recalled, Session, Shared};
+use mkimage::layer::Durability;
 use mkimage::output::{Destination, Engine, Push};
+use mkimage::policy::Detail;
 use mkimage::recipe::{Compression, Loaded, Recipe};
-use mkimage::registry::{NO_TAG, Remote, Rules};
+use mkimage::registry::{Client, NO_TAG, Remote, Rules};
 use mkimage::report::{Diagnostic, Error, Result, Texts};
+use mkimage::tree::Tree;
 
 use super::cache::CacheArgs;
 use super::console::Console;
 use super::fleet::{Choice, Chosen};
 use super::lock::LockArgs;
-use super::recipes::{RecipeArgs, USAGE, commons, compression, usage};
+use super::recipes::{self, RecipeArgs, USAGE, compression, usage};
 use super::registries::RegistryArgs;
 use super::{environment, keys, lock, metadata, summary};
 
@@ -116,60 +118,41 @@ fn build_all(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCo
     let is_remote = |to: &Destination| matches!(to, Destination::Registry(_));
     let client = destinations.iter().flatten().any(is_remote).then(|| args.push.registries.client()).transpose()?;
     let session = Session::new(loaded.iter().map(Loaded::len).sum());
+    let session = session.remembering(options.cache.as_ref(), &environment::this_program());
+    let shared: Vec<OnceLock<Result<Option<Arc<Shared>>>>> = loaded.iter().map(|_| OnceLock::new()).collect();
+    let mut jobs = Vec::new();
+    for (chosen, destinations) in chosen.into_iter().zip(destinations) {
+        let (loaded, shared) = (&loaded[chosen.loaded], &shared[chosen.loaded]);
+        jobs.push(Job { recipe: chosen.recipe, loaded, shared, destinations, engine: engine.as_ref() });
+    }
+    let client = client.as_deref();
+    let surroundings = Surroundings { args, session: &session, client, options: &options, console, texts };
     let (mut lines, mut errors, mut metadata, mut rows) = (String::new(), Vec::new(), Vec::new(), String::new());
     // What is done of the images for one index.
-    let mut parts: Vec<(Assembled, Packed)> = Vec::new();
-    let mut jobs = Vec::new();
-    let mut wanted = chosen.into_iter().zip(destinations).peekable();
-    for (place, loaded) in loaded.iter().enumerate() {
-        let own: Vec<_> = std::iter::from_fn(|| wanted.next_if(|(chosen, _)| chosen.loaded == place)).collect();
-        match commons(&session, loaded, !own.is_empty(), &options, console) {
-            Ok(commons) => jobs.extend(own.into_iter().map(|(chosen, destinations)| Job {
-                recipe: chosen.recipe,
-                destinations,
-                engine: engine.as_ref(),
-                commons: commons.clone(),
-            })),
-            Err(error) => errors.extend(error.0),
-        }
-    }
-    let work = |job: &Job| job.pack(&session, &options, console);
-    let mut take = |job: &Job, (assembled, packed): (Option<Assembled>, Result<Packed>)| -> Result<()> {
-        if let Some(assembled) = &assembled {
-            console.show(&assembled.notes, texts);
-            console.show(&assembled.verdicts.warnings(console.detail()), texts);
-            lock::say_drift(console, job.recipe, assembled);
-            summary::read(console, assembled);
-        }
+    let mut parts = Vec::new();
+    let mut take = |job: &Job, made: Result<Made>| -> Result<()> {
         let part = job.recipe.part;
         if part.number == 0 {
             parts.clear();
         }
-        parts.extend(assembled.zip(Some(packed?)));
+        parts.push(made?.tell(job, &surroundings)?);
         if part.number + 1 < part.of || parts.len() < part.of {
             return Ok(());
         }
-        let (assembled, packed): (Vec<Assembled>, Vec<Packed>) = parts.drain(..).unzip();
-        let progress = console.building(&job.recipe.name.value);
-        let mut stdout = std::io::stdout().lock();
-        let push = client.as_deref().map(|client| Push { client, rules: args.rules() });
-        let built = Packed::joined(packed)?.place(&assembled[0], &mut stdout, push, &progress);
-        drop(stdout);
-        if let Some(client) = &client {
-            args.push.registries.say_warnings(client, console);
-        }
-        let built = built?;
-        let places: Vec<String> = job.destinations.iter().map(ToString::to_string).collect();
-        for built in &built {
-            summary::say(console, built, &assembled, &places);
-            lines.push_str(&digest_line(built));
-            metadata.extend(metadata::of(job.recipe, built));
-            rows.push_str(&metadata::rows(built));
+        for built in place(std::mem::take(&mut parts), job, &surroundings)? {
+            lines.push_str(&digest_line(&built));
+            metadata.extend(metadata::of(job.recipe, &built));
+            rows.push_str(&metadata::rows(&built));
         }
         Ok(())
     };
-    build::in_order(&jobs, options.threads, work, |job, done| {
-        errors.extend(take(job, done).err().into_iter().flat_map(|error| error.0));
+    let make = |job: &Job| job.make(&surroundings);
+    build::in_order(&jobs, options.threads, make, |job, made| {
+        if let Err(error) = take(job, made) {
+            // What stops all members of a workspace is told once.
+            let news: Vec<_> = error.0.into_iter().filter(|one| !errors.contains(one)).collect();
+            errors.extend(news);
+        }
     });
     if let Some(path) = args.metadata_file.as_ref().filter(|_| errors.is_empty()) {
         metadata::write(path, &metadata)?;
@@ -187,26 +170,118 @@ fn build_all(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCo
     if errors.is_empty() { Ok(printed) } else { Err(Error(errors)) }
 }
 
+/// What all images of a run are made with.
+struct Surroundings<'a> {
+    args: &'a Args,
+    session: &'a Session,
+    client: Option<&'a Client>,
+    options: &'a Options,
+    console: &'a Console,
+    texts: &'a Texts,
+}
+
 /// One image to build.
 struct Job<'a> {
     recipe: &'a Recipe,
+    loaded: &'a Loaded,
+    /// What the members of its workspace have in common, found out once an image has to be built.
+    shared: &'a OnceLock<Result<Option<Arc<Shared>>>>,
     destinations: Vec<Destination>,
     engine: Option<&'a Engine>,
-    commons: Option<Arc<Commons>>,
+}
+
+/// An image that only has to be placed, or could not be packed.
+enum Made {
+    Built(Box<Assembled>, Result<Packed>, Option<Box<Pending>>),
+    /// One of which nothing has changed.
+    Recalled(Box<Recalled>, Packed),
 }
 
 impl Job<'_> {
-    /// All but what is done in order. What was assembled is also told of an image that could not be packed.
-    fn pack(&self, session: &Session, options: &Options, console: &Console) -> (Option<Assembled>, Result<Packed>) {
-        let progress = console.building(&self.recipe.name.value);
-        let assembled = match session.assemble(self.recipe, options, &progress) {
-            Ok(assembled) => Assembled { commons: self.commons.clone(), ..assembled },
-            Err(error) => return (None, Err(error)),
-        };
+    /// All but what is done in order.
+    fn make(&self, with: &Surroundings) -> Result<Made> {
+        let progress = with.console.building(&self.recipe.name.value);
+        let how = build::compressions(self.recipe, &self.destinations, with.options).filter(|_| self.engine.is_none());
+        let workspace = self.loaded.workspace.as_ref().filter(|workspace| workspace.shared_layers);
+        let others = workspace.map_or(&[][..], |workspace| &workspace.members);
+        if let Some(how) = &how
+            && let Some(recalled) = with.session.recall(self.recipe, others, with.texts, how, with.options)
+            && let Some(packed) = recalled.clone().pack(self.recipe, &self.destinations, with.options, &progress)?
+        {
+            return Ok(Made::Recalled(Box::new(recalled), packed));
+        }
+        let find = || recipes::shared(with.session, self.loaded, with.options, with.console);
+        let shared = self.shared.get_or_init(find).clone()?;
+        let mut assembled = with.session.assemble(self.recipe, with.options, &progress)?;
+        assembled.shared = shared;
         let places = (self.destinations.clone(), self.engine.cloned());
-        let packed = session.pack(self.recipe, &assembled, places, options, &progress);
-        (Some(assembled), packed)
+        let packed = with.session.pack(self.recipe, &assembled, places, with.options, &progress);
+        let pending = how.as_ref().zip(packed.as_ref().ok()).and_then(|(how, packed)| {
+            with.session.outcome((self.recipe, others, with.texts), &assembled, packed, how, with.options)
+        });
+        let pending = pending.map(Box::new);
+        // What was assembled is also told of an image that could not be packed.
+        Ok(Made::Built(Box::new(assembled), packed, pending))
     }
+}
+
+/// An image, or that for one platform, of which everything is told but where it went.
+struct Part {
+    figures: Figures,
+    tree: Tree,
+    packed: Packed,
+    pending: Option<Box<Pending>>,
+}
+
+impl Made {
+    /// Tells what is to be told of it.
+    fn tell(self, job: &Job, with: &Surroundings) -> Result<Part> {
+        let Surroundings { console, texts, .. } = with;
+        match self {
+            Self::Built(assembled, packed, pending) => {
+                console.show(&assembled.notes, texts);
+                console.show(&assembled.verdicts.warnings(console.detail()), texts);
+                lock::say_drift(console, job.recipe, &assembled);
+                summary::read(console, &assembled);
+                Ok(Part { figures: assembled.figures(), tree: assembled.tree, packed: packed?, pending })
+            }
+            Self::Recalled(recalled, packed) => {
+                console.show(&recalled.said.notes, texts);
+                let full = console.detail() == Detail::Full;
+                console.show(if full { &recalled.said.full } else { &recalled.said.brief }, texts);
+                summary::figures(console, 0, 0);
+                Ok(Part { figures: recalled.figures, tree: Tree::default(), packed, pending: None })
+            }
+        }
+    }
+}
+
+/// Puts an image, or those for one index, in its places.
+fn place(parts: Vec<Part>, job: &Job, with: &Surroundings) -> Result<Vec<Built>> {
+    let (mut figures, mut trees, mut packed, mut pending) = (Vec::new(), Vec::new(), Vec::new(), None);
+    for part in parts {
+        figures.push(part.figures);
+        trees.push(part.tree);
+        packed.push(part.packed);
+        pending = part.pending;
+    }
+    let progress = with.console.building(&job.recipe.name.value);
+    let mut stdout = std::io::stdout().lock();
+    let push = with.client.map(|client| Push { client, rules: with.args.rules() });
+    let built = Packed::joined(packed)?.place(&trees[0], &mut stdout, push, &progress);
+    drop(stdout);
+    if let Some(client) = with.client {
+        with.args.push.registries.say_warnings(client, with.console);
+    }
+    let built = built?;
+    if let Some(pending) = pending {
+        with.session.remember(job.recipe, *pending);
+    }
+    let places: Vec<String> = job.destinations.iter().map(ToString::to_string).collect();
+    for built in &built {
+        summary::say(with.console, built, &figures, &places);
+    }
+    Ok(built)
 }
 
 /// `NAME@sha256:...`, for what reads standard output.

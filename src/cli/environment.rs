@@ -42,6 +42,14 @@ pub(super) fn source_date_epoch() -> Result<i64, String> {
     }
 }
 
+/// Which program this is: its version, and what `stat` says of its file.
+pub(super) fn this_program() -> String {
+    use std::os::unix::fs::MetadataExt;
+    let file =
+        std::fs::metadata("/proc/self/exe").map(|it| (it.dev(), it.ino(), it.size(), it.mtime(), it.ctime_nsec()));
+    format!("{} {file:?}", env!("CARGO_PKG_VERSION"))
+}
+
 /// Which of several machines that share work this is, from 0: as Kubernetes tells the pods of an Indexed Job, and CI
 /// services the machines of a parallel job.
 pub(super) fn machine_number() -> Option<usize> {

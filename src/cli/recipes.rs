@@ -4,8 +4,7 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use mkimage::build::{self, Session};
-use mkimage::layer::Commons;
+use mkimage::build::{self, Session, Shared};
 use mkimage::recipe::{self, Compression, Context, Input, Loaded, Platform};
 use mkimage::report::{Code, Diagnostic, Error, Result, Texts};
 
@@ -124,18 +123,17 @@ pub(super) fn platform(text: &str) -> Result<Platform, String> {
     text.parse().map_err(|_| "expected a platform, as linux/amd64 or linux/arm/v7".to_owned())
 }
 
-/// What the members of a recipe's workspace have in common, where they share layers and one of them is `wanted`.
+/// What the members of a recipe's workspace have in common, where they share layers.
 ///
 /// # Errors
 /// Whatever stops one of them.
-pub(super) fn commons(
+pub(super) fn shared(
     session: &Session,
     loaded: &Loaded,
-    wanted: bool,
     options: &build::Options,
     console: &Console,
-) -> Result<Option<Arc<Commons>>> {
-    let Some(workspace) = loaded.workspace.as_ref().filter(|workspace| wanted && workspace.shared_layers) else {
+) -> Result<Option<Arc<Shared>>> {
+    let Some(workspace) = loaded.workspace.as_ref().filter(|workspace| workspace.shared_layers) else {
         return Ok(None);
     };
     let file = workspace.file.display().to_string();

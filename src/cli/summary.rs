@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use mkimage::build::{Assembled, Built};
+use mkimage::build::{Assembled, Built, Figures};
 use mkimage::image::{Image, Images};
 use mkimage::layer::{Effort, Layer};
 use mkimage::recipe::Recipe;
@@ -12,26 +12,24 @@ use mkimage::tree::{EntryKind, Tree};
 
 use super::console::Console;
 
-/// How many of the largest files are named.
-const LARGEST: usize = 3;
-
-/// After a build: of each platform what it was assembled from, in the order of the images.
-pub(super) fn say(console: &Console, built: &Built, assembled: &[Assembled], places: &[String]) {
+/// After a build: of each platform what it holds, in the order of the images.
+pub(super) fn say(console: &Console, built: &Built, figures: &[Figures], places: &[String]) {
     for note in &built.notes {
         console.say(&format!("note: {note}"));
     }
     let names: Vec<String> = built.names.iter().map(ToString::to_string).collect();
     let mut text = String::new();
     let mut images = built.images.iter().flat_map(Images::iter);
-    for assembled in assembled {
-        let _ = writeln!(text, "{} ({})", names.join(", "), assembled.platform);
+    for figures in figures {
+        let _ = writeln!(text, "{} ({})", names.join(", "), figures.platform);
         if let Some(image) = images.next() {
-            layers(&mut text, image, assembled);
+            layers(&mut text, image, figures);
         }
-        let _ = writeln!(text, "  largest: {}", largest(&assembled.tree));
+        let largest = figures.largest.iter().map(|(path, size)| format!("{path} {}", megabytes(*size)));
+        let _ = writeln!(text, "  largest: {}", largest.collect::<Vec<_>>().join(", "));
     }
     let to = if places.is_empty() { "the engine".to_owned() } else { places.join(", ") };
-    let _ = match assembled.len() {
+    let _ = match figures.len() {
         1 => write!(text, "  written to {to}"),
         count => write!(text, "{} (index of {count} platforms)\n  written to {to}", names.join(", ")),
     };
@@ -61,7 +59,7 @@ fn effort(layers: &[&Layer]) -> String {
     )
 }
 
-fn layers(text: &mut String, image: &Image, assembled: &Assembled) {
+fn layers(text: &mut String, image: &Image, figures: &Figures) {
     for layer in &image.layers {
         let (size, unpacked) = (megabytes(layer.size), megabytes(layer.unpacked));
         let _ = writeln!(text, "  {:<18} {:>6} files {unpacked:>10} {size:>10} packed", layer.name, layer.files);
@@ -71,8 +69,8 @@ fn layers(text: &mut String, image: &Image, assembled: &Assembled) {
         text,
         "  {:<18} {:>6} files {:>10} {:>10} packed",
         "total",
-        files(&assembled.tree),
-        megabytes(size(&assembled.tree)),
+        figures.files,
+        megabytes(figures.size),
         megabytes(packed)
     );
 }
@@ -120,12 +118,4 @@ pub(super) fn files(tree: &Tree) -> usize {
 /// Bytes of all files.
 pub(super) fn size(tree: &Tree) -> u64 {
     tree.iter().filter_map(|(_, entry)| entry.content()).map(mkimage::source::Content::size).sum()
-}
-
-fn largest(tree: &Tree) -> String {
-    let mut sizes: Vec<(u64, String)> =
-        tree.iter().filter_map(|(path, entry)| Some((entry.content()?.size(), path.to_string()))).collect();
-    sizes.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-    let first = sizes.iter().take(LARGEST).map(|(size, path)| format!("{path} {}", megabytes(*size)));
-    first.collect::<Vec<_>>().join(", ")
 }

@@ -11,6 +11,7 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
 use super::Layer;
+use crate::cache::Cache;
 use crate::oci::Digest;
 use crate::report::{Error, Result};
 
@@ -92,6 +93,14 @@ impl Staging {
     /// When a blob can't be read or written.
     pub fn adopt(&self, layers: &[Layer]) -> Result<Vec<Layer>> {
         layers.iter().map(|layer| self.adopt_one(layer)).collect()
+    }
+
+    /// Takes over a layer that a cache keeps; `None` when it does not, or not whole.
+    pub fn bring(&self, cache: &Cache, layer: &Layer, threads: usize) -> Option<Layer> {
+        let blob = self.blob(layer.digest);
+        let flush = self.blob_durability() == Durability::Synced;
+        let size = if blob.exists() { layer.size } else { cache.bring_blob(&layer.digest, &blob, flush, threads)? };
+        (size == layer.size).then(|| Layer { blob, ..layer.clone() })
     }
 
     fn adopt_one(&self, layer: &Layer) -> Result<Layer> {

@@ -139,12 +139,34 @@ fn append(path: &Path, staging: &Staging, images: &Images, tag: &str) -> Result<
     }
     let (before, after) = added?;
     layout.remove_orphans(&before, &after);
+    Ok(written(path, &after, tag))
+}
+
+/// Whether a layout lists an image under a tag and has its blobs, in the sizes that they should have: what it then has
+/// to say.
+pub(super) fn holds(path: &Path, images: &Images, tag: &str) -> Option<Written> {
+    let layout = Layout { path, durability: Durability::Cached };
+    let index = layout.index().ok().filter(|_| path.join("oci-layout").is_file())?;
+    (index.clone().with(&images.descriptor(), tag) == index).then_some(())?;
+    let documents = images.iter().flat_map(|image| [&image.config, &image.manifest]).chain(images.index());
+    for document in documents {
+        (read_limited(&layout.blob(document.digest)).ok()? == document.bytes).then_some(())?;
+    }
+    for layer in images.iter().flat_map(|image| &image.layers) {
+        let found = std::fs::symlink_metadata(layout.blob(layer.digest)).ok()?;
+        (found.is_file() && found.len() == layer.size).then_some(())?;
+    }
+    Some(written(path, &index, tag))
+}
+
+/// What is to be said of a layout with several images.
+fn written(path: &Path, index: &Index, tag: &str) -> Written {
     let mut written = Written::default();
-    if after.len() > 1 {
-        let (path, count) = (path.display(), after.len());
+    if index.len() > 1 {
+        let (path, count) = (path.display(), index.len());
         written.notes.push(format!("`{path}` holds {count} images; programs find this one as `oci:{path}:{tag}`"));
     }
-    Ok(written)
+    written
 }
 
 /// Waits until nobody else writes into a layout.

@@ -167,6 +167,14 @@ pub fn write(to: &Destination, staging: Staging, images: &Images, names: &[Refer
     }
 }
 
+/// What a place has to say that holds an image already, so that it need not be written: a layout with the same entry and
+/// blobs of the same sizes.
+pub fn holds(to: &Destination, images: &Images, names: &[Reference]) -> Option<Written> {
+    let Destination::Layout { path, tag } = to else { return None };
+    let tag = tag.as_deref().or_else(|| names.first().map(Reference::tag)).unwrap_or("latest");
+    layout::holds(path, images, tag)
+}
+
 /// The names with the one first that has the tag that the destination says.
 fn tagged(names: &[Reference], tag: Option<&str>) -> Vec<Reference> {
     let own = names.first().zip(tag).and_then(|(first, tag)| Reference::new(first.name(), tag).ok());

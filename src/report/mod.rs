@@ -84,6 +84,11 @@ impl Texts {
         TextId(id)
     }
 
+    /// The text of a number, as `Debug` shows it.
+    pub fn id(&self, number: u32) -> Option<TextId> {
+        ((number as usize) < self.texts.len()).then_some(TextId(number))
+    }
+
     /// Whether a text is a file's, and not one that was given in another way: standard input or the command line.
     pub fn is_file(&self, id: TextId) -> bool {
         !matches!(self.name(id), "-" | COMMAND_LINE)

@@ -31,6 +31,22 @@ pub struct Folder {
 /// What a folder holds.
 type Listing = Arc<[(Vec<u8>, Node)]>;
 
+/// What `lstat` says of something.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Look {
+    /// The mode, with the bits that say the kind.
+    pub(super) mode: u32,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    pub(super) stamp: Stamp,
+}
+
+impl Look {
+    pub(super) fn is_directory(&self) -> bool {
+        FileType::from_raw_mode(self.mode) == FileType::Directory
+    }
+}
+
 /// An open folder.
 #[derive(Debug)]
 pub(super) struct FolderHandle {
@@ -54,6 +70,34 @@ impl Folder {
     /// The folder's path on this machine, as it was given.
     pub fn path(&self) -> &Path {
         &self.handle.path
+    }
+
+    /// What `lstat` says now of a path above which no link stands; nothing is remembered.
+    pub(super) fn look(&self, path: &ImagePath) -> io::Result<Option<Look>> {
+        let relative: &OsStr = if path.is_root() { OsStr::new(".") } else { OsStr::from_bytes(path.relative()) };
+        match rustix::fs::statat(&self.handle.descriptor, relative, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(Look { mode: stat.st_mode, uid: stat.st_uid, gid: stat.st_gid, stamp: stamp(&stat) })),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The names that a folder holds now, sorted; nothing is remembered.
+    pub(super) fn names(&self, path: &ImagePath) -> io::Result<Vec<Vec<u8>>> {
+        let directory = self.handle.open_beneath(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW)?;
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&directory)? {
+            names.push(entry?.file_name().to_bytes().to_vec());
+        }
+        names.retain(|name| name != b"." && name != b"..");
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// The text of a link as it stands now.
+    pub(super) fn read_link(&self, path: &ImagePath) -> io::Result<Vec<u8>> {
+        let link = rustix::fs::readlinkat(&self.handle.descriptor, OsStr::from_bytes(path.relative()), Vec::new())?;
+        Ok(link.into_bytes())
     }
 
     fn remember(&self, path: &ImagePath, node: Option<Node>) -> Option<Node> {

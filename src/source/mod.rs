@@ -11,11 +11,13 @@ use crate::path::ImagePath;
 mod content;
 mod host;
 pub mod ownership;
+mod recording;
 mod resolve;
 
 pub use crate::cache::Stamp;
 pub use content::{Content, ContentId, Reader};
 pub use host::Folder;
+pub use recording::{Changed, Notes, Recorder, Seen};
 pub use resolve::{Link, Resolved, Unresolved, resolve, resolve_parent};
 
 /// A read-only tree of files.

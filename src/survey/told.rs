@@ -50,7 +50,7 @@ impl Survey {
         let destinations = vec![Destination::Layout { path: path.clone(), tag: None }];
         let options = Options { durability: Durability::Cached, debug_twin: false, ..options.clone() };
         let packed = session.pack(&recipe, &assembled, (destinations, None), &options, progress)?;
-        packed.place(&assembled, &mut std::io::sink(), None, progress)?;
+        packed.place(&assembled.tree, &mut std::io::sink(), None, progress)?;
         let mut survey = Self::of_written(&output::open(&path)?)?
             .pop()
             .ok_or_else(|| Error::internal("a build without an image"))?;

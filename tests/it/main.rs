@@ -35,6 +35,7 @@ mod images;
 mod java;
 mod layer;
 mod layout;
+mod memory;
 mod lock;
 mod needs;
 mod node_modules;

@@ -1,0 +1,122 @@
+//! What an image follows from beside the files of its root, as a key: the recipe with its texts, options, the user.
+
+use std::fmt::Write as _;
+
+use crate::cache::{Key, KeyMaker};
+use crate::layer;
+use crate::recipe::{Compression, Recipe};
+use crate::report::{Span, TextId, Texts};
+
+use super::super::Options;
+
+/// A recipe, and the texts that it points into: those are counted by their place in it, whatever was read before them.
+pub(super) struct Subject<'a> {
+    texts: Vec<(TextId, &'a str, &'a str)>,
+    words: String,
+}
+
+impl<'a> Subject<'a> {
+    pub(super) fn of(recipe: &Recipe, others: &[Recipe], texts: &'a Texts) -> Self {
+        let mut subject = Self { texts: Vec::new(), words: String::new() };
+        for recipe in std::iter::once(recipe).chain(others) {
+            let words = format!("{recipe:?}");
+            subject.add(&words, texts);
+        }
+        subject
+    }
+
+    /// Takes over what a recipe is, with its own numbers for texts. `Debug` names every field, also those to come; inside
+    /// of strings it has no quote without a backslash, so that these are passed over.
+    fn add(&mut self, words: &str, texts: &'a Texts) {
+        const MARK: &str = "TextId(";
+        let (mut rest, mut in_string) = (words, false);
+        while let Some(at) = rest.find(['"', '\\', 'T']) {
+            self.words.push_str(&rest[..at]);
+            rest = &rest[at..];
+            if rest.starts_with('\\') {
+                let two = rest.char_indices().nth(2).map_or(rest.len(), |(at, _)| at);
+                self.words.push_str(&rest[..two]);
+                rest = &rest[two..];
+            } else if let Some((number, after)) =
+                rest.strip_prefix(MARK).filter(|_| !in_string).and_then(|rest| rest.split_once(')'))
+            {
+                let place = number.parse().ok().and_then(|number| self.place_of(number, texts));
+                let _ = write!(self.words, "{MARK}{place:?})");
+                rest = after;
+            } else {
+                in_string ^= rest.starts_with('"');
+                self.words.push_str(&rest[..1]);
+                rest = &rest[1..];
+            }
+        }
+        self.words.push_str(rest);
+        self.words.push('\n');
+    }
+
+    fn place_of(&mut self, number: u32, texts: &'a Texts) -> Option<usize> {
+        let id = texts.id(number)?;
+        Some(self.texts.iter().position(|(known, ..)| *known == id).unwrap_or_else(|| {
+            self.texts.push((id, texts.name(id), texts.text(id)));
+            self.texts.len() - 1
+        }))
+    }
+
+    /// A span with the text's place in this recipe.
+    pub(super) fn place(&self, span: Span) -> Option<(usize, u32, u32)> {
+        let place = self.texts.iter().position(|(known, ..)| *known == span.text)?;
+        Some((place, span.start, span.end))
+    }
+
+    /// The span of such a place.
+    pub(super) fn span(&self, (place, start, end): (usize, u32, u32)) -> Option<Span> {
+        let (text, _, content) = self.texts.get(place)?;
+        content.get(start as usize..end as usize)?;
+        Some(Span { text: *text, start, end })
+    }
+
+    /// `None` when something of it can't be read.
+    pub(super) fn key(
+        &self,
+        recipe: &Recipe,
+        compressions: &[Compression],
+        options: &Options,
+        tool: &str,
+    ) -> Option<Key> {
+        // Every option is named, so that a new one has to be thought of.
+        let Options {
+            threads: _,
+            created,
+            ci,
+            suggestions,
+            debug_twin,
+            locks,
+            signer,
+            durability: _,
+            cache: _,
+            watch: _,
+            temporary: _,
+        } = options;
+        if signer.is_some() {
+            return None;
+        }
+        let mut key = KeyMaker::new("image").with(tool.as_bytes()).with(&layer::FORMAT.to_le_bytes());
+        key.put(format!("{created} {ci} {suggestions} {debug_twin} {:?} {compressions:?}", locks.mode()).as_bytes());
+        // Who may read what depends on who asks.
+        let groups = rustix::process::getgroups().ok()?;
+        let user = (rustix::process::geteuid(), rustix::process::getegid(), groups);
+        key.put(format!("{user:?}").as_bytes());
+        if let Some(place) = &recipe.lock {
+            match std::fs::read(&place.file) {
+                Ok(lock) => key.put(&lock),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(_) => return None,
+            }
+        }
+        key.put(self.words.as_bytes());
+        for (_, name, text) in &self.texts {
+            key.put(name.as_bytes());
+            key.put(text.as_bytes());
+        }
+        Some(key.finish())
+    }
+}

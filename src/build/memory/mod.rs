@@ -1,0 +1,219 @@
+//! What earlier builds looked at, and what came of it. When all of that is still so, the image is not built again.
+//!
+//! In: a recipe as it is now, and a cache. Out: the documents of its image and all that was said of it, after one look
+//! at each file, link and folder that its build looked at or missed; or nothing, and then the image is built. The key has
+//! all that is no file of a root: the recipe, its texts, options, the user. Whatever is in doubt is not remembered.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::cache::{Cache, Key, KeyMaker};
+use crate::path::ImagePath;
+use crate::recipe::{Compression, Recipe};
+use crate::report::{Diagnostic, Texts};
+use crate::source::{Changed, Folder, Notes, Seen, Stamp};
+
+use super::{Assembled, Options, Packed, Session, Shared};
+
+mod key;
+mod outcome;
+mod replay;
+
+use key::Subject;
+use outcome::Outcome;
+pub use replay::{Recalled, compressions};
+
+/// The kind of values that say what a build looked at.
+const INPUTS: &str = "inputs";
+/// The kind of values that say what came of it.
+const IMAGE: &str = "image";
+
+/// The part that has a folder that was listed, where there is one.
+type ListPart = Result<Option<(PathBuf, Key)>, Changed>;
+
+/// What a session remembers of earlier ones.
+pub(super) struct Memory {
+    cache: Arc<Cache>,
+    /// Which program this is: another one may make something else of the same.
+    tool: String,
+    /// Which parts of what was seen still hold: images share them, and each is asked once.
+    held: Mutex<HashMap<Key, bool>>,
+    /// Parts that are written down already.
+    kept: Mutex<HashSet<Key>>,
+    /// Folders that were listed, as they are written down.
+    lists: Mutex<HashMap<(PathBuf, ImagePath), ListPart>>,
+}
+
+/// What a build asked of the roots that it looked at.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Inputs(Vec<(PathBuf, Notes)>);
+
+/// Parts of what was seen that are written down, each with its root; `None` when some of it can't be.
+pub(super) type Parts = Option<Vec<(PathBuf, Key)>>;
+
+/// What is kept of an image: the parts of what was seen, each with its root, and what came of it.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    inputs: Vec<(PathBuf, Key)>,
+    outcome: Outcome,
+}
+
+impl Inputs {
+    /// Adds what was asked of a root.
+    pub(super) fn add(&mut self, root: &Path, notes: Notes) {
+        match self.0.iter_mut().find(|(known, _)| known == root) {
+            Some((_, known)) => *known = std::mem::take(known).and(notes),
+            None => self.0.push((root.to_owned(), notes)),
+        }
+    }
+
+    /// Adds what another build asked.
+    pub(super) fn extend(&mut self, other: Inputs) {
+        for (root, notes) in other.0 {
+            self.add(&root, notes);
+        }
+    }
+}
+
+impl Memory {
+    pub(super) fn new(cache: Arc<Cache>, tool: &str) -> Self {
+        let tool = tool.to_owned();
+        Self { cache, tool, held: Mutex::default(), kept: Mutex::default(), lists: Mutex::default() }
+    }
+
+    /// What is remembered under a key, when all that it follows from is still so.
+    fn get(&self, session: &Session, key: &Key, threads: usize) -> Option<Outcome> {
+        let record: Record = serde_json::from_slice(&self.cache.get(IMAGE, key)?).ok()?;
+        let holds = |(root, part): &(PathBuf, Key)| self.holds(session, root, part, threads);
+        record.inputs.iter().all(holds).then_some(record.outcome)
+    }
+
+    fn holds(&self, session: &Session, root: &Path, part: &Key, threads: usize) -> bool {
+        let known =
+            |held: &Mutex<HashMap<Key, bool>>| held.lock().unwrap_or_else(PoisonError::into_inner).get(part).copied();
+        if let Some(known) = known(&self.held) {
+            return known;
+        }
+        let ask = || {
+            let root = session.open(root, None).ok()?;
+            let seen = Seen::new(self.cache.get(INPUTS, part)?);
+            Some(part_key(root.folder.path(), &seen) == *part && seen.still_holds(&root.folder, threads))
+        };
+        let holds = ask().unwrap_or(false);
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(*part, holds);
+        holds
+    }
+
+    /// Writes down what was seen.
+    pub(super) fn keep(&self, session: &Session, inputs: &Inputs) -> Parts {
+        let mut parts = Vec::new();
+        for (root, notes) in &inputs.0 {
+            let open = session.open(root, None).ok().filter(|_| !notes.failed())?;
+            let is_settled = |stamp: &Stamp| self.cache.is_settled(stamp);
+            for list in notes.lists() {
+                parts.extend(self.keep_list(root, &open.folder, list).ok()?);
+            }
+            parts.push((root.clone(), self.put(root, &Seen::others(&open.folder, notes, &is_settled).ok()?)));
+        }
+        Some(parts)
+    }
+
+    /// A folder that was listed is the same for all images.
+    fn keep_list(&self, root: &Path, folder: &Folder, list: &ImagePath) -> ListPart {
+        let place = (root.to_owned(), list.clone());
+        if let Some(known) = self.lists.lock().unwrap_or_else(PoisonError::into_inner).get(&place) {
+            return known.clone();
+        }
+        let seen = Seen::list(folder, list, &|stamp| self.cache.is_settled(stamp));
+        let kept = seen.map(|seen| seen.map(|seen| (root.to_owned(), self.put(root, &seen))));
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner).insert(place, kept.clone());
+        kept
+    }
+
+    fn put(&self, root: &Path, seen: &Seen) -> Key {
+        let key = part_key(root, seen);
+        if self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(key) {
+            self.cache.put(INPUTS, &key, seen.bytes());
+        }
+        key
+    }
+}
+
+fn part_key(root: &Path, seen: &Seen) -> Key {
+    use std::os::unix::ffi::OsStrExt;
+    KeyMaker::new("inputs").with(root.as_os_str().as_bytes()).with(seen.bytes()).finish()
+}
+
+impl Session {
+    /// What an earlier build of the same recipe for the same compressions came to, when nothing of it has changed. `others` are those
+    /// with which it shares layers.
+    pub fn recall(
+        &self,
+        recipe: &Recipe,
+        others: &[Recipe],
+        texts: &Texts,
+        compressions: &[Compression],
+        options: &Options,
+    ) -> Option<Recalled> {
+        let memory = self.memory()?;
+        let subject = Subject::of(recipe, others, texts);
+        let key = subject.key(recipe, compressions, options, &memory.tool)?;
+        let outcome = memory.get(self, &key, options.threads.get())?;
+        outcome.recall(&subject)
+    }
+
+    /// What a build came to, to be kept once its outputs are in their places: they may lie in a folder that it looked at.
+    pub fn outcome(
+        &self,
+        (recipe, others, texts): (&Recipe, &[Recipe], &Texts),
+        assembled: &Assembled,
+        packed: &Packed,
+        compressions: &[Compression],
+        options: &Options,
+    ) -> Option<Pending> {
+        let memory = self.memory()?;
+        let subject = Subject::of(recipe, others, texts);
+        let key = subject.key(recipe, compressions, options, &memory.tool)?;
+        let outcome = Outcome::of(&subject, assembled, &packed.images(recipe)?)?;
+        Some(Pending { key, outcome, inputs: assembled.inputs.clone(), shared: assembled.shared.clone() })
+    }
+
+    /// Keeps it for [`Session::recall`].
+    pub fn remember(&self, recipe: &Recipe, pending: Pending) {
+        let Some(memory) = self.memory() else { return };
+        let keep = || {
+            let mut inputs = memory.keep(self, &pending.inputs)?;
+            inputs.extend(self.database_inputs(recipe)?);
+            if let Some(shared) = &pending.shared {
+                inputs.extend(shared.kept(self, memory)?);
+            }
+            let record = Record { inputs, outcome: pending.outcome };
+            memory.cache.put(IMAGE, &pending.key, &serde_json::to_vec(&record).ok()?);
+            Some(())
+        };
+        // What is not remembered is built again.
+        let _ = keep();
+    }
+}
+
+/// What a build came to, before it is kept.
+pub struct Pending {
+    key: Key,
+    outcome: Outcome,
+    inputs: Inputs,
+    shared: Option<Arc<Shared>>,
+}
+
+/// What was said of an image, for both of the ways in which warnings of the policy are told.
+#[derive(Debug, Clone, Default)]
+pub struct Said {
+    /// Warnings and notes, in the order of the stages.
+    pub notes: Vec<Diagnostic>,
+    /// Warnings of the policy, a line for each rule.
+    pub brief: Vec<Diagnostic>,
+    /// The same with every path.
+    pub full: Vec<Diagnostic>,
+}
