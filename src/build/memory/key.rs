@@ -93,8 +93,8 @@ impl<'a> Subject<'a> {
             signer,
             durability: _,
             cache: _,
-            watch: _,
             temporary: _,
+            watch: _,
         } = options;
         if signer.is_some() {
             return None;
