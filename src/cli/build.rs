@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
-use mkimage::build::{self, Assembled, Built, Figures, Options, Packed, Pending, Recalled, Session, Shared};
+use mkimage::build::{self, Assembled, Built, Figures, Options, Others, Packed, Pending, Recalled, Session, Shared};
 use mkimage::layer::Durability;
 use mkimage::output::{Destination, Engine, Push};
 use mkimage::policy::Detail;
@@ -120,10 +120,11 @@ fn build_all(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCo
     let session = Session::new(loaded.iter().map(Loaded::len).sum());
     let session = session.remembering(options.cache.as_ref(), &environment::this_program());
     let shared: Vec<OnceLock<Result<Option<Arc<Shared>>>>> = loaded.iter().map(|_| OnceLock::new()).collect();
+    let others: Vec<OnceLock<Option<Others>>> = loaded.iter().map(|_| OnceLock::new()).collect();
     let mut jobs = Vec::new();
     for (chosen, destinations) in chosen.into_iter().zip(destinations) {
-        let (loaded, shared) = (&loaded[chosen.loaded], &shared[chosen.loaded]);
-        jobs.push(Job { recipe: chosen.recipe, loaded, shared, destinations, engine: engine.as_ref() });
+        let (loaded, shared, others) = (&loaded[chosen.loaded], &shared[chosen.loaded], &others[chosen.loaded]);
+        jobs.push(Job { recipe: chosen.recipe, loaded, shared, others, destinations, engine: engine.as_ref() });
     }
     let client = client.as_deref();
     let surroundings = Surroundings { args, session: &session, client, options: &options, console, texts };
@@ -186,6 +187,7 @@ struct Job<'a> {
     loaded: &'a Loaded,
     /// What the members of its workspace have in common, found out once an image has to be built.
     shared: &'a OnceLock<Result<Option<Arc<Shared>>>>,
+    others: &'a OnceLock<Option<Others>>,
     destinations: Vec<Destination>,
     engine: Option<&'a Engine>,
 }
@@ -203,7 +205,8 @@ impl Job<'_> {
         let progress = with.console.building(&self.recipe.name.value);
         let how = build::compressions(self.recipe, &self.destinations, with.options).filter(|_| self.engine.is_none());
         let workspace = self.loaded.workspace.as_ref().filter(|workspace| workspace.shared_layers);
-        let others = workspace.map_or(&[][..], |workspace| &workspace.members);
+        let find = || workspace.map(|workspace| Others::of(&workspace.members, with.texts));
+        let others = self.others.get_or_init(find).as_ref();
         if let Some(how) = &how
             && let Some(recalled) = with.session.recall(self.recipe, others, with.texts, how, with.options)
             && let Some(packed) = recalled.clone().pack(self.recipe, &self.destinations, with.options, &progress)?

@@ -16,12 +16,9 @@ pub(super) struct Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
-    pub(super) fn of(recipe: &Recipe, others: &[Recipe], texts: &'a Texts) -> Self {
+    pub(super) fn of(recipe: &Recipe, texts: &'a Texts) -> Self {
         let mut subject = Self { texts: Vec::new(), words: String::new() };
-        for recipe in std::iter::once(recipe).chain(others) {
-            let words = format!("{recipe:?}");
-            subject.add(&words, texts);
-        }
+        subject.add(&format!("{recipe:?}"), texts);
         subject
     }
 
@@ -74,10 +71,19 @@ impl<'a> Subject<'a> {
         Some(Span { text: *text, start, end })
     }
 
+    /// The words with the texts that they point into.
+    fn put(&self, key: &mut KeyMaker) {
+        key.put(self.words.as_bytes());
+        for (_, name, text) in &self.texts {
+            key.put(name.as_bytes());
+            key.put(text.as_bytes());
+        }
+    }
+
     /// `None` when something of it can't be read.
     pub(super) fn key(
         &self,
-        recipe: &Recipe,
+        (recipe, others): (&Recipe, Option<&Others>),
         compressions: &[Compression],
         options: &Options,
         tool: &str,
@@ -112,11 +118,25 @@ impl<'a> Subject<'a> {
                 Err(_) => return None,
             }
         }
-        key.put(self.words.as_bytes());
-        for (_, name, text) in &self.texts {
-            key.put(name.as_bytes());
-            key.put(text.as_bytes());
+        self.put(&mut key);
+        if let Some(Others(others)) = others {
+            key.put(others);
         }
         Some(key.finish())
+    }
+}
+
+/// The recipes with which others share layers, as part of a key: made once for all of them.
+#[derive(Debug, Clone)]
+pub struct Others(Key);
+
+impl Others {
+    /// Of all members of a workspace.
+    pub fn of(members: &[Recipe], texts: &Texts) -> Self {
+        let mut key = KeyMaker::new("members");
+        for member in members {
+            Subject::of(member, texts).put(&mut key);
+        }
+        Self(key.finish())
     }
 }

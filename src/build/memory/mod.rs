@@ -22,6 +22,7 @@ mod key;
 mod outcome;
 mod replay;
 
+pub use key::Others;
 use key::Subject;
 use outcome::Outcome;
 pub use replay::{Recalled, compressions};
@@ -153,14 +154,14 @@ impl Session {
     pub fn recall(
         &self,
         recipe: &Recipe,
-        others: &[Recipe],
+        others: Option<&Others>,
         texts: &Texts,
         compressions: &[Compression],
         options: &Options,
     ) -> Option<Recalled> {
         let memory = self.memory()?;
-        let subject = Subject::of(recipe, others, texts);
-        let key = subject.key(recipe, compressions, options, &memory.tool)?;
+        let subject = Subject::of(recipe, texts);
+        let key = subject.key((recipe, others), compressions, options, &memory.tool)?;
         let outcome = memory.get(self, &key, options.threads.get())?;
         outcome.recall(&subject)
     }
@@ -168,15 +169,15 @@ impl Session {
     /// What a build came to, to be kept once its outputs are in their places: they may lie in a folder that it looked at.
     pub fn outcome(
         &self,
-        (recipe, others, texts): (&Recipe, &[Recipe], &Texts),
+        (recipe, others, texts): (&Recipe, Option<&Others>, &Texts),
         assembled: &Assembled,
         packed: &Packed,
         compressions: &[Compression],
         options: &Options,
     ) -> Option<Pending> {
         let memory = self.memory()?;
-        let subject = Subject::of(recipe, others, texts);
-        let key = subject.key(recipe, compressions, options, &memory.tool)?;
+        let subject = Subject::of(recipe, texts);
+        let key = subject.key((recipe, others), compressions, options, &memory.tool)?;
         let outcome = Outcome::of(&subject, assembled, &packed.images(recipe)?)?;
         Some(Pending { key, outcome, inputs: assembled.inputs.clone(), shared: assembled.shared.clone() })
     }
