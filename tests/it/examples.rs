@@ -31,6 +31,10 @@ fn each_is_at_most_forty_lines() {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
+        // Examples of workflows are in a folder of their own.
+        if path.is_dir() {
+            continue;
+        }
         let lines = std::fs::read_to_string(&path).unwrap().lines().count();
         assert!(lines <= 40, "{} has {lines} lines", path.display());
         names.push(path.file_stem().unwrap().to_str().unwrap().to_owned());
