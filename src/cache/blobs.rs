@@ -90,7 +90,15 @@ impl Cache {
 
     /// Opens a blob, to read pieces of it that are checked one by one.
     pub fn open_blob(&self, digest: &Digest) -> Option<File> {
-        File::options().read(true).custom_flags(libc::O_NOFOLLOW).open(self.blob_path(digest)).ok()
+        let path = self.blob_path(digest);
+        let file = File::options().read(true).custom_flags(libc::O_NOFOLLOW).open(&path).ok()?;
+        let found = file.metadata().ok()?;
+        if found.is_file() && found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o002 == 0 {
+            return Some(file);
+        }
+        // An output that shares the file was given to somebody else, who may have written anything to it.
+        let _ = std::fs::remove_file(&path);
+        None
     }
 
     pub(super) fn blob_path(&self, digest: &Digest) -> PathBuf {

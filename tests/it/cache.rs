@@ -272,6 +272,20 @@ fn a_change_of_a_blob_whose_times_were_set_back_is_seen() {
 }
 
 #[test]
+fn a_blob_that_others_may_write_to_is_not_taken() {
+    let place = Place::new();
+    let tree = place.tree("root");
+    let expected = image(&place.pack(&tree));
+    let blob = place.cached("v1/blobs").remove(0);
+    // As when an output that shares the file is opened to everybody.
+    fs::set_permissions(&blob, fs::Permissions::from_mode(0o666)).unwrap();
+    let again = place.pack(&tree);
+    assert_eq!(image(&again), expected);
+    assert_eq!((again.effort.layers_known, again.effort.pieces_known), (0, 0));
+    assert_eq!(place.pack(&tree).effort.layers_known, 1);
+}
+
+#[test]
 fn what_changed_just_now_is_not_known_by_its_times() {
     let place = Place::new();
     let stamp = Stamp::of(&fs::metadata(place.at("root/share/01")).unwrap());
