@@ -13,7 +13,7 @@ use mkimage::policy::Detail;
 use mkimage::report::{self, Code, Diagnostic, Error, INTERNAL, Level, Result, Texts};
 
 use super::timings::Recorder;
-use super::{environment, interrupt};
+use super::{environment, interrupt, memory};
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -177,6 +177,9 @@ impl Progress for Building<'_> {
     fn stage(&self, stage: &str) {
         if let Some(times) = self.console.times.get() {
             times.stage(self.name, stage);
+        }
+        if stage == "packing" {
+            memory::trim();
         }
         match self.console.progress {
             ProgressStyle::Plain => {
