@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(cpu_architecture(ARMHF, Endian::Little), Some(10));
         let other_first = [b"A\x0a\0\0\0other\0".as_slice(), &ARMHF[1..]].concat();
         assert_eq!(cpu_architecture(&other_first, Endian::Little), Some(10));
-        for cut in 0..1 + usize::from(ARMHF[1]) {
+        for cut in 0..=usize::from(ARMHF[1]) {
             // No cut panics; what is cut off before the number has none.
             let found = cpu_architecture(&ARMHF[..cut], Endian::Little);
             assert!(found.is_none(), "{cut}: {found:?}");
