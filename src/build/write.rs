@@ -58,7 +58,8 @@ pub(super) enum Place {
 impl Place {
     /// Whether documents can stand beside it.
     fn has_attachments(&self) -> bool {
-        matches!(self, Self::Destination(to) if output::attachments_of(to).is_some())
+        let Self::Destination(to) = self else { return false };
+        matches!(to, Destination::Registry(_)) || output::attachments_of(to).is_some()
     }
 }
 
@@ -246,7 +247,9 @@ impl Packed {
                 }
                 (Place::Destination(Destination::Registry(to)), Made::Staged(_)) => {
                     let push = push.ok_or_else(|| Error::internal("nobody to push with"))?;
-                    output::write_registry(to, push, &images, &built.names)?
+                    let written = output::write_registry(to, push, &images, &built.names)?;
+                    output::push_referrers(push, &to.repository, &referrers)?;
+                    written
                 }
                 (Place::Destination(to), Made::Staged(staging)) => output::write(to, staging, &images, &built.names)?,
             };

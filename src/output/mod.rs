@@ -43,7 +43,7 @@ pub use hardening::{Examined, ImageHardening, examine, hardening};
 pub use inspect::{Depth, EntryInfo, ImageInfo, LayerInfo, inspect};
 pub use join::{Joined, NOT_JOINED, join};
 pub use load::Engine;
-pub use registry::{Push, push, push_store};
+pub use registry::{Push, push, push_referrers, push_store};
 pub use signing::{Attachments, Signable, signable};
 pub use stored::{images_for, stage};
 pub use verify::{Report, open, verify};

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::verify::bad_store;
 use super::{CORRUPT, Written};
+use crate::attest::Referrer;
 use crate::image::Images;
 use crate::oci::{self, BadStore, Digest, MediaType, Reference, Store, StoredImage};
 use crate::registry::{Blob, Client, Content, Document, Job, Pushed, Remote, Repository, Rules};
@@ -49,6 +50,36 @@ pub fn push(push: Push<'_>, images: &Images, to: &Repository, tags: &[String]) -
     });
     let job = Job { blobs, documents: documents.collect(), tags: tags.to_vec(), sources: Vec::new() };
     push.client.push(to, &job, push.rules)
+}
+
+/// Pushes what refers to an image: by its subject, or under its tag.
+///
+/// # Errors
+/// When the registry does not take it.
+pub fn push_referrers(push: Push<'_>, to: &Repository, referrers: &[Referrer]) -> Result<()> {
+    for one in referrers {
+        let blob = |bytes: &'_ Vec<u8>| (Digest::of(bytes), bytes.len() as u64);
+        let blobs: Vec<Blob<'_>> = one
+            .blobs
+            .iter()
+            .map(|bytes| {
+                let (digest, size) = blob(bytes);
+                Blob { digest, size, content: Content::Bytes(bytes) }
+            })
+            .collect();
+        let Some(tag) = &one.tag else {
+            push.client.push_referrer(to, &one.manifest, blobs)?;
+            continue;
+        };
+        let document = Document {
+            digest: one.digest(),
+            media_type: MediaType::ImageManifest.to_string(),
+            bytes: one.manifest.clone(),
+        };
+        let job = Job { blobs, documents: vec![document], tags: vec![tag.clone()], sources: Vec::new() };
+        push.client.push(to, &job, Rules::Move)?;
+    }
+    Ok(())
 }
 
 /// What is said of a push after a build.

@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use mkimage::oci::Digest;
+use mkimage::registry::{Client, Options, Referrer, Remote};
 use serde_json::Value;
 
 use super::attest::{root, sandbox};
+use super::registry_server::Server;
 use super::sandbox::{Run, Sandbox};
 
 /// Made by cosign, with the password `secret`.
@@ -226,4 +228,44 @@ fn what_has_no_place_is_said() {
         "{}",
         run.stderr
     );
+}
+
+#[test]
+fn a_push_takes_along_what_stands_beside_a_layout() {
+    for by_registry in [true, false] {
+        let server = Server::new();
+        server.state().referrers = by_registry;
+        let (root, to) = (root(), server.name("app:1"));
+        let sandbox = sandbox(&root, ALL);
+        with_keys(&sandbox).file("tool.openvex.json", VEX);
+        good(&sandbox, "build tool.toml --sign-key a.key");
+        let pushed = good(&sandbox, &format!("build tool.toml --tag 1 --sign-key a.key -o {to}"));
+        let image: Digest = pushed.trim_end().rsplit('@').next().unwrap().parse().unwrap();
+        assert_eq!(server.tag("app", "1"), Some(image));
+
+        let client = Client::new(Options::default()).unwrap();
+        let remote = Remote::parse(&to).unwrap();
+        let kinds = |list: &[Referrer]| list.iter().map(|one| one.artifact_type.clone()).collect::<Vec<_>>();
+        let found = client.referrers(&remote.repository, image, None).unwrap();
+        assert!(found.len() >= 6, "two SBOMs, the statement, and a signed one of each kind: {:?}", kinds(&found));
+        let signature = server.tag("app", &format!("sha256-{}.sig", image.hex()));
+        assert!(signature.is_some(), "the signature of older readers has a tag of its own");
+        // Again: nothing new.
+        good(&sandbox, &format!("build tool.toml --tag 1 --sign-key a.key -o {to}"));
+        assert_eq!(kinds(&client.referrers(&remote.repository, image, None).unwrap()), kinds(&found));
+        assert_eq!(server.tag("app", &format!("sha256-{}.sig", image.hex())), signature);
+    }
+}
+
+#[test]
+fn provenance_that_nobody_signed_is_not_pushed_and_sboms_are() {
+    let server = Server::new();
+    let (root, to) = (root(), server.name("app:1"));
+    let sandbox = sandbox(&root, "sbom = ['spdx']\nprovenance = true");
+    let pushed = good(&sandbox, &format!("build tool.toml --tag 1 -o {to}"));
+    let image: Digest = pushed.trim_end().rsplit('@').next().unwrap().parse().unwrap();
+    let client = Client::new(Options::default()).unwrap();
+    let found = client.referrers(&Remote::parse(&to).unwrap().repository, image, None).unwrap();
+    assert_eq!(found.len(), 1, "the SBOM alone");
+    assert_eq!(server.tag("app", &format!("sha256-{}.sig", image.hex())), None);
 }
