@@ -24,6 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         cache: None,
         watch: None,
         temporary: std::env::temp_dir(),
+        today: mkimage::recipe::Date::of_seconds(0),
         locks: std::sync::Arc::default(),
     };
     let input = Input::Text { name: "hello".to_owned(), text: RECIPE.into(), folder: std::env::current_dir()? };

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::hash::{self, Hashes};
-use super::licence::{self, Licence};
 use super::modules::{self, Module};
 use crate::closure::{Closure, Headers};
+use crate::deb::licence::{self, Licence};
 use crate::needs::Distribution;
 use crate::path::ImagePath;
 use crate::report::{Error, Result};

@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::contents::{Contents, File, Owner};
-use super::licence::Licence;
 use super::names::{cpe, hex, upstream_version, uuid};
 use super::subject::Subject;
 use super::words::{Words, shown, source_properties};
+use crate::deb::licence::Licence;
 
 /// The document.
 pub(super) fn document(subject: &Subject, contents: &Contents) -> Value {

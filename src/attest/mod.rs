@@ -10,7 +10,6 @@ use crate::report::{Error, Result};
 mod contents;
 mod cyclonedx;
 mod hash;
-mod licence;
 mod modules;
 mod names;
 mod provenance;

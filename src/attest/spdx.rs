@@ -6,10 +6,10 @@ use serde_json::{Map, Value, json};
 use sha1::Digest as _;
 
 use super::contents::{Contents, File};
-use super::licence::Licence;
 use super::names::{cpe, hex, upstream_version, uuid};
 use super::subject::Subject;
 use super::words::{Words, shown, supplier_words};
+use crate::deb::licence::Licence;
 use crate::oci::Digest;
 
 /// The identifier of the image itself.

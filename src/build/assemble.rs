@@ -151,8 +151,10 @@ pub(super) fn assemble(
         root,
         uid: selection.accounts.uid,
         ci: options.ci,
+        today: options.today,
     };
     let verdicts = judge::judge(&tree, &closure, &facts)?;
+    progress.judged(&platform, &verdicts);
     let errors = verdicts.errors();
     if policy == Denied::Refused && !errors.is_empty() {
         return Err(Error(errors));

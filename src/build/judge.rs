@@ -11,7 +11,7 @@ use crate::inventory::Inventory;
 use crate::needs::Distribution;
 use crate::path::ImagePath;
 use crate::policy::{self, Hardening, HostRoot, Relro, Unexplained, Verdicts};
-use crate::recipe::{Recipe, Root, Verdict};
+use crate::recipe::{Date, Recipe, Root, Verdict};
 use crate::report::{Error, Result};
 use crate::source::{Content, Source};
 use crate::tree::{Entry, Tree};
@@ -26,6 +26,7 @@ pub(super) struct Facts<'a> {
     pub(super) root: &'a dyn Source,
     pub(super) uid: u32,
     pub(super) ci: bool,
+    pub(super) today: Date,
 }
 
 /// Holds an image against its policy.
@@ -44,6 +45,7 @@ pub(super) fn judge(tree: &Tree, closure: &Closure, facts: &Facts<'_>) -> Result
         unexplained: facts.unexplained,
         uid: facts.uid,
         host_root,
+        today: facts.today,
     };
     policy::judge(tree, &facts, &facts.recipe.policy)
 }

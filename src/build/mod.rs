@@ -94,6 +94,8 @@ pub struct Options {
     pub watch: Option<std::sync::Arc<dyn crate::layer::Watch>>,
     /// Where staging folders of standard output and engines go.
     pub temporary: std::path::PathBuf,
+    /// The day on which waivers of the policy are looked at.
+    pub today: crate::recipe::Date,
     /// Lock files, and how images are held against them.
     pub locks: std::sync::Arc<crate::lock::Locks>,
 }
@@ -110,6 +112,11 @@ pub fn assemble(recipe: &Recipe, options: &Options, progress: &dyn Progress) -> 
 pub trait Progress: Sync {
     /// A stage begins.
     fn stage(&self, name: &str);
+
+    /// The policy has spoken, also where it denies the image.
+    fn judged(&self, platform: &crate::recipe::Platform, verdicts: &crate::policy::Verdicts) {
+        let _ = (platform, verdicts);
+    }
 
     /// A temporary folder was made: to be removed when the process is told to stop.
     fn staged(&self, path: &std::path::Path) {

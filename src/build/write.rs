@@ -310,12 +310,12 @@ fn pack_all(pending: &mut [Pending], plans: &Plans, how: &layer::Options) -> Res
 /// Holds what was packed against the policy's limit, before anything appears under an output's name. The archive for an
 /// engine is no download.
 fn within_limit(recipe: &Recipe, pending: &[Pending]) -> Result<()> {
-    let Some(limit) = &recipe.policy.max_download else { return Ok(()) };
+    let Some(limit) = policy::download_limit(&recipe.policy) else { return Ok(()) };
     let download = |this: &&Pending| this.variant == Variant::Plain && matches!(this.place, Place::Destination(_));
     for this in pending.iter().filter(download) {
         let layers: Vec<(u64, &str)> = this.layers.iter().map(|layer| (layer.size, layer.name.as_str())).collect();
-        if let Some(finding) = policy::max_download(limit, &layers) {
-            return Err(Error(Verdicts { findings: vec![finding] }.errors()));
+        if let Some(finding) = policy::max_download(&limit, &layers) {
+            return Err(Error(Verdicts { findings: vec![finding], ..Verdicts::default() }.errors()));
         }
     }
     Ok(())

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use mkimage::build::{self, Assembled, Built, Figures, Options, Others, Packed, Pending, Recalled, Session, Shared};
+use mkimage::compare;
 use mkimage::layer::Durability;
 use mkimage::output::{Destination, Engine, Push};
 use mkimage::policy::Detail;
@@ -17,7 +18,9 @@ use mkimage::tree::Tree;
 use super::cache::CacheArgs;
 use super::console::Console;
 use super::fleet::{Choice, Chosen};
+use super::judging::{JudgeArgs, Reports};
 use super::lock::LockArgs;
+use super::rebuild::{self, Again};
 use super::recipes::{self, RecipeArgs, USAGE, compression, usage};
 use super::registries::RegistryArgs;
 use super::{environment, keys, lock, metadata, summary};
@@ -54,6 +57,8 @@ pub(super) struct Args {
     #[arg(long)]
     debug: bool,
     #[command(flatten)]
+    judge: JudgeArgs,
+    #[command(flatten)]
     lock: LockArgs,
     /// Write what was built to this file, as JSON: names, digests, platforms, layers, sizes.
     #[arg(long, value_name = "FILE")]
@@ -66,6 +71,12 @@ pub(super) struct Args {
     /// Write a page that shows what each thread did when; by default mkimage-timings.html.
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "mkimage-timings.html")]
     timings: Option<PathBuf>,
+    /// Build twice, the second time under other conditions, and fail when the images differ.
+    #[arg(long)]
+    check: bool,
+    /// Take the entries of recipes from the last to the first: of no effect on images, which --check makes sure of.
+    #[arg(long, hide = true)]
+    reversed: bool,
     /// Do not wait until outputs are on the disk.
     #[arg(long)]
     no_fsync: bool,
@@ -95,20 +106,31 @@ pub(super) enum EngineName {
 }
 
 pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
-    let mut texts = Texts::default();
-    match build_all(args, console, &mut texts) {
-        Ok(digests) => digests,
-        Err(error) => console.fail(&error, &texts),
+    let (mut texts, reports) = (Texts::default(), Reports::default());
+    let done = args.judge.check().and_then(|()| build_all(args, console, &mut texts, &reports));
+    // What was judged is reported, also where it was denied.
+    let reported = args.judge.write(&reports, &texts);
+    match (done, reported) {
+        (Ok(code), Ok(())) => code,
+        (Ok(_), Err(error)) | (Err(error), Ok(())) => console.fail(&error, &texts),
+        (Err(error), Err(Error(more))) => console.fail(&Error([error.0, more].concat()), &texts),
     }
 }
 
-fn build_all(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCode> {
+fn build_all(args: &Args, console: &Console, texts: &mut Texts, reports: &Reports) -> Result<ExitCode> {
     if args.timings.is_some() {
         console.time();
     }
-    let loaded = args.recipes.load(&args.tag, args.compression, texts)?;
+    let mut loaded = args.recipes.load(&args.tag, args.compression, texts)?;
+    args.judge.lay(&mut loaded, texts)?;
     for loaded in &loaded {
         console.show(&loaded.warnings, texts);
+    }
+    if args.reversed {
+        for loaded in &mut loaded {
+            let members = loaded.workspace.iter_mut().flat_map(|workspace| &mut workspace.members);
+            loaded.recipes.iter_mut().chain(members).for_each(reverse);
+        }
     }
     let options = args.options(console)?;
     let engine = args.load.map(engine).transpose()?;
@@ -127,7 +149,7 @@ fn build_all(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCo
         jobs.push(Job { recipe: chosen.recipe, loaded, shared, others, destinations, engine: engine.as_ref() });
     }
     let client = client.as_deref();
-    let surroundings = Surroundings { args, session: &session, client, options: &options, console, texts };
+    let surroundings = Surroundings { args, session: &session, client, options: &options, console, texts, reports };
     let (mut lines, mut errors, mut metadata, mut rows) = (String::new(), Vec::new(), Vec::new(), String::new());
     // What is done of the images for one index.
     let mut parts = Vec::new();
@@ -155,6 +177,9 @@ fn build_all(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCo
             errors.extend(news);
         }
     });
+    if errors.is_empty() && args.check {
+        args.build_again(&jobs, &lines, console)?;
+    }
     if let Some(path) = args.metadata_file.as_ref().filter(|_| errors.is_empty()) {
         metadata::write(path, &metadata)?;
     }
@@ -179,6 +204,7 @@ struct Surroundings<'a> {
     options: &'a Options,
     console: &'a Console,
     texts: &'a Texts,
+    reports: &'a Reports,
 }
 
 /// One image to build.
@@ -202,8 +228,10 @@ enum Made {
 impl Job<'_> {
     /// All but what is done in order.
     fn make(&self, with: &Surroundings) -> Result<Made> {
-        let progress = with.console.building(&self.recipe.name.value);
-        let how = build::compressions(self.recipe, &self.destinations, with.options).filter(|_| self.engine.is_none());
+        let progress = with.reports.hearing(self.recipe, with.console.building(&self.recipe.name.value));
+        let how = build::compressions(self.recipe, &self.destinations, with.options);
+        // Of an image that is recalled no verdicts are known.
+        let how = how.filter(|_| self.engine.is_none() && !with.args.judge.is_reported());
         let workspace = self.loaded.workspace.as_ref().filter(|workspace| workspace.shared_layers);
         let find = || workspace.map(|workspace| Others::of(&workspace.members, with.texts));
         let others = self.others.get_or_init(find).as_ref();
@@ -295,7 +323,52 @@ fn digest_line(built: &Built) -> String {
     }
 }
 
+/// Lists in which no entry counts more than another, the other way round.
+fn reverse(recipe: &mut Recipe) {
+    recipe.libraries.reverse();
+    recipe.files.reverse();
+    recipe.packages.reverse();
+    recipe.dirs.reverse();
+    recipe.writable.reverse();
+    recipe.symlinks.reverse();
+    recipe.config.ports.reverse();
+    recipe.config.volumes.reverse();
+}
+
 impl Args {
+    /// Builds all images once more, and compares.
+    fn build_again(&self, jobs: &[Job], lines: &str, console: &Console) -> Result<()> {
+        let mut options: Vec<std::ffi::OsString> =
+            self.tag.iter().flat_map(|tag| ["--tag".into(), tag.into()]).collect();
+        let threads = self.options(console)?.threads.get();
+        // The second images are in layouts, which are not compressed as other outputs are.
+        let mut first = jobs.iter().filter_map(|job| {
+            Some(job.destinations.first()?.compression(job.recipe.compression.as_ref().map(|asked| asked.value)))
+        });
+        let same = first.next().filter(|how| first.all(|other| other == *how));
+        let compression = same.or(self.compression);
+        options.extend(compression.into_iter().flat_map(|how| ["--compression".into(), how.to_string().into()]));
+        options.extend(self.debug.then(|| "--debug".into()));
+        options.extend(self.chosen.words().into_iter().map(Into::into));
+        let (folder, again) = Again { recipes: &self.recipes, options, threads }.build()?;
+        if again == lines {
+            console.say("built twice: the same images");
+            return Ok(());
+        }
+        let mut errors = Vec::new();
+        for job in jobs {
+            let rebuilt = folder.path().join(rebuild::layout_of(job.recipe));
+            if let Some(place) = job.destinations.first() {
+                errors.extend(rebuild::compared(job.recipe, place, &rebuilt)?);
+            }
+        }
+        if errors.is_empty() {
+            let said = format!("the first build gave\n{lines}the second one\n{again}");
+            errors.push(Diagnostic::error(compare::DIFFERS, "two builds gave different images").note(said.trim_end()));
+        }
+        Err(Error(errors))
+    }
+
     fn options(&self, console: &Console) -> Result<Options> {
         let created = environment::source_date_epoch()
             .map_err(|text| usage(format!("SOURCE_DATE_EPOCH is `{text}`, not a number of seconds since 1970")))?;
@@ -312,6 +385,7 @@ impl Args {
             cache: self.cache.open(console),
             watch: console.watch(),
             temporary: environment::temporary(),
+            today: environment::today(),
             locks: self.lock.locks(),
         })
     }
@@ -337,8 +411,7 @@ impl Args {
                 all.push(own_registry(recipe)?);
             }
             if all.is_empty() && self.load.is_none() {
-                let name = recipe.name.value.rsplit('/').next().unwrap_or(&recipe.name.value);
-                all.push(Destination::Layout { path: PathBuf::from(format!("{name}.oci")), tag: None });
+                all.push(Destination::Layout { path: PathBuf::from(rebuild::layout_of(recipe)), tag: None });
             }
             Ok(all)
         };

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::console::Console;
 use super::format::{Format, print_json};
+use super::judging::{JudgeArgs, Reports};
 use super::lock::LockArgs;
 use super::recipes::RecipeArgs;
 use super::{checked, environment, hardening, lock, summary};
@@ -25,6 +26,8 @@ pub(super) struct Args {
     #[arg(long)]
     hardening: bool,
     #[command(flatten)]
+    judge: JudgeArgs,
+    #[command(flatten)]
     lock: LockArgs,
     /// How to print. JSON goes to standard output, with the hardening of every object.
     #[arg(long, value_enum, default_value_t, value_name = "FORM")]
@@ -33,17 +36,23 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
     let mut texts = Texts::default();
-    let loaded = match args.recipes.load(&[], None, &mut texts) {
+    let loaded = args.judge.check().and_then(|()| {
+        let mut loaded = args.recipes.load(&[], None, &mut texts)?;
+        args.judge.lay(&mut loaded, &mut texts)?;
+        Ok(loaded)
+    });
+    let loaded = match loaded {
         Ok(loaded) => loaded,
         Err(error) => return console.fail(&error, &texts),
     };
+    let reports = Reports::default();
     for loaded in &loaded {
         console.show(&loaded.warnings, &texts);
     }
     let options = Options { locks: args.lock.locks(), ..options() };
     let (mut errors, mut documents, mut tables) = (Vec::new(), Vec::new(), Vec::new());
     for recipe in loaded.iter().flat_map(|loaded| &loaded.recipes) {
-        match build::assemble(recipe, &options, &console.building(&recipe.name.value)) {
+        match build::assemble(recipe, &options, &reports.hearing(recipe, console.building(&recipe.name.value))) {
             Ok(assembled) => {
                 console.show(&assembled.notes, &texts);
                 console.show(&assembled.verdicts.warnings(console.detail()), &texts);
@@ -63,6 +72,7 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
             Err(error) => errors.extend(error.0),
         }
     }
+    errors.extend(args.judge.write(&reports, &texts).err().into_iter().flat_map(|error| error.0));
     let printed = match args.format {
         Format::Json => print_json(console, json!({ "images": documents })),
         Format::Text if args.hardening => console.print(&tables.join("\n")),
@@ -84,6 +94,7 @@ pub(super) fn options() -> Options {
         cache: None,
         watch: None,
         temporary: environment::temporary(),
+        today: environment::today(),
         locks: Arc::default(),
     }
 }

@@ -4,6 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
+use mkimage::recipe::Date;
+
 /// A variable's value, when it is set, not empty and UTF-8.
 pub(super) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
@@ -63,6 +65,13 @@ pub(super) fn machine_number() -> Option<usize> {
 /// The folders of programs, as PATH has them.
 pub(super) fn search_path() -> std::ffi::OsString {
     std::env::var_os("PATH").unwrap_or_default()
+}
+
+/// The day that `SOURCE_DATE_EPOCH` gives, or else today's, in UTC.
+pub(super) fn today() -> Date {
+    let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    let set = variable("SOURCE_DATE_EPOCH").and_then(|text| text.parse().ok());
+    Date::of_seconds(set.unwrap_or_else(|| i64::try_from(now()).unwrap_or(0)))
 }
 
 /// The first program of a name on PATH.

@@ -1,7 +1,8 @@
 //! The recipes that a command names, and what the command line lays over them.
 
+use std::ffi::OsString;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mkimage::build::{self, Session, Shared};
@@ -15,7 +16,7 @@ use super::environment;
 pub(super) const USAGE: Code = Code("E0001");
 
 /// Recipes and what is laid over them.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct RecipeArgs {
     /// Recipes, or folders with a mkimage.toml; `-` reads standard input. Without any: ./mkimage.toml.
     #[arg(value_name = "RECIPE")]
@@ -36,7 +37,7 @@ pub(super) struct RecipeArgs {
 
 impl RecipeArgs {
     /// One recipe, over which nothing is laid.
-    pub(super) fn of(recipe: &std::path::Path) -> Self {
+    pub(super) fn of(recipe: &Path) -> Self {
         Self {
             recipes: vec![recipe.to_owned()],
             root: None,
@@ -47,8 +48,34 @@ impl RecipeArgs {
     }
 
     /// One recipe, for a platform where one is asked for.
-    pub(super) fn for_platform(recipe: &std::path::Path, platform: Option<&Platform>) -> Self {
+    pub(super) fn for_platform(recipe: &Path, platform: Option<&Platform>) -> Self {
         Self { platform: platform.into_iter().cloned().collect(), ..Self::of(recipe) }
+    }
+
+    /// The same for other recipes.
+    pub(super) fn with(&self, recipes: Vec<PathBuf>) -> Self {
+        Self { recipes, ..self.clone() }
+    }
+
+    /// The same arguments for a process in another folder.
+    pub(super) fn again(&self) -> Result<Vec<OsString>> {
+        let whole = |path: &Path| std::path::absolute(path).map_err(|error| Error::io("find", path, &error));
+        let mut again: Vec<OsString> = Vec::new();
+        if let Some(root) = &self.root {
+            again.extend(["--root".into(), whole(root)?.into()]);
+        }
+        again.extend(self.platform.iter().flat_map(|one| [OsString::from("--platform"), one.to_string().into()]));
+        again.extend(self.set.iter().flat_map(|set| [OsString::from("--set"), set.into()]));
+        again.extend(self.no_workspace.then(|| OsString::from("--no-workspace")));
+        let own = PathBuf::from("mkimage.toml");
+        let recipes = if self.recipes.is_empty() { std::slice::from_ref(&own) } else { &self.recipes };
+        for recipe in recipes {
+            if recipe.as_os_str() == "-" {
+                return Err(usage("a recipe from standard input can't be read twice".to_owned()));
+            }
+            again.push(whole(recipe)?.into());
+        }
+        Ok(again)
     }
 
     /// Loads the recipes. `tags` and `compression` replace theirs where given.

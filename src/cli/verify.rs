@@ -5,13 +5,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use mkimage::attest::sign::NOT_SIGNED;
+use mkimage::compare;
 use mkimage::output::{self, Report};
-use mkimage::report::{Level, Texts};
+use mkimage::report::{Code, Level, Texts};
 use serde_json::json;
 
 use super::console::Console;
 use super::format::{Format, print_json};
 use super::images;
+use super::rebuild;
+use super::recipes::{RecipeArgs, usage};
 use super::registries::RegistryArgs;
 use super::summary::megabytes;
 use super::{keys, sign};
@@ -21,13 +24,16 @@ const DIFFERS: u8 = 4;
 
 /// Check that everything in a layout, an archive or an image of a registry is what its digest says.
 ///
-/// Every blob is hashed, every layer unpacked, every document held against the others. Exits with 4 when something
-/// differs.
+/// Every blob is hashed, every layer unpacked, every document held against the others. Given its recipe behind it, the
+/// image is built again, with the lock file if there is one, and each difference is told: fields of the configuration,
+/// entries, their headers, order and bytes. Exits with 4 when something differs.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// A layout, an archive, what `docker save` writes, or `docker://NAME`.
-    #[arg(required = true, value_name = "IMAGE")]
-    images: Vec<PathBuf>,
+    #[arg(value_name = "IMAGE")]
+    image: PathBuf,
+    #[command(flatten)]
+    others: RecipeArgs,
     /// Check as well that this public key has signed each image: a file, or `env://NAME`.
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
@@ -39,12 +45,21 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
+    let (recipes, others): (Vec<PathBuf>, Vec<PathBuf>) =
+        args.others.recipes.iter().cloned().partition(|path| rebuild::is_recipe(path));
+    let images: Vec<PathBuf> = std::iter::once(args.image.clone()).chain(others).collect();
+    if images.len() > 1 && !recipes.is_empty() || recipes.len() > 1 {
+        let error = usage("a recipe is held against one image: `mkimage verify IMAGE RECIPE`".to_owned());
+        return console.fail(&error, &Texts::default());
+    }
+    let recipe = (!recipes.is_empty()).then(|| args.others.with(recipes));
     let (mut lines, mut documents, mut code) = (String::new(), Vec::new(), 0);
     let key = match args.key.as_deref().map(keys::public).transpose() {
         Ok(key) => key,
         Err(error) => return console.fail(&error, &Texts::default()),
     };
-    for path in &args.images {
+    for path in &images {
+        let mut texts = Texts::default();
         let checked = images::open(path, &args.registries, console).and_then(|store| output::verify(&store));
         let (report, mut findings) = match checked {
             Ok(report) => (Some(report.clone()), report.findings),
@@ -57,10 +72,23 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
                 Err(error) => findings.extend(error.0),
             }
         }
-        console.show(&findings, &Texts::default());
+        let is_sound = findings.iter().all(|finding| finding.level != Level::Error);
+        let mut same = None;
+        if let Some(recipe) = recipe.as_ref().filter(|_| is_sound) {
+            match rebuild::differences(path, recipe, &args.registries, console, &mut texts) {
+                Ok(found) if found.is_empty() => same = Some(true),
+                Ok(found) => {
+                    let title = format!("`{}` is not what its recipe gives", path.display());
+                    findings.push(compare::differ(&title, &found));
+                }
+                Err(error) => findings.extend(error.0),
+            }
+        }
+        console.show(&findings, &texts);
         let errors = || findings.iter().filter(|finding| finding.level == Level::Error);
         // What can't be read at all was not checked, which is not to differ.
-        let unchecked = errors().any(|error| error.code != output::CORRUPT && error.code != NOT_SIGNED);
+        let differs = |code: Code| code == output::CORRUPT || code == NOT_SIGNED || code.0.starts_with("E04");
+        let unchecked = errors().any(|error| !differs(error.code));
         let sound = errors().next().is_none();
         code = match (unchecked, sound) {
             (true, _) => 1,
@@ -68,7 +96,8 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
             (false, _) => code,
         };
         if let Some(report) = report.as_ref().filter(|_| sound) {
-            let _ = writeln!(lines, "{}: {}", path.display(), counted(report));
+            let same = if same.is_some() { ", the same when it is built again" } else { "" };
+            let _ = writeln!(lines, "{}: {}{same}", path.display(), counted(report));
             for line in &signed {
                 let _ = writeln!(lines, "  {line}");
             }
@@ -76,6 +105,7 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
         documents.push(json!({
             "path": path.display().to_string(),
             "sound": sound,
+            "reproduced": same,
             "images": report.as_ref().map(|report| report.images),
             "blobs": report.as_ref().map(|report| report.blobs),
             "bytes": report.as_ref().map(|report| report.bytes),
@@ -104,5 +134,5 @@ fn counted(report: &Report) -> String {
 
 fn finding(finding: &mkimage::report::Diagnostic) -> serde_json::Value {
     let level = if finding.level == Level::Error { "error" } else { "warning" };
-    json!({ "level": level, "code": finding.code.to_string(), "message": finding.title })
+    json!({ "level": level, "code": finding.code.to_string(), "message": finding.title, "notes": finding.notes })
 }

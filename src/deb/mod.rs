@@ -3,6 +3,7 @@
 
 mod control;
 mod database;
+pub mod licence;
 
 pub use control::{Field, Fields, Stanza, Stanzas, is_architecture, is_package_name, stanzas};
 pub use database::{Conffile, Diversion, Md5, conffiles, diversions, list, md5_of_hex, md5sums};

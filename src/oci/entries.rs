@@ -79,12 +79,14 @@ pub struct Entries<R> {
     /// Where the data of the current entry ends, and where its padding does.
     data_end: u64,
     next: u64,
+    /// The header of the current entry.
+    header: [u8; BLOCK],
 }
 
 impl<R: Read> Entries<R> {
     /// The entries of the archive in a stream.
     pub fn new(stream: R) -> Self {
-        Self { stream, position: 0, data_end: 0, next: 0 }
+        Self { stream, position: 0, data_end: 0, next: 0, header: [0; BLOCK] }
     }
 
     /// The next entry; `None` at the archive's end.
@@ -98,7 +100,7 @@ impl<R: Read> Entries<R> {
             self.skip_to(self.next)?;
             let at = self.position;
             let bad = |what| BadTar::Bad { at, what };
-            let Some(header) = self.header(at)? else {
+            let Some(header) = self.read_header(at)? else {
                 let is_dangling = !records.is_empty() || long_name.is_some() || long_link.is_some();
                 return if is_dangling { Err(bad("is not there, after one that extends it")) } else { Ok(None) };
             };
@@ -114,6 +116,7 @@ impl<R: Read> Entries<R> {
                 b'x' | b'L' | b'K' => return Err(bad("repeats another")),
                 _ => {
                     let entry = entry(&header, &records, long_name, long_link).map_err(bad)?;
+                    self.header = header;
                     self.expect_data(entry.size).ok_or_else(|| bad("has a size that is too large"))?;
                     return Ok(Some(entry));
                 }
@@ -124,6 +127,11 @@ impl<R: Read> Entries<R> {
     /// The data of the entry that came last; what is not read of it is skipped.
     pub fn data(&mut self) -> Data<'_, R> {
         Data(self)
+    }
+
+    /// The header of the entry that came last, as it stands in the archive; what extends it is left out.
+    pub fn header(&self) -> &[u8; BLOCK] {
+        &self.header
     }
 
     /// Where the stream is: after [`Entries::next_entry`], at the first byte of the entry's data.
@@ -149,7 +157,7 @@ impl<R: Read> Entries<R> {
     }
 
     /// A header that is sound; `None` for the zeros that end an archive.
-    fn header(&mut self, at: u64) -> Result<Option<[u8; BLOCK]>, BadTar> {
+    fn read_header(&mut self, at: u64) -> Result<Option<[u8; BLOCK]>, BadTar> {
         let mut header = [0; BLOCK];
         self.fill(&mut header)?;
         self.next = self.position;

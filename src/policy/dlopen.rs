@@ -25,23 +25,21 @@ impl Judge<'_> {
             return Vec::new();
         }
         let finding = |summary: String, hits: Vec<Hit>| Finding {
-            rule: &DLOPEN,
-            verdict,
             set_at,
-            summary,
             asked_at: self.asked_at(&hits),
             hits,
-            notes: Vec::new(),
-            helps: Vec::new(),
+            ..Finding::new(&DLOPEN, verdict, summary)
         };
         if verdict == Verdict::Warn {
-            let names = some(all.iter().map(|library| &library.name), 1);
-            let hits = all.iter().flat_map(|library| self.named_by(library)).collect();
-            return vec![finding(format!("{}: {names}", DLOPEN.counted(all.len())), hits)];
+            let left: Vec<(&Unexplained, Vec<Hit>)> = self.not_waived(all);
+            let names = some(left.iter().map(|(library, _)| &library.name), 1);
+            let summary = format!("{}: {names}", DLOPEN.counted(left.len()));
+            let hits: Vec<Hit> = left.into_iter().flat_map(|(_, hits)| hits).collect();
+            return if hits.is_empty() { Vec::new() } else { vec![finding(summary, hits)] };
         }
-        let of_library = |library: &Unexplained| {
+        let of_library = |(library, hits): (&Unexplained, Vec<Hit>)| {
             let summary = format!("`{}` is named for loading, and the image does not have it", library.name);
-            let mut finding = finding(summary, self.named_by(library));
+            let mut finding = finding(summary, hits);
             let named = library.by.iter().take(3);
             finding.notes.extend(named.map(|(path, functions)| format!("`{path}` names it, and imports {functions}")));
             finding.notes.push(place(library));
@@ -54,12 +52,17 @@ impl Judge<'_> {
             finding.helps.push(format!("if the service never loads it, say why under [policy.ignore-dlopen]: {line}"));
             finding
         };
-        all.iter().map(of_library).collect()
+        self.not_waived(all).into_iter().map(of_library).collect()
+    }
+
+    /// The libraries that are named by objects for which no waiver holds.
+    fn not_waived<'l>(&self, all: &'l [Unexplained]) -> Vec<(&'l Unexplained, Vec<Hit>)> {
+        all.iter().map(|library| (library, self.named_by(library))).filter(|(_, hits)| !hits.is_empty()).collect()
     }
 
     fn named_by(&self, library: &Unexplained) -> Vec<Hit> {
         let what = |functions: &str| format!("names `{}`, and imports {functions}; {}", library.name, place(library));
-        self.hits(library.by.iter().map(|(path, functions)| (path.clone(), what(functions))).collect())
+        self.hits(&DLOPEN, library.by.iter().map(|(path, functions)| (path.clone(), what(functions))).collect())
     }
 }
 

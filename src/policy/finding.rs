@@ -1,6 +1,7 @@
 //! What broke a rule, as data and as diagnostics.
 
 use super::rules::{Kind, Rule};
+use super::waivers::Waived;
 use crate::path::ImagePath;
 use crate::recipe::Verdict;
 use crate::report::{Diagnostic, Span};
@@ -11,6 +12,10 @@ use crate::tree::Chain;
 pub struct Verdicts {
     /// One finding for each broken rule, in the order of the rules; limits with several patterns have one for each.
     pub findings: Vec<Finding>,
+    /// What the recipe accepts, with its reasons.
+    pub waived: Vec<Waived>,
+    /// Waivers that do not hold.
+    pub idle: Vec<Diagnostic>,
 }
 
 /// One broken rule.
@@ -65,7 +70,8 @@ impl Verdicts {
 
     /// What was warned of.
     pub fn warnings(&self, detail: Detail) -> Vec<Diagnostic> {
-        self.of(Verdict::Warn).map(|finding| finding.warning(detail)).collect()
+        let warnings = self.of(Verdict::Warn).map(|finding| finding.warning(detail));
+        warnings.chain(self.idle.iter().cloned()).collect()
     }
 
     fn of(&self, verdict: Verdict) -> impl Iterator<Item = &Finding> {
@@ -74,6 +80,12 @@ impl Verdicts {
 }
 
 impl Finding {
+    /// A finding that is of no path, yet.
+    pub(super) fn new(rule: &'static Rule, verdict: Verdict, summary: String) -> Self {
+        let (asked_at, hits, notes, helps) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { rule, verdict, set_at: None, summary, asked_at, hits, notes, helps }
+    }
+
     fn error(&self) -> Diagnostic {
         let mut error = self.labelled(Diagnostic::error(self.rule.code, &self.summary));
         error.notes.extend(self.notes.iter().cloned());

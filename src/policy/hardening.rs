@@ -1,6 +1,6 @@
 //! Rules about how programs and libraries were compiled and linked.
 
-use super::rules::{EXEC_STACK, NO_CANARY, NO_PIE, PARTIAL_RELRO, Rule, TEXTREL, UNSAFE_RPATH};
+use super::rules::{EXEC_STACK, NO_CANARY, NO_PIE, PARTIAL_RELRO, Rule, TEXTREL, UNSAFE_RPATH, is_set};
 use super::{Finding, Judge};
 use crate::elf;
 use crate::inventory::Standing;
@@ -68,7 +68,7 @@ impl Judge<'_> {
         let finding = |(rule, breaks): (&'static Rule, Breaks<'_>)| {
             // How a distribution links its own programs is the same in every image of it, and how Go links its own
             // everywhere: unless the recipe asks, only the others are looked at.
-            let asked = self.policy.rules.contains_key(rule.name);
+            let asked = is_set(self.policy, rule);
             let go_differs = [NO_PIE.name, PARTIAL_RELRO.name, NO_CANARY.name].contains(&rule.name);
             let counts = |linked: &&Linked<'_>| asked || !(linked.owned || (linked.facts.go && go_differs));
             let counted = known.iter().filter(counts);

@@ -17,14 +17,10 @@ impl Judge<'_> {
             _ => "asked for here".to_owned(),
         };
         Some(Finding {
-            rule: &ROOT_USER,
-            verdict,
             set_at,
-            summary: summary.to_owned(),
             asked_at: user.span.map(|span| (span, said)).into_iter().collect(),
-            hits: Vec::new(),
-            notes: Vec::new(),
             helps: vec!["without `user` the image runs as nonroot, 65532:65532".to_owned()],
+            ..Finding::new(&ROOT_USER, verdict, summary.to_owned())
         })
     }
 
@@ -39,7 +35,6 @@ impl Judge<'_> {
             }
         };
         let helps = vec!["name a folder or an image as `root`".to_owned()];
-        let (asked_at, hits, notes) = (Vec::new(), Vec::new(), Vec::new());
-        Some(Finding { rule: &HOST_ROOT, verdict, set_at, summary, asked_at, hits, notes, helps })
+        Some(Finding { set_at, helps, ..Finding::new(&HOST_ROOT, verdict, summary) })
     }
 }

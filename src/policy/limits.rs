@@ -4,25 +4,30 @@ use globset::{Glob, GlobBuilder, GlobMatcher};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use super::rules::{DENY_FILES, MAX_DOWNLOAD, MAX_FILES, MAX_SIZE, Rule};
+use super::rules::{DENY_FILES, MAX_DOWNLOAD, MAX_FILES, MAX_SIZE, Rule, all, lower};
 use super::{Finding, Judge};
 use crate::path::ImagePath;
+use crate::recipe::Policy;
 use crate::report::{Diagnostic, Result, Span, Spanned};
 use crate::tree::Entry;
 
 /// A finding about a limit: what is wrong, and the limit's place.
 pub(super) fn broken(rule: &'static Rule, set_at: Span, summary: String) -> Finding {
-    let (asked_at, hits, notes, helps) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    Finding { rule, verdict: rule.default, set_at: Some(set_at), summary, asked_at, hits, notes, helps }
+    Finding { set_at: Some(set_at), ..Finding::new(rule, rule.default, summary) }
 }
 
 /// A glob of the policy, over a whole path: `*` and `?` stay within a component, `**` does not.
-fn glob(rule: &Rule, text: &Spanned<String>) -> Result<GlobMatcher> {
+pub(super) fn glob(rule: &Rule, text: &Spanned<String>) -> Result<GlobMatcher> {
     let glob: Result<Glob, _> = GlobBuilder::new(text).literal_separator(true).build();
     glob.map(|glob| glob.compile_matcher()).map_err(|error| {
         let title = format!("`{}` in `{}` is no glob", text.value, rule.name);
         Diagnostic::error(rule.code, title).at(text.span, error.kind().to_string()).into()
     })
+}
+
+/// The most bytes of all layers, by the recipe or what lies below it.
+pub fn download_limit(policy: &Policy) -> Option<Spanned<u64>> {
+    lower(policy, |policy| policy.max_download.as_ref())
 }
 
 /// The finding about layers that are larger than a limit, each with its compressed size and name.
@@ -49,7 +54,7 @@ fn both(size: u64, limit: u64) -> (String, String) {
 
 impl Judge<'_> {
     pub(super) fn max_size(&self) -> Option<Finding> {
-        let limit = self.policy.max_size.as_ref()?;
+        let limit = lower(self.policy, |policy| policy.max_size.as_ref())?;
         let files = self.tree.iter().filter_map(|(path, entry)| Some((entry.content()?.size(), path)));
         let mut files: Vec<(u64, &ImagePath)> = files.collect();
         let size: u64 = files.iter().map(|(size, _)| size).sum();
@@ -67,7 +72,7 @@ impl Judge<'_> {
     }
 
     pub(super) fn max_files(&self) -> Option<Finding> {
-        let limit = self.policy.max_files.as_ref()?;
+        let limit = lower(self.policy, |policy| policy.max_files.as_ref())?;
         let mut folders: std::collections::BTreeMap<ImagePath, u64> = std::collections::BTreeMap::new();
         let mut count: u64 = 0;
         for (path, _) in self.tree.iter().filter(|(_, entry)| !entry.is_directory()) {
@@ -91,13 +96,13 @@ impl Judge<'_> {
     /// One finding for each glob that something matches.
     pub(super) fn deny_files(&self) -> Result<Vec<Finding>> {
         let mut findings = Vec::new();
-        for pattern in &self.policy.deny_files {
+        for pattern in &all(self.policy, |policy| &policy.deny_files) {
             let glob = glob(&DENY_FILES, pattern)?;
             let is_match = |path: &ImagePath| glob.is_match(OsStr::from_bytes(path.as_bytes()));
             // A folder that only holds others was not asked for; what it holds is told by itself.
             let files = self.tree.iter().filter(|(path, entry)| !entry.is_directory() && is_match(path));
             let paths = files.map(|(path, _): (&ImagePath, &Entry)| (path.clone(), String::new())).collect();
-            let hits = self.hits(paths);
+            let hits = self.hits(&DENY_FILES, paths);
             let Some(first) = hits.first() else { continue };
             let summary = format!("policy forbids `{}`, and the image would have `{}`", pattern.value, first.path);
             let mut finding = broken(&DENY_FILES, pattern.span, summary);

@@ -6,27 +6,34 @@ use std::collections::BTreeMap;
 
 use crate::inventory::Inventory;
 use crate::path::ImagePath;
-use crate::recipe::{Policy, Recipe, Verdict};
+use crate::recipe::{Date, Policy, Recipe, Verdict};
 use crate::report::{Code, Result, Span, Spanned};
 use crate::tree::{Beginning, Cause, Entry, Tree};
 
 mod files;
 mod dlopen;
 mod finding;
+mod format;
 mod hardening;
 mod image;
+mod licences;
 mod limits;
 mod packages;
 mod rules;
 mod secrets;
+mod tokens;
+mod waivers;
 
 pub use dlopen::Unexplained;
 pub use finding::{Detail, Finding, Hit, Verdicts};
+pub use format::{Judged, junit, sarif};
 pub use hardening::{Hardening, Relro};
-pub use limits::max_download;
+pub use limits::{download_limit, max_download};
 pub use rules::{DLOPEN, FOREIGN_ELF, Kind, NO_CANARY, Rule, SYMBOL_VERSIONS, rules, verdict};
+pub use waivers::{WAIVER_ENDED, WAIVER_FORBIDDEN, WAIVER_UNUSED, Waived};
 
 use finding::some;
+use waivers::Waivers;
 
 /// A condition of `--fail-on` holds.
 pub const CONDITION: Code = Code("E0351");
@@ -46,6 +53,8 @@ pub struct Facts<'a> {
     pub uid: u32,
     /// The machine that builds, when it is the root.
     pub host_root: Option<HostRoot<'a>>,
+    /// The day on which waivers are looked at.
+    pub today: Date,
 }
 
 /// The machine that builds, as the root.
@@ -69,7 +78,7 @@ pub fn allow_all(recipe: &Recipe) -> Policy {
 /// # Errors
 /// When a file can't be read, or a glob of the policy is none.
 pub fn judge(tree: &Tree, facts: &Facts<'_>, policy: &Policy) -> Result<Verdicts> {
-    let judge = Judge { tree, facts, policy, copied: copied(tree) };
+    let judge = Judge { tree, facts, policy, copied: copied(tree), waivers: Waivers::new(policy, facts.today)? };
     let mut findings: Vec<Finding> = Vec::new();
     findings.extend(judge.shell());
     findings.extend(judge.setuid());
@@ -85,7 +94,8 @@ pub fn judge(tree: &Tree, facts: &Facts<'_>, policy: &Policy) -> Result<Verdicts
     findings.extend(judge.deny_files()?);
     findings.extend(judge.packages());
     findings.extend(judge.dlopen());
-    Ok(Verdicts { findings })
+    findings.extend(judge.licences()?);
+    Ok(judge.waivers.settle(findings))
 }
 
 /// The rules, each a method that gives a finding when the image breaks it.
@@ -95,6 +105,7 @@ struct Judge<'a> {
     policy: &'a Policy,
     /// How many files and links each copied folder of the recipe brought.
     copied: BTreeMap<Span, usize>,
+    waivers: Waivers<'a>,
 }
 
 fn copied(tree: &Tree) -> BTreeMap<Span, usize> {
@@ -128,7 +139,7 @@ impl Judge<'_> {
     /// The finding for paths with what is the matter with each.
     fn found(&self, rule: &'static Rule, broken: Vec<(ImagePath, String)>) -> Option<Finding> {
         let (verdict, set_at) = self.asks(rule)?;
-        let hits = self.hits(broken);
+        let hits = self.hits(rule, broken);
         let first = hits.first()?;
         let summary = match verdict {
             Verdict::Deny => {
@@ -138,15 +149,16 @@ impl Judge<'_> {
             _ => format!("{}: {}", rule.counted(hits.len()), some(hits.iter().map(|hit| &hit.path), 1)),
         };
         let asked_at = self.asked_at(&hits);
-        Some(Finding { rule, verdict, set_at, summary, asked_at, hits, notes: Vec::new(), helps: Vec::new() })
+        Some(Finding { set_at, asked_at, hits, ..Finding::new(rule, verdict, summary) })
     }
 
-    fn hits(&self, broken: Vec<(ImagePath, String)>) -> Vec<Hit> {
+    /// The paths that break a rule, without those that are waived.
+    fn hits(&self, rule: &'static Rule, broken: Vec<(ImagePath, String)>) -> Vec<Hit> {
         let hit = |(path, what): (ImagePath, String)| {
             let chain = self.tree.chain(self.facts.recipe, &path);
             Hit { path, what, chain }
         };
-        broken.into_iter().map(hit).collect()
+        self.waivers.apply(rule, broken.into_iter().map(hit).collect())
     }
 
     /// The places of the recipe that brought the paths, the first three, and what each did.

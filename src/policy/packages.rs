@@ -1,7 +1,7 @@
 //! Rules about the packages whose files the image holds.
 
 use super::limits::broken;
-use super::rules::{ALLOW_PACKAGES, DENY_PACKAGES, Rule};
+use super::rules::{ALLOW_PACKAGES, DENY_PACKAGES, Rule, all, only};
 use super::{Finding, Judge, some};
 use crate::path::ImagePath;
 use crate::report::Span;
@@ -10,25 +10,32 @@ use crate::source::ownership::Package;
 impl Judge<'_> {
     /// One finding for each denied package that ships, and one for all that are not allowed.
     pub(super) fn packages(&self) -> Vec<Finding> {
-        let (denied, allowed) = (&self.policy.deny_packages, self.policy.allow_packages.as_ref());
+        let denied = all(self.policy, |policy| &policy.deny_packages);
+        let allowed = only(self.policy, |policy| policy.allow_packages.as_ref());
         let limit = denied.first().map(|name| (&DENY_PACKAGES, name.span));
-        let limit = limit.or(allowed.map(|list| (&ALLOW_PACKAGES, list.span)));
-        let of_root = |path: &ImagePath| self.facts.inventory.origin(path).is_some();
+        let limit = limit.or(allowed.first().map(|list| (&ALLOW_PACKAGES, list.span)));
         if let Some((rule, span)) = limit
-            && !self.facts.inventory.has_database()
-            && self.tree.iter().any(|(path, _)| of_root(path))
+            && let Some(unknown) = self.without_database(rule, span, "packages")
         {
-            let summary = "policy names packages, and the root has no package database".to_owned();
-            return vec![broken(rule, span, summary)];
+            return vec![unknown];
         }
-        let denied = denied.iter().filter_map(|denied| {
-            self.with_packages(&DENY_PACKAGES, denied.span, "forbids", |name| name == denied.value)
-        });
-        let others = allowed.and_then(|list| {
+        let mut findings = Vec::new();
+        for denied in &denied {
+            findings.extend(self.with_packages(&DENY_PACKAGES, denied.span, "forbids", |name| name == denied.value));
+        }
+        for list in allowed {
             let other = |name: &str| !list.iter().any(|allowed| allowed.value == name);
-            self.with_packages(&ALLOW_PACKAGES, list.span, "does not allow", other)
-        });
-        denied.chain(others).collect()
+            findings.extend(self.with_packages(&ALLOW_PACKAGES, list.span, "does not allow", other));
+        }
+        findings
+    }
+
+    /// Where nobody knows the packages of a root that files come from, nothing can be said of them.
+    pub(super) fn without_database(&self, rule: &'static Rule, span: Span, named: &str) -> Option<Finding> {
+        let of_root = |path: &ImagePath| self.facts.inventory.origin(path).is_some();
+        let unknown = !self.facts.inventory.has_database() && self.tree.iter().any(|(path, _)| of_root(path));
+        let summary = || format!("policy names {named}, and the root has no package database");
+        unknown.then(|| broken(rule, span, summary()))
     }
 
     /// The finding for the packages that `breaks` names, with the first path of each.
@@ -44,7 +51,10 @@ impl Judge<'_> {
         let first = |(package, paths): &(&Package, &[ImagePath])| {
             Some((paths.first()?.clone(), format!("of {} {}", package.name, package.version)))
         };
-        let hits = self.hits(broken_by.iter().filter_map(first).collect());
+        let hits = self.hits(rule, broken_by.iter().filter_map(first).collect());
+        // Of a package that was waived, nothing is left to say.
+        let is_left = |(_, paths): &&(&Package, &[ImagePath])| hits.iter().any(|hit| Some(&hit.path) == paths.first());
+        let broken_by: Vec<&(&Package, &[ImagePath])> = broken_by.iter().filter(is_left).collect();
         let mut names: Vec<&str> = broken_by.iter().map(|(package, _)| package.name.as_str()).collect();
         names.dedup();
         if names.is_empty() {

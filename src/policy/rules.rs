@@ -1,7 +1,7 @@
 //! The rules: what each is called, what it does when the recipe does not say, and what it is about.
 
 use crate::recipe::{Policy, Verdict};
-use crate::report::{Code, Span};
+use crate::report::{Code, Span, Spanned};
 
 /// A key of `[policy]`.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,9 +33,40 @@ pub fn rules() -> &'static [&'static Rule] {
     &RULES
 }
 
-/// What a recipe's policy says of a rule, and where; the default when it says nothing.
+/// What a recipe's policy says of a rule, and where; the default when it says nothing. A floor below it can only make
+/// it stricter.
 pub fn verdict(policy: &Policy, rule: &Rule) -> (Verdict, Option<Span>) {
-    policy.rules.get(rule.name).map_or((rule.default, None), |set| (set.value, Some(set.span)))
+    let own = policy.rules.get(rule.name).map_or((rule.default, None), |set| (set.value, Some(set.span)));
+    match policy.floor.as_ref().and_then(|floor| floor.policy.rules.get(rule.name)) {
+        Some(floor) if floor.value > own.0 => (floor.value, Some(floor.span)),
+        _ => own,
+    }
+}
+
+/// Whether the recipe, or a floor below it, sets a rule.
+pub(super) fn is_set(policy: &Policy, rule: &Rule) -> bool {
+    let floor = policy.floor.as_ref().is_some_and(|floor| floor.policy.rules.contains_key(rule.name));
+    floor || policy.rules.contains_key(rule.name)
+}
+
+/// The stricter of a recipe's limit and a floor's.
+pub(super) fn lower(policy: &Policy, limit: impl Fn(&Policy) -> Option<&Spanned<u64>>) -> Option<Spanned<u64>> {
+    let floor = policy.floor.as_ref().and_then(|floor| limit(&floor.policy)).cloned();
+    limit(policy).cloned().into_iter().chain(floor).min_by_key(|limit| limit.value)
+}
+
+/// What a recipe's list and a floor's say together.
+pub(super) fn all<T: Clone>(policy: &Policy, list: impl Fn(&Policy) -> &[T]) -> Vec<T> {
+    let floor = policy.floor.as_ref().map_or(&[][..], |floor| list(&floor.policy));
+    list(policy).iter().chain(floor).cloned().collect()
+}
+
+/// The lists of what alone is allowed: of the recipe, and of a floor. What is allowed is in each of them.
+pub(super) fn only<'p, T>(
+    policy: &'p Policy,
+    list: impl Fn(&'p Policy) -> Option<&'p Spanned<Vec<T>>>,
+) -> Vec<&'p Spanned<Vec<T>>> {
+    list(policy).into_iter().chain(policy.floor.as_ref().and_then(|floor| list(&floor.policy))).collect()
 }
 
 const fn rule(name: &'static str, default: Verdict, code: &'static str, about: &'static str) -> Rule {
@@ -57,6 +88,11 @@ impl Rule {
     pub(super) fn forbids(&self) -> String {
         let article = if self.nouns[0].starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
         format!("{article} {}", self.nouns[0])
+    }
+
+    /// What one that breaks it is called, as `shell`.
+    pub(super) fn one(&self) -> &'static str {
+        self.nouns[0]
     }
 
     /// `1 shell`, `2 shells`.
@@ -158,7 +194,12 @@ pub(super) static MAX_DOWNLOAD: Rule = limit(
     "the most bytes of all layers, compressed as they are written; judged when they are packed",
 );
 
-static RULES: [&Rule; 23] = [
+pub(super) static DENY_LICENSES: Rule =
+    limit("deny-licenses", "E0324", "licences that packages of the image must not need");
+pub(super) static ALLOW_LICENSES: Rule =
+    limit("allow-licenses", "E0325", "the only licences that packages of the image may need");
+
+static RULES: [&Rule; 25] = [
     &SHELL,
     &SETUID,
     &ROOT_USER,
@@ -181,5 +222,7 @@ static RULES: [&Rule; 23] = [
     &TEXTREL,
     &UNSAFE_RPATH,
     &NO_CANARY,
+    &DENY_LICENSES,
+    &ALLOW_LICENSES,
     &MAX_DOWNLOAD,
 ];

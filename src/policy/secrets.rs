@@ -10,10 +10,11 @@ use memchr::memmem;
 use rayon::prelude::*;
 
 use super::rules::SECRETS;
-use super::{Finding, Judge};
+use super::{Finding, Judge, tokens};
 use crate::inventory::Standing;
 use crate::path::ImagePath;
-use crate::report::{Error, Result};
+use crate::recipe::Verdict;
+use crate::report::{Error, Result, Span};
 use crate::source::Content;
 use crate::source::ownership::State;
 use crate::tree::{Entry, Rank};
@@ -22,7 +23,47 @@ use crate::tree::{Entry, Rank};
 const LOOKED_INTO: u64 = 256 << 10;
 
 impl Judge<'_> {
-    pub(super) fn secrets(&self) -> Result<Option<Finding>> {
+    /// One finding for files, and one for what the recipe writes into the image's configuration.
+    pub(super) fn secrets(&self) -> Result<Vec<Finding>> {
+        Ok(self.secret_files()?.into_iter().chain(self.secret_values()).collect())
+    }
+
+    fn secret_values(&self) -> Option<Finding> {
+        let (verdict, set_at) = self.asks(&SECRETS)?;
+        let config = &self.facts.recipe.config;
+        let mut found: Vec<(String, &'static str, Span)> = Vec::new();
+        let tables = [("env", &config.env), ("labels", &config.labels), ("annotations", &config.annotations)];
+        for (table, values) in tables {
+            for (name, value) in values {
+                let by_name =
+                    || (table == "env" && tokens::names_secret(name, &value.value)).then_some("a secret by its name");
+                let what = in_value(&value.value).or_else(by_name);
+                found.extend(what.map(|what| (format!("{table}.{name}"), what, value.span)));
+            }
+        }
+        for (key, words) in [("entrypoint", &config.entrypoint), ("cmd", &config.cmd)] {
+            for word in words.iter().flatten() {
+                found.extend(in_value(&word.value).map(|what| (key.to_owned(), what, word.span)));
+            }
+        }
+        let (name, what, _) = found.first()?;
+        let summary = match verdict {
+            Verdict::Deny => {
+                format!("policy forbids a secret, and the image's configuration has one in `{name}`, {what}")
+            }
+            _ => format!("{}: `{name}`", SECRETS.counted(found.len())),
+        };
+        let mut finding = Finding::new(&SECRETS, verdict, summary);
+        finding.set_at = set_at;
+        finding.asked_at = found.iter().map(|(_, what, span)| (*span, (*what).to_owned())).take(3).collect();
+        finding.notes.push("whoever has the image can read its configuration".to_owned());
+        finding
+            .helps
+            .push("give it to the container when it runs: as a mounted file, or in the environment".to_owned());
+        Some(finding)
+    }
+
+    fn secret_files(&self) -> Result<Option<Finding>> {
         if self.asks(&SECRETS).is_none() {
             return Ok(None);
         }
@@ -100,6 +141,9 @@ fn secret_content(path: &ImagePath, bytes: &[u8]) -> Option<&'static str> {
     if has_private_key(bytes) {
         return Some("a private key");
     }
+    if let Some(token) = tokens::find(bytes) {
+        return Some(token);
+    }
     let parent = path.parent();
     let folder = parent.as_ref().map_or(b"".as_slice(), |folder| folder.name());
     match (folder, path.name()) {
@@ -119,6 +163,11 @@ fn secret_content(path: &ImagePath, bytes: &[u8]) -> Option<&'static str> {
         }
         _ => None,
     }
+}
+
+/// What is secret in a value of the configuration.
+fn in_value(text: &str) -> Option<&'static str> {
+    if has_private_key(text.as_bytes()) { Some("a private key") } else { tokens::find(text.as_bytes()) }
 }
 
 /// Whether a line gives one of the keys a value that is no reference to the environment (`${NPM_TOKEN}`).

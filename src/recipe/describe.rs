@@ -224,6 +224,16 @@ impl Facts<'_> {
         if let Some(allowed) = &policy.allow_packages {
             self.say("allow-packages", joined(&allowed.value).unwrap_or_default(), allowed.span);
         }
+        self.each("deny-license", &policy.deny_licenses);
+        if let Some(allowed) = &policy.allow_licenses {
+            self.say("allow-licenses", joined(&allowed.value).unwrap_or_default(), allowed.span);
+        }
+        for waiver in &policy.waivers {
+            let mut text = waiver.rule.value.clone();
+            put(&mut text, "path", waiver.path.as_ref().map(|path| &path.value));
+            put(&mut text, "until", waiver.until.as_ref().map(|until| until.value));
+            self.say("waive", format!("{text} {:?}", waiver.reason), waiver.span);
+        }
     }
 }
 

@@ -293,6 +293,29 @@ keys! {
         deny_packages: Option<List<Text>>,
         /// The only packages that may be in the image.
         allow_packages: Option<List<Text>>,
+        /// Licences, as SPDX names them, that packages of the image must not need.
+        deny_licenses: Option<List<Text>>,
+        /// The only licences that packages of the image may need.
+        allow_licenses: Option<List<Text>>,
+        /// Findings that are known and accepted.
+        waive: Added<Spanned<WaiveKeys>>,
+        /// Rules that no recipe may waive; only in a policy that is laid over recipes.
+        forbid_waivers: Option<List<Text>>,
+    }
+}
+
+keys! {
+    /// A finding that is known and accepted.
+    #[schemars(extend("required" = ["rule", "reason"]))]
+    WaiveKeys in "`policy.waive`" {
+        /// The rule.
+        rule: Option<Text>,
+        /// A glob of the paths that may break it; without it all that breaks it.
+        path: Option<Text>,
+        /// Why it is accepted.
+        reason: Option<Text>,
+        /// The last day on which it holds, as `2027-01-31`.
+        until: Option<Scalar>,
     }
 }
 

@@ -6,10 +6,10 @@ use std::path::{Component, Path, PathBuf};
 use super::decode::Keys;
 use super::files::{self, FILE_NAME, Files, RecipeFile};
 use super::keys::{RecipeKeys, WorkspaceKeys};
-use super::resolve::{Merged, Overrides, resolve};
+use super::resolve::{self, Merged, Overrides, resolve};
 use super::{
-    Context, Input, Loaded, LockPlace, Platform, Recipe, SYNTAX, VALUE, VARIABLE, WORKSPACE, Workspace, values, words,
-    workspace,
+    Context, Floor, Input, KEY, Loaded, LockPlace, Platform, Recipe, SYNTAX, VALUE, VARIABLE, WORKSPACE, Workspace,
+    values, words, workspace,
 };
 use crate::report::{COMMAND_LINE, Diagnostic, Error, Level, Result, Span, Spanned, Texts};
 
@@ -39,6 +39,46 @@ pub fn load(input: &Input, context: &Context, texts: &mut Texts) -> Result<Loade
         _ if said.is_empty() => Err(Error::internal("a recipe was not loaded, for no reason")),
         _ => Err(Error(said)),
     }
+}
+
+/// Loads a policy that is laid over recipes: a file with a table `[policy]` and nothing else.
+///
+/// # Errors
+/// Every mistake of the file.
+pub fn load_floor(path: &Path, texts: &mut Texts) -> Result<Floor> {
+    let context = Context::default();
+    let mut files = Files::new(texts);
+    let opened = files.open(path, None);
+    let mistakes = std::mem::take(&mut files.mistakes);
+    let Some(file) = opened.filter(|_| mistakes.is_empty()) else { return Err(Error(in_order(mistakes))) };
+    let file = files.read.swap_remove(file);
+    if let Some(stray) = stray_key(texts.text(file.text)) {
+        let title = format!("`{stray}` is no key of a policy that is laid over recipes");
+        let help = "it has one table, [policy], with the keys that [policy] has in a recipe, and `forbid-waivers`";
+        return Err(Diagnostic::error(KEY, title).at(file.span, "in this file").help(help).into());
+    }
+    let merged = Merged {
+        keys: file.keys,
+        origin: file.name,
+        folder: file.folder.clone(),
+        span: file.span,
+        files: vec![(file.text, file.folder)],
+        stem: String::new(),
+        default_name: None,
+        broken: false,
+        lock: None,
+        floor: true,
+        paths: Vec::new(),
+        bases: Vec::new(),
+    };
+    let (floor, mistakes) = resolve::floor(&merged, &context, texts);
+    if mistakes.is_empty() { Ok(floor) } else { Err(Error(in_order(mistakes))) }
+}
+
+/// The first key beside `policy`.
+fn stray_key(text: &str) -> Option<String> {
+    let table: toml::Table = toml::from_str(text).ok()?;
+    table.into_iter().map(|(key, _)| key).find(|key| key != "policy")
 }
 
 /// The settings of a [`Context`] that none of the loaded recipes knows.
@@ -251,6 +291,7 @@ impl Session<'_, '_> {
             stem: if by_stem || workspace.is_some() { stem } else { String::new() },
             broken: all.iter().any(|file| file.broken),
             lock: if by_stem || workspace.is_some() { Some(self.lock_place(own, workspace)) } else { None },
+            floor: false,
         }
     }
 

@@ -28,11 +28,12 @@ mod load;
 mod describe;
 
 pub use describe::describe;
-pub use load::{load, unknown_settings};
+pub use load::{load, load_floor, unknown_settings};
 pub use model::*;
 pub use schema::schema;
 pub use trial::{Call, Expect, FileCheck, HttpCheck, Test, TextCheck};
 pub use values::Invalid;
+pub use values::RULES;
 
 /// A recipe cannot be read: not there, too large, not text.
 pub const UNREADABLE: Code = Code("E0100");

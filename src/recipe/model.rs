@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::trial::Test;
 use crate::oci::Digest;
@@ -520,4 +521,49 @@ pub struct Policy {
     pub deny_packages: Vec<Spanned<String>>,
     /// When set, the only packages that may be there.
     pub allow_packages: Option<Spanned<Vec<Spanned<String>>>>,
+    /// Licences that packages must not need.
+    pub deny_licenses: Vec<Spanned<String>>,
+    /// When set, the only licences that packages may need.
+    pub allow_licenses: Option<Spanned<Vec<Spanned<String>>>>,
+    /// Findings that are known and accepted.
+    pub waivers: Vec<Waiver>,
+    /// What holds whatever the recipe says.
+    pub floor: Option<Arc<Floor>>,
+}
+
+/// A finding that is known and accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiver {
+    /// Where it was written.
+    pub span: Span,
+    /// The rule, as `shell`.
+    pub rule: Spanned<String>,
+    /// A glob of the paths that may break it; all when absent.
+    pub path: Option<Spanned<String>>,
+    /// Why.
+    pub reason: String,
+    /// The last day on which it holds.
+    pub until: Option<Spanned<Date>>,
+}
+
+/// A day of the Gregorian calendar. `Display` is `2027-01-31`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Date {
+    /// Year, 1970 to 9999.
+    pub year: u16,
+    /// Month, from 1.
+    pub month: u8,
+    /// Day of the month, from 1.
+    pub day: u8,
+}
+
+/// A policy that is laid over recipes: they can be stricter than it, and never less strict.
+#[derive(Debug, Clone)]
+pub struct Floor {
+    /// What a person calls it: its file.
+    pub name: String,
+    /// What it asks.
+    pub policy: Policy,
+    /// Rules that no recipe may waive.
+    pub no_waivers: Vec<Spanned<String>>,
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 mod render;
 mod size;
 
-pub use render::{github, render};
+pub use render::{github, render, xml};
 pub use size::{counted, megabytes};
 
 /// One of the texts that diagnostics point into: an index into [`Texts`].
@@ -110,6 +110,16 @@ impl Texts {
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
         format!("{}:{line}:{column}", self.name(span.text))
+    }
+
+    /// Where a span begins and ends: line and column, from 1, the end behind its last character.
+    pub fn lines_of(&self, span: Span) -> ((usize, usize), (usize, usize)) {
+        let text = self.text(span.text);
+        let position = |at: u32| {
+            let before = &text[..text.floor_char_boundary((at as usize).min(text.len()))];
+            (before.matches('\n').count() + 1, before.rsplit('\n').next().unwrap_or_default().chars().count() + 1)
+        };
+        (position(span.start), position(span.end.max(span.start)))
     }
 
     /// The line number, from 1, of a span.

@@ -147,6 +147,23 @@ fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }
 
+/// A text inside XML; what XML 1.0 can't hold becomes a replacement character.
+pub fn xml(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\n' | '\t' => safe.push(c),
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => safe.push('\u{fffd}'),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,6 +189,11 @@ mod tests {
             assert!(shown.chars().all(|c| c == '\n' || !c.is_control()), "{shown:?}");
             assert!(!shown.contains('\u{202e}'), "{shown:?}");
         }
+    }
+
+    #[test]
+    fn nothing_in_a_text_ends_an_element() {
+        assert_eq!(xml("a<b>\u{1}&\"\n"), "a&lt;b&gt;\u{fffd}&amp;&quot;\n");
     }
 
     #[test]

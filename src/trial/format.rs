@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::{Outcome, Verdict};
+use crate::report::xml;
 
 /// TAP version 14, with what failed as a YAML block.
 pub fn tap(outcomes: &[Outcome]) -> String {
@@ -59,23 +60,6 @@ pub fn junit(outcomes: &[Outcome]) -> String {
         text.push_str("  </testsuite>\n");
     }
     text + "</testsuites>\n"
-}
-
-/// A text inside XML; what XML 1.0 can't hold becomes a replacement character.
-fn xml(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\n' | '\t' => safe.push(c),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => safe.push('\u{fffd}'),
-            c => safe.push(c),
-        }
-    }
-    safe
 }
 
 /// A JSON value with a list of tests.

@@ -258,7 +258,7 @@ fn a_code_stands_for_one_situation() {
                 Some("cli") => &["E00"],
                 Some("recipe") => &["E01"],
                 Some("policy") => &["E03"],
-                Some("lock") => &["E04"],
+                Some("lock" | "compare") => &["E04"],
                 Some("build") => &["E02", "E05", "E06", "E07"],
                 Some("output" | "image") => &["E02", "E06"],
                 Some("attest") => &["E07"],

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use super::{Ecosystem, Found};
-use crate::attest::licence;
+use crate::deb::licence;
 use crate::needs::zip::Archive;
 use crate::source::{Content, Reader};
 

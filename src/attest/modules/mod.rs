@@ -6,9 +6,9 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::licence::Licence;
 use super::names::Purl;
 use crate::closure::Headers;
+use crate::deb::licence::Licence;
 use crate::path::ImagePath;
 use crate::report::{Error, Result};
 use crate::source::Content;

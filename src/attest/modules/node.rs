@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Ecosystem, Found, Unowned};
-use crate::attest::licence;
+use crate::deb::licence;
 use crate::path::ImagePath;
 
 pub(super) fn of_package(unowned: &Unowned<'_>, path: &ImagePath, text: &str) -> Option<Found> {

@@ -1,7 +1,7 @@
 //! Python's distributions: `NAME.dist-info/METADATA` with its `RECORD`, and `PKG-INFO` of older tools.
 
 use super::{Ecosystem, Found, Unowned};
-use crate::attest::licence;
+use crate::deb::licence;
 use crate::path::ImagePath;
 
 /// Whether a file is such a record.

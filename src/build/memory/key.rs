@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::cache::{Key, KeyMaker};
 use crate::layer;
-use crate::recipe::{Compression, Recipe};
+use crate::recipe::{Compression, Policy, Recipe};
 use crate::report::{Span, TextId, Texts};
 
 use super::super::Options;
@@ -101,8 +101,9 @@ impl<'a> Subject<'a> {
             cache: _,
             temporary: _,
             watch: _,
+            today: _,
         } = options;
-        if signer.is_some() {
+        if signer.is_some() || is_judged_anew(&recipe.policy) {
             return None;
         }
         let mut key = KeyMaker::new("image").with(tool.as_bytes()).with(&layer::FORMAT.to_le_bytes());
@@ -124,6 +125,13 @@ impl<'a> Subject<'a> {
         }
         Some(key.finish())
     }
+}
+
+/// Whether verdicts hang on more than the recipe and what it takes: on the day, on a policy below it, on what packages
+/// say of their licences.
+fn is_judged_anew(policy: &Policy) -> bool {
+    let on_licences = !policy.deny_licenses.is_empty() || policy.allow_licenses.is_some();
+    on_licences || !policy.waivers.is_empty() || policy.floor.is_some()
 }
 
 /// The recipes with which others share layers, as part of a key: made once for all of them.

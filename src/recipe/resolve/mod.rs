@@ -8,7 +8,7 @@ use super::kinds::{List, Scalar, Text};
 use super::tables::Item;
 use super::values::{self, Invalid};
 use super::vars::Variables;
-use super::{Context, LockPlace, Part, Platform, REMOVAL, Recipe, VALUE, words};
+use super::{Context, Floor, LockPlace, Part, Platform, REMOVAL, Recipe, VALUE, words};
 use crate::report::{Diagnostic, Span, Spanned, TextId, Texts};
 
 mod accounts;
@@ -38,6 +38,8 @@ pub(super) struct Merged {
     /// Whether some file had mistakes: what is missing is then no news.
     pub(super) broken: bool,
     pub(super) lock: Option<LockPlace>,
+    /// Whether it is a policy that is laid over recipes.
+    pub(super) floor: bool,
 }
 
 /// What the caller lays over a recipe, with places in a text that stands for the command line.
@@ -102,6 +104,13 @@ impl Resolved {
         self.mistakes.extend(mistakes);
         self.variables.extend(asked);
     }
+}
+
+/// Makes the policy that is laid over recipes.
+pub(super) fn floor(merged: &Merged, context: &Context, texts: &Texts) -> (Floor, Vec<Diagnostic>) {
+    let mut resolver = Resolver::new(merged, context, texts);
+    let (policy, no_waivers) = (resolver.policy(), resolver.forbidden_waivers());
+    (Floor { name: merged.origin.clone(), policy, no_waivers }, resolver.variables.mistakes)
 }
 
 struct Resolver<'a> {

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::super::keys::WaiveKeys;
 use super::super::tables::WordOrList;
 use super::super::values::{self, Invalid};
-use super::super::{IgnoredDlopen, LayerRule, Layers, MISSING, Policy, SbomFormat};
+use super::super::{IgnoredDlopen, LayerRule, Layers, MISSING, Policy, SbomFormat, Waiver};
 use super::Resolver;
 use crate::oci::Digest;
 use crate::report::{Diagnostic, Spanned, Texts};
@@ -83,6 +84,10 @@ impl Resolver<'_> {
 
     pub(super) fn policy(&mut self) -> Policy {
         let Some(keys) = &self.merged.keys.policy.0 else { return Policy::default() };
+        if let Some(list) = keys.forbid_waivers.as_ref().filter(|_| !self.merged.floor) {
+            let mistake = Diagnostic::error(super::VALUE, "`forbid-waivers` is no key of a recipe's policy");
+            self.mistake(mistake.at(list.0.span, "only a policy that `--policy` lays over recipes forbids waivers"));
+        }
         let mut rules = BTreeMap::new();
         for (name, text) in keys.rules() {
             rules.extend(self.parse(&text.0, values::verdict).map(|verdict| (name.to_owned(), verdict)));
@@ -114,7 +119,48 @@ impl Resolver<'_> {
             deny_packages: self.list(keys.deny_packages.as_ref(), values::package),
             allow_packages: allowed
                 .map(|span| Spanned::new(self.list(keys.allow_packages.as_ref(), values::package), span)),
+            deny_licenses: self.list(keys.deny_licenses.as_ref(), values::license),
+            allow_licenses: keys
+                .allow_licenses
+                .as_ref()
+                .map(|list| Spanned::new(self.list(Some(list), values::license), list.0.span)),
+            waivers: keys.waive.0.iter().filter_map(|waiver| self.waiver(waiver)).collect(),
+            floor: None,
         }
+    }
+
+    fn waiver(&mut self, keys: &Spanned<WaiveKeys>) -> Option<Waiver> {
+        let missing = |name: &str| {
+            Diagnostic::error(MISSING, format!("an entry of `policy.waive` needs `{name}`"))
+                .at(keys.span, "missing here")
+        };
+        if keys.rule.is_none() {
+            self.mistake(missing("rule"));
+        }
+        if keys.reason.is_none() {
+            self.mistake(missing("reason").help("say why it is accepted: whoever reads a report sees it"));
+        }
+        let rule = self.parse(&keys.rule.as_ref()?.0, values::rule);
+        let reason = self.parse(&keys.reason.as_ref()?.0, values::reason);
+        let path = keys.path.as_ref().map(|text| self.parse(&text.0, values::path_glob));
+        let until = keys.until.as_ref().map(|text| self.parse(&text.0, values::date));
+        let optional = |there: bool, parsed: bool| there == parsed;
+        let whole = optional(path.is_some(), path.as_ref().is_some_and(Option::is_some))
+            && optional(until.is_some(), until.as_ref().is_some_and(Option::is_some));
+        let waiver = Waiver {
+            span: keys.span,
+            rule: rule?,
+            path: path.flatten(),
+            reason: reason?.value,
+            until: until.flatten(),
+        };
+        whole.then_some(waiver)
+    }
+
+    /// Rules that no recipe may waive: the business of a floor.
+    pub(super) fn forbidden_waivers(&mut self) -> Vec<Spanned<String>> {
+        let keys = self.merged.keys.policy.0.as_ref();
+        self.list(keys.and_then(|keys| keys.forbid_waivers.as_ref()), values::rule)
     }
 }
 

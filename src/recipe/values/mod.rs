@@ -4,6 +4,7 @@ mod name;
 mod number;
 mod path;
 mod platform;
+mod rule;
 mod trial;
 mod word;
 
@@ -13,6 +14,8 @@ pub(super) use name::{image_name, layer_name, library_name, package, soname, tag
 pub(super) use number::{duration, mode, mtime, number, port, size};
 pub(super) use path::{BareWord, destination, glob, image_path, link_target, origin, path_glob};
 pub(super) use platform::{machine, multiarch};
+pub use rule::RULES;
+pub(super) use rule::{date, license, rule};
 pub(super) use trial::{header_name, line, not_a_tcp_port, regular_expression, request_path};
 pub(super) use word::{
     account, capability, extra, id_pair, isa, keep, label_key, links, no_layers, reason, sbom, signal,

@@ -3,27 +3,29 @@
 
 use std::collections::BTreeMap;
 
-use super::names::hex;
-use crate::deb;
+use super::{Stanza, stanzas};
 use crate::oci::Digest;
 
 /// An expression and what its own identifiers stand for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Licence {
+pub struct Licence {
     /// SPDX's form.
-    pub(super) expression: String,
+    pub expression: String,
     /// Its terms, each once, in order of the expression.
-    pub(super) terms: Vec<String>,
+    pub terms: Vec<String>,
     /// Name and text of each `LicenseRef-`.
-    pub(super) extracted: BTreeMap<String, (String, String)>,
+    pub extracted: BTreeMap<String, (String, String)>,
 }
+
+/// An expression that is nested deeper is nobody's.
+const DEEPEST: usize = 64;
 
 /// The longest text that is kept of a licence.
 const LONGEST_TEXT: usize = 64 << 10;
 
 /// The licences of all stanzas of `Files`, as one expression. `None` when the file is not of the form.
-pub(super) fn of_copyright(text: &[u8]) -> Option<Licence> {
-    let stanzas: Vec<deb::Stanza<'_>> = deb::stanzas(text).collect();
+pub fn of_copyright(text: &[u8]) -> Option<Licence> {
+    let stanzas: Vec<Stanza<'_>> = stanzas(text).collect();
     let format = String::from_utf8_lossy(stanzas.first()?.get("Format")?).to_ascii_lowercase();
     if !format.contains("copyright-format") && !format.contains("dep5") && !format.contains("dep-5") {
         return None;
@@ -48,7 +50,7 @@ pub(super) fn of_copyright(text: &[u8]) -> Option<Licence> {
 }
 
 /// A licence field as other packages have it, mostly SPDX's form already.
-pub(super) fn of_field(text: &str) -> Option<Licence> {
+pub fn of_field(text: &str) -> Option<Licence> {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if text.is_empty() { None } else { of_expressions(&[text], &BTreeMap::new()) }
 }
@@ -81,6 +83,59 @@ fn of_expressions(expressions: &[String], texts: &BTreeMap<String, String>) -> O
         parts.iter().map(|part| if several && part.contains(" OR ") { format!("({part})") } else { part.clone() });
     licence.expression = wrapped.collect::<Vec<_>>().join(" AND ");
     (!parts.is_empty()).then_some(licence)
+}
+
+impl Licence {
+    /// Whether one can use what is licensed so and take only terms that `fits` takes: of terms joined by OR one is enough.
+    pub fn can_be_had(&self, fits: &dyn Fn(&str) -> bool) -> bool {
+        let spaced = self.expression.replace('(', " ( ").replace(')', " ) ");
+        let words: Vec<&str> = spaced.split_whitespace().collect();
+        let depth = words.iter().scan(0_usize, |depth, word| {
+            *depth = if *word == "(" { *depth + 1 } else { depth.saturating_sub(usize::from(*word == ")")) };
+            Some(*depth)
+        });
+        depth.max().unwrap_or(0) <= DEEPEST && either(&mut words.as_slice(), fits)
+    }
+}
+
+/// Terms joined by OR, which binds less than AND.
+fn either(words: &mut &[&str], fits: &dyn Fn(&str) -> bool) -> bool {
+    let mut any = both(words, fits);
+    while let ["OR", rest @ ..] = *words {
+        *words = rest;
+        any |= both(words, fits);
+    }
+    any
+}
+
+fn both(words: &mut &[&str], fits: &dyn Fn(&str) -> bool) -> bool {
+    let mut all = one(words, fits);
+    while let ["AND", rest @ ..] = *words {
+        *words = rest;
+        all &= one(words, fits);
+    }
+    all
+}
+
+/// A term, perhaps with an exception, or an expression in parentheses. Each call takes a word: expressions end.
+fn one(words: &mut &[&str], fits: &dyn Fn(&str) -> bool) -> bool {
+    match *words {
+        ["(", rest @ ..] => {
+            *words = rest;
+            let inside = either(words, fits);
+            *words = words.get(1..).unwrap_or_default();
+            inside
+        }
+        [term, "WITH", exception, rest @ ..] => {
+            *words = rest;
+            fits(&format!("{term} WITH {exception}"))
+        }
+        [term, rest @ ..] => {
+            *words = rest;
+            fits(term)
+        }
+        [] => false,
+    }
 }
 
 struct Terms<'a> {
@@ -174,7 +229,7 @@ impl Terms<'_> {
             let digest = Digest::of(text.as_bytes()).hex();
             id = format!("{id}-{}", &digest[..8]);
         } else if id != name {
-            id = format!("{id}-{}", &hex(&digest_of(name))[..8]);
+            id = format!("{id}-{}", &Digest::of(name.as_bytes()).hex()[..8]);
         }
         let id = format!("LicenseRef-{}", id.trim_matches('-'));
         let text = text.unwrap_or_else(|| format!("The package calls it `{name}`, without a text."));
@@ -205,11 +260,6 @@ fn is_expression(words: &[String]) -> bool {
         }
     }
     depth == 0 && after_term
-}
-
-fn digest_of(text: &str) -> [u8; 32] {
-    use sha2::Digest as _;
-    sha2::Sha256::digest(text.as_bytes()).into()
 }
 
 /// SPDX's identifier of a short name, which is in lower case.
@@ -383,6 +433,23 @@ mod tests {
     }
 
     #[test]
+    fn of_alternatives_one_is_enough() {
+        for (text, can) in [
+            ("MIT", true),
+            ("GPL-2", false),
+            ("GPL-2 or MIT", true),
+            ("GPL-2 and MIT", false),
+            ("GPL-1+ or Artistic, and MIT", false),
+            ("GPL-1+ or MIT, and MIT or GPL-3", true),
+            ("MIT and (GPL-2 or MIT)", true),
+            ("GPL-3+ with GCC-3.1 exception", true),
+        ] {
+            let fits = |term: &str| term == "MIT" || term == "GPL-3.0-or-later WITH GCC-exception-3.1";
+            assert_eq!(of_field(text).unwrap().can_be_had(&fits), can, "{text}");
+        }
+    }
+
+    #[test]
     fn fields_become_expressions() {
         for (text, expression) in [
             ("GPL-2+", "GPL-2.0-or-later"),
@@ -402,7 +469,7 @@ mod tests {
 
     #[test]
     fn a_copyright_file_gives_all_its_licences_and_the_texts_of_its_own() {
-        let text = b"Format: x/copyright-format/1.0/\n\n\
+        let text = b"Format: https://packages.example/copyright-format/1.0/\n\n\
             Files: *\nCopyright: x\nLicense: Expat\n\nFiles: a\nLicense: odd or GPL-2\n Line one.\n .\n  Line two.\n\n\
             License: GPL-2\n On Debian systems\n";
         let licence = of_copyright(text).unwrap();
@@ -417,7 +484,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_text(text in "\\PC*") {
-            let _ = of_field(&text);
+            let _ = of_field(&text).map(|licence| licence.can_be_had(&|term| term.len() > 3));
             let _ = of_copyright(format!("Format: dep5\n\nFiles: *\nLicense: {text}\n").as_bytes());
         }
     }
