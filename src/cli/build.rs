@@ -71,15 +71,22 @@ pub(super) struct Args {
     /// Write a page that shows what each thread did when; by default mkimage-timings.html.
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "mkimage-timings.html")]
     timings: Option<PathBuf>,
+    #[command(flatten)]
+    twice: TwiceArgs,
+    /// Do not wait until outputs are on the disk.
+    #[arg(long)]
+    no_fsync: bool,
+}
+
+/// Building twice.
+#[derive(Debug, clap::Args)]
+struct TwiceArgs {
     /// Build twice, the second time under other conditions, and fail when the images differ.
     #[arg(long)]
     check: bool,
     /// Take the entries of recipes from the last to the first: of no effect on images, which --check makes sure of.
     #[arg(long, hide = true)]
     reversed: bool,
-    /// Do not wait until outputs are on the disk.
-    #[arg(long)]
-    no_fsync: bool,
 }
 
 /// Pushing what is built.
@@ -126,7 +133,7 @@ fn build_all(args: &Args, console: &Console, texts: &mut Texts, reports: &Report
     for loaded in &loaded {
         console.show(&loaded.warnings, texts);
     }
-    if args.reversed {
+    if args.twice.reversed {
         for loaded in &mut loaded {
             let members = loaded.workspace.iter_mut().flat_map(|workspace| &mut workspace.members);
             loaded.recipes.iter_mut().chain(members).for_each(reverse);
@@ -177,7 +184,7 @@ fn build_all(args: &Args, console: &Console, texts: &mut Texts, reports: &Report
             errors.extend(news);
         }
     });
-    if errors.is_empty() && args.check {
+    if errors.is_empty() && args.twice.check {
         args.build_again(&jobs, &lines, console)?;
     }
     if let Some(path) = args.metadata_file.as_ref().filter(|_| errors.is_empty()) {

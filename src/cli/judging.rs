@@ -14,10 +14,10 @@ use super::recipes::usage;
 /// The policy of a run.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct JudgeArgs {
-    /// A policy that recipes can only tighten, a TOML file with [policy] (MKIMAGE_POLICY).
+    /// A policy that recipes can only tighten, a TOML file with [policy] (`MKIMAGE_POLICY`).
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// Write the verdicts to a file, repeatable: FILE.sarif (SARIF 2.1.0) or FILE.xml (JUnit).
+    /// Write the verdicts to a file, repeatable: FILE.sarif (SARIF 2.1.0) or FILE.xml (`JUnit`).
     #[arg(long, value_name = "FILE")]
     policy_report: Vec<PathBuf>,
 }
