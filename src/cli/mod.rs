@@ -17,6 +17,7 @@ mod console;
 mod diff;
 mod draw;
 mod environment;
+mod explain;
 mod extras;
 mod fleet;
 mod format;
@@ -99,6 +100,7 @@ enum Command {
     Why(why::Args),
     Lock(lock::Args),
     Extras(extras::Args),
+    Explain(explain::Args),
     Init(init::Args),
     Add(add::Args),
     Trace(trace::Args),
@@ -165,6 +167,7 @@ fn run(command: Command, entered: &unpacked::Entered, console: &Console) -> Exit
         Command::Why(args) => why::run(&args, console),
         Command::Lock(args) => lock::run(&args, console),
         Command::Extras(args) => extras::run(&args, console),
+        Command::Explain(args) => explain::run(&args, console),
         Command::Add(args) => add::run(&args, console),
         Command::Trace(args) => trace::run(&args, console),
         Command::Init(args) => init::run(&args, console),

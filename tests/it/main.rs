@@ -28,6 +28,7 @@ mod elf;
 mod errors;
 mod examples;
 mod explain;
+mod explain_codes;
 mod find_library;
 mod fleet;
 mod image;
