@@ -245,7 +245,7 @@ impl Drop for Registry {
 }
 
 fn signatures(workshop: &Workshop) {
-    let keys = workshop.make_folder("keys");
+    let keys = workshop.make_folder("signing-keys");
     for name in ["own", "other"] {
         let key = keys.join(format!("{name}.key"));
         let curve = ["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out"];
