@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mkimage::build::Progress;
+use mkimage::output;
 use mkimage::policy::{self, Judged};
 use mkimage::recipe::{self, Floor, Loaded, Platform, Recipe};
-use mkimage::report::{Error, Result, Texts};
+use mkimage::report::{Result, Texts};
 
 use super::environment;
 use super::recipes::usage;
@@ -72,7 +73,7 @@ impl JudgeArgs {
                 Some(Form::JUnit) => policy::junit(&judged).into_bytes(),
                 Some(Form::Sarif) | None => mkimage::oci::canonical(&policy::sarif(&judged, texts)),
             };
-            write_whole(path, &bytes)?;
+            output::publish(path, &bytes)?;
         }
         Ok(())
     }
@@ -125,18 +126,4 @@ fn form(path: &Path) -> Option<Form> {
         "xml" => Some(Form::JUnit),
         _ => None,
     }
-}
-
-/// Writes a file that is there whole or stays as it was.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::PermissionsExt;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let write = || {
-        let mut file = tempfile::Builder::new().prefix(".mkimage.").tempfile_in(folder)?;
-        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
-        file.write_all(bytes)?;
-        file.persist(path).map_err(|error| error.error).map(drop)
-    };
-    write().map_err(|error: std::io::Error| Error::io("write", path, &error))
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use mkimage::build::Built;
 use mkimage::image::{Image, Images};
+use mkimage::output::publish;
 use mkimage::recipe::Recipe;
 use mkimage::report::{Error, Result};
 use serde_json::{Value, json};
@@ -62,16 +63,7 @@ fn packed(image: &Image) -> u64 {
 pub(super) fn write(path: &Path, images: &[Value]) -> Result<()> {
     let mut bytes = mkimage::oci::canonical(&json!({ "version": 1, "images": images }));
     bytes.push(b'\n');
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let write = || {
-        let mut file = tempfile::Builder::new().prefix(".mkimage.").tempfile_in(folder)?;
-        file.write_all(&bytes)?;
-        // As any new file's; that of a temporary one is its owner's alone.
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-        file.as_file().set_permissions(mode)?;
-        file.persist(path).map_err(|error| error.error).map(drop)
-    };
-    write().map_err(|error| Error::io("write", path, &error))
+    publish(path, &bytes)
 }
 
 /// A line for each image, as the summary of a job shows it.
