@@ -11,7 +11,7 @@ use super::recipes::{RecipeArgs, shared};
 
 /// Loads and assembles the recipes that the arguments name. Warnings are the business of `check`.
 pub(super) fn assemble(args: &RecipeArgs, console: &Console, texts: &mut Texts) -> Result<Vec<(Recipe, Assembled)>> {
-    let loaded = args.load(&[], None, texts)?;
+    let loaded = args.load(texts)?;
     let options = build::Options { suggestions: false, ..options() };
     let (mut all, mut errors) = (Vec::new(), Vec::new());
     let session = Session::new(loaded.iter().map(Loaded::len).sum());

@@ -10,7 +10,7 @@ use mkimage::compare;
 use mkimage::layer::Durability;
 use mkimage::output::{Destination, Engine, Push};
 use mkimage::policy::Detail;
-use mkimage::recipe::{Compression, Loaded, Recipe};
+use mkimage::recipe::{Compression, Context, Loaded, Recipe};
 use mkimage::registry::{Client, NO_TAG, Remote, Rules};
 use mkimage::report::{Diagnostic, Error, Result, Texts};
 use mkimage::tree::Tree;
@@ -22,7 +22,6 @@ use super::judging::{JudgeArgs, Reports};
 use super::lock::LockArgs;
 use super::rebuild::{self, Again};
 use super::recipes::{self, RecipeArgs, USAGE, compression, usage};
-use super::registries::RegistryArgs;
 use super::{environment, keys, lock, metadata, summary};
 
 /// Build images from recipes.
@@ -98,8 +97,6 @@ struct PushArgs {
     /// Refuse to move a tag that a registry has already.
     #[arg(long)]
     immutable: bool,
-    #[command(flatten)]
-    registries: RegistryArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -128,8 +125,11 @@ fn build_all(args: &Args, console: &Console, texts: &mut Texts, reports: &Report
     if args.timings.is_some() {
         console.time();
     }
-    let mut loaded = args.recipes.load(&args.tag, args.compression, texts)?;
-    args.judge.lay(&mut loaded, texts)?;
+    let locks = args.lock.locks();
+    let context =
+        Context { tags: args.tag.clone(), compression: args.compression, ..args.recipes.held_context(&locks)? };
+    let mut loaded = args.recipes.load_in(&context, texts)?;
+    args.judge.lay(&mut loaded, &args.recipes, texts)?;
     for loaded in &loaded {
         console.show(&loaded.warnings, texts);
     }
@@ -139,13 +139,13 @@ fn build_all(args: &Args, console: &Console, texts: &mut Texts, reports: &Report
             loaded.recipes.iter_mut().chain(members).for_each(reverse);
         }
     }
-    let options = args.options(console)?;
+    let options = Options { locks, ..args.options(console)? };
     let engine = args.load.map(engine).transpose()?;
     let chosen = args.chosen.of(&loaded, console)?;
     let destinations = args.destinations(&chosen)?;
     let to_stdout = destinations.iter().flatten().any(|to| *to == Destination::Stdout);
     let is_remote = |to: &Destination| matches!(to, Destination::Registry(_));
-    let client = destinations.iter().flatten().any(is_remote).then(|| args.push.registries.client()).transpose()?;
+    let client = destinations.iter().flatten().any(is_remote).then(|| args.recipes.registries.client()).transpose()?;
     let session = Session::new(loaded.iter().map(Loaded::len).sum());
     let session = session.remembering(options.cache.as_ref(), &environment::this_program());
     let shared: Vec<OnceLock<Result<Option<Arc<Shared>>>>> = loaded.iter().map(|_| OnceLock::new()).collect();
@@ -309,7 +309,7 @@ fn place(parts: Vec<Part>, job: &Job, with: &Surroundings) -> Result<Vec<Built>>
     let built = Packed::joined(packed)?.place(&trees[0], &mut stdout, push, &progress);
     drop(stdout);
     if let Some(client) = with.client {
-        with.args.push.registries.say_warnings(client, with.console);
+        with.args.recipes.registries.say_warnings(client, with.console);
     }
     let built = built?;
     if let Some(pending) = pending {
@@ -393,7 +393,7 @@ impl Args {
             watch: console.watch(),
             temporary: environment::temporary(),
             today: environment::today(),
-            locks: self.lock.locks(),
+            locks: std::sync::Arc::default(),
         })
     }
 

@@ -36,9 +36,10 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
     let mut texts = Texts::default();
+    let locks = args.lock.locks();
     let loaded = args.judge.check().and_then(|()| {
-        let mut loaded = args.recipes.load(&[], None, &mut texts)?;
-        args.judge.lay(&mut loaded, &mut texts)?;
+        let mut loaded = args.recipes.load_held(&locks, &mut texts)?;
+        args.judge.lay(&mut loaded, &args.recipes, &mut texts)?;
         Ok(loaded)
     });
     let loaded = match loaded {
@@ -49,7 +50,7 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
     for loaded in &loaded {
         console.show(&loaded.warnings, &texts);
     }
-    let options = Options { locks: args.lock.locks(), ..options() };
+    let options = Options { locks, ..options() };
     let (mut errors, mut documents, mut tables) = (Vec::new(), Vec::new(), Vec::new());
     for recipe in loaded.iter().flat_map(|loaded| &loaded.recipes) {
         match build::assemble(recipe, &options, &reports.hearing(recipe, console.building(&recipe.name.value))) {

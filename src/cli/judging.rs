@@ -10,12 +10,12 @@ use mkimage::recipe::{self, Floor, Loaded, Platform, Recipe};
 use mkimage::report::{Result, Texts};
 
 use super::environment;
-use super::recipes::usage;
+use super::recipes::{RecipeArgs, usage};
 
 /// The policy of a run.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct JudgeArgs {
-    /// A policy that recipes can only tighten, a TOML file with [policy] (`MKIMAGE_POLICY`).
+    /// A policy that recipes can only tighten, a TOML file with [policy], or `docker://NAME` (`MKIMAGE_POLICY`).
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// Write the verdicts to a file, repeatable: FILE.sarif (SARIF 2.1.0) or FILE.xml (`JUnit`).
@@ -31,8 +31,8 @@ pub(super) struct Reports {
 
 impl JudgeArgs {
     /// Lays the floor below all recipes.
-    pub(super) fn lay(&self, loaded: &mut [Loaded], texts: &mut Texts) -> Result<()> {
-        let Some(floor) = self.floor(texts)? else { return Ok(()) };
+    pub(super) fn lay(&self, loaded: &mut [Loaded], recipes: &RecipeArgs, texts: &mut Texts) -> Result<()> {
+        let Some(floor) = self.floor(recipes, texts)? else { return Ok(()) };
         let floor = Arc::new(floor);
         for loaded in loaded {
             let members = loaded.workspace.iter_mut().flat_map(|workspace| &mut workspace.members);
@@ -43,9 +43,9 @@ impl JudgeArgs {
         Ok(())
     }
 
-    fn floor(&self, texts: &mut Texts) -> Result<Option<Floor>> {
+    fn floor(&self, recipes: &RecipeArgs, texts: &mut Texts) -> Result<Option<Floor>> {
         let file = self.policy.clone().or_else(|| environment::variable("MKIMAGE_POLICY").map(PathBuf::from));
-        file.map(|file| recipe::load_floor(&file, texts)).transpose()
+        file.map(|file| recipe::load_floor(&file, &recipes.context()?, texts)).transpose()
     }
 
     /// Whether verdicts are to be written.

@@ -225,7 +225,7 @@ fn lock_files(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
 
 /// The lock file of a recipe or workspace.
 fn beside(recipe: &Path) -> Result<PathBuf> {
-    let loaded = RecipeArgs::of(recipe).load(&[], None, &mut Texts::default())?;
+    let loaded = RecipeArgs::of(recipe).load(&mut Texts::default())?;
     let mut places = loaded.iter().flat_map(|loaded| &loaded.recipes).filter_map(|recipe| recipe.lock.as_ref());
     places.next().map(|place| place.file.clone()).ok_or_else(|| no_lock(recipe))
 }

@@ -33,6 +33,7 @@ mod memory;
 mod plan;
 mod keys;
 mod provenance;
+mod published;
 mod pull;
 mod push;
 mod metadata;

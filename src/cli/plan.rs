@@ -61,7 +61,7 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
 }
 
 fn plan(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCode> {
-    let loaded = args.recipes.load(&[], None, texts)?;
+    let loaded = args.recipes.load(texts)?;
     for loaded in &loaded {
         console.show(&loaded.warnings, texts);
     }

@@ -1,4 +1,4 @@
-//! `mkimage push`: an image that was built before, into a registry.
+//! `mkimage push`: an image that was built before, or a recipe, into a registry.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,21 +10,24 @@ use serde_json::json;
 
 use super::console::Console;
 use super::format::{Format, print_json};
-use super::images;
 use super::registries::RegistryArgs;
 use super::summary::megabytes;
+use super::{images, published};
 
-/// Push an image that was built before to a registry.
+/// Push an image that was built before, or a recipe, to a registry.
 ///
 /// Prints NAME@DIGEST to standard output. What the registry has already is not sent; manifests follow their blobs, and
 /// the tag comes last.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A layout, an archive, what `docker save` writes, or `docker://NAME`.
+    /// A layout, an archive, what `docker save` writes, or `docker://NAME`; with --recipe, a TOML file.
     image: PathBuf,
     /// Where to: `docker://registry.example/team/app:1.0`.
     #[arg(value_name = "NAME")]
     to: String,
+    /// Push a recipe that others extend, or a policy, in place of an image.
+    #[arg(long)]
+    recipe: bool,
     /// Further tags, repeatable.
     #[arg(short, long, value_name = "TAG")]
     tag: Vec<String>,
@@ -39,13 +42,14 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
-    match push(args, console) {
+    let mut texts = Texts::default();
+    match push(args, console, &mut texts) {
         Ok(code) => code,
-        Err(error) => console.fail(&error, &Texts::default()),
+        Err(error) => console.fail(&error, &texts),
     }
 }
 
-fn push(args: &Args, console: &Console) -> Result<ExitCode> {
+fn push(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCode> {
     let to = Remote::parse(&args.to)?;
     let mut tags: Vec<String> = to.tag.iter().cloned().collect();
     for tag in &args.tag {
@@ -59,12 +63,17 @@ fn push(args: &Args, console: &Console) -> Result<ExitCode> {
             .help(format!("write `{to}:1.0`; `{to}:latest` if that is meant"))
             .into());
     }
-    let from = args.image.to_str().filter(|text| Remote::is_meant(text)).map(Remote::parse).transpose()?;
-    let from = from.map(|remote| remote.repository);
-    let store = images::open(&args.image, &args.registries, console)?;
     let client = args.registries.client()?;
     let rules = if args.immutable { Rules::Keep } else { Rules::Move };
-    let pushed = output::push_store(Push { client: &client, rules }, &store, from.as_ref(), &to, &tags);
+    let how = Push { client: &client, rules };
+    let pushed = if args.recipe {
+        published::push(how, &args.image, &to, &tags, texts)
+    } else {
+        let from = args.image.to_str().filter(|text| Remote::is_meant(text)).map(Remote::parse).transpose()?;
+        let from = from.map(|remote| remote.repository);
+        let store = images::open(&args.image, &args.registries, console)?;
+        output::push_store(how, &store, from.as_ref(), &to, &tags)
+    };
     args.registries.say_warnings(&client, console);
     let pushed = pushed?;
     for moved in &pushed.tags {

@@ -13,8 +13,7 @@ use mkimage::report::{Diagnostic, Error, Result, Spanned, Texts};
 use super::console::Console;
 use super::lock::LockArgs;
 use super::recipes::{RecipeArgs, usage};
-use super::registries::RegistryArgs;
-use super::{environment, images};
+use super::{environment, images, registries};
 
 /// Whether an argument names a recipe and no image: a TOML file, or a folder with a mkimage.toml and no layout.
 pub(super) fn is_recipe(path: &Path) -> bool {
@@ -26,18 +25,21 @@ pub(super) fn is_recipe(path: &Path) -> bool {
 pub(super) fn differences(
     image: &Path,
     args: &RecipeArgs,
-    registries: &RegistryArgs,
     console: &Console,
     texts: &mut Texts,
 ) -> Result<Vec<Difference>> {
-    let loaded = args.load(&[], None, texts)?;
+    let loaded = args.load(texts)?;
     let recipes: Vec<&Recipe> = loaded.iter().flat_map(|loaded| &loaded.recipes).collect();
     let mut found = Vec::new();
     for recipe in &recipes {
         let architecture = recipe.platform.as_ref().map(|platform| platform.architecture.clone());
         let name = recipe.tags.first().map(|tag| tag.value.clone());
-        let there =
-            Opened::new(images::open(image, registries, console)?, image, architecture.as_deref(), name.as_deref())?;
+        let there = Opened::new(
+            images::open(image, &args.registries, console)?,
+            image,
+            architecture.as_deref(),
+            name.as_deref(),
+        )?;
         let several = recipes.len() > 1;
         for difference in differences_of(&there, recipe, console)? {
             let platform = architecture.as_deref().filter(|_| several).map_or_else(String::new, |it| format!("{it}: "));
@@ -141,7 +143,8 @@ impl Again<'_> {
             .env("TZ", "Pacific/Kiritimati")
             .env("LC_ALL", "C")
             .env("LANG", "tr_TR.UTF-8")
-            .env("HOME", folder.path());
+            .env("HOME", folder.path())
+            .envs(registries::logins_without_home());
         command.env("TMPDIR", folder.path());
         // No other thread of this process makes files now.
         let umask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mkimage::build::{self, Session, Shared};
+use mkimage::lock::Locks;
 use mkimage::recipe::{self, Compression, Context, Input, Loaded, Platform};
 use mkimage::report::{Code, Diagnostic, Error, Result, Texts};
 
 use super::console::Console;
-use super::environment;
+use super::registries::RegistryArgs;
+use super::{environment, published};
 
 /// A value of the command line is wrong.
 pub(super) const USAGE: Code = Code("E0001");
@@ -33,23 +35,24 @@ pub(super) struct RecipeArgs {
     /// Do not look for the workspace that a recipe is a member of.
     #[arg(long)]
     no_workspace: bool,
+    #[command(flatten)]
+    pub(super) registries: RegistryArgs,
 }
 
 impl RecipeArgs {
     /// One recipe, over which nothing is laid.
     pub(super) fn of(recipe: &Path) -> Self {
-        Self {
-            recipes: vec![recipe.to_owned()],
-            root: None,
-            platform: Vec::new(),
-            set: Vec::new(),
-            no_workspace: false,
-        }
+        Self { recipes: vec![recipe.to_owned()], ..Self::default() }
     }
 
     /// One recipe, for a platform where one is asked for.
     pub(super) fn for_platform(recipe: &Path, platform: Option<&Platform>) -> Self {
         Self { platform: platform.into_iter().cloned().collect(), ..Self::of(recipe) }
+    }
+
+    /// The same, with registries asked as another part of the command line says.
+    pub(super) fn asking(self, registries: &RegistryArgs) -> Self {
+        Self { registries: registries.clone(), ..self }
     }
 
     /// The same for other recipes.
@@ -67,6 +70,7 @@ impl RecipeArgs {
         again.extend(self.platform.iter().flat_map(|one| [OsString::from("--platform"), one.to_string().into()]));
         again.extend(self.set.iter().flat_map(|set| [OsString::from("--set"), set.into()]));
         again.extend(self.no_workspace.then(|| OsString::from("--no-workspace")));
+        again.extend(self.registries.again()?);
         let own = PathBuf::from("mkimage.toml");
         let recipes = if self.recipes.is_empty() { std::slice::from_ref(&own) } else { &self.recipes };
         for recipe in recipes {
@@ -78,30 +82,39 @@ impl RecipeArgs {
         Ok(again)
     }
 
-    /// Loads the recipes. `tags` and `compression` replace theirs where given.
-    pub(super) fn load(
-        &self,
-        tags: &[String],
-        compression: Option<Compression>,
-        texts: &mut Texts,
-    ) -> Result<Vec<Loaded>> {
-        let context = Context { tags: tags.to_vec(), compression, ..self.context()? };
+    /// Loads the recipes.
+    pub(super) fn load(&self, texts: &mut Texts) -> Result<Vec<Loaded>> {
+        self.load_in(&self.context()?, texts)
+    }
+
+    /// Loads the recipes, with what they take from registries held to lock files.
+    pub(super) fn load_held(&self, locks: &Arc<Locks>, texts: &mut Texts) -> Result<Vec<Loaded>> {
+        self.load_in(&self.held_context(locks)?, texts)
+    }
+
+    /// Loads the recipes with what a context lays over them.
+    pub(super) fn load_in(&self, context: &Context, texts: &mut Texts) -> Result<Vec<Loaded>> {
         let mut loaded = Vec::new();
         let mut errors = Vec::new();
         for input in self.inputs()? {
-            match recipe::load(&input, &context, texts) {
+            match recipe::load(&input, context, texts) {
                 Ok(one) => loaded.push(one),
                 Err(error) => errors.extend(error.0),
             }
         }
         if errors.is_empty() {
-            errors = recipe::unknown_settings(&context, &loaded);
+            errors = recipe::unknown_settings(context, &loaded);
         }
         if errors.is_empty() { Ok(loaded) } else { Err(Error(errors)) }
     }
 
     /// What is laid over the recipes.
     pub(super) fn context(&self) -> Result<Context> {
+        self.held_context(&Arc::default())
+    }
+
+    /// The same, with what comes from registries held to lock files.
+    pub(super) fn held_context(&self, locks: &Arc<Locks>) -> Result<Context> {
         Ok(Context {
             set: self.variables()?,
             env: Box::new(environment::variable),
@@ -110,6 +123,7 @@ impl RecipeArgs {
             tags: Vec::new(),
             compression: None,
             workspace: !self.no_workspace,
+            fetch: Some(published::fetching(self.registries.clone(), Arc::clone(locks))),
         })
     }
 

@@ -1,16 +1,17 @@
 //! What the command line and the environment say of registries.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use mkimage::registry::{Authorities, Client, CredentialFile, Keychain, Options, Pace, Proxies};
-use mkimage::report::Result;
+use mkimage::report::{Error, Result};
 
 use super::console::Console;
 use super::environment::{self, variable};
 
 /// How registries are asked.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct RegistryArgs {
     /// Take logins of registries from this file, in the form of Docker's config.json.
     #[arg(long, value_name = "FILE", help_heading = HEADING)]
@@ -21,11 +22,20 @@ pub(super) struct RegistryArgs {
     /// Ask registries without TLS where they have none; those of this machine are asked so anyway.
     #[arg(long, help_heading = HEADING)]
     insecure: bool,
+    /// Shared by all that these arguments were given to.
     #[arg(skip)]
-    client: OnceLock<Arc<Client>>,
+    client: Arc<OnceLock<Arc<Client>>>,
 }
 
 const HEADING: &str = "Registries";
+
+/// Variables by which a process with another home finds the logins of this one's.
+pub(super) fn logins_without_home() -> Vec<(&'static str, PathBuf)> {
+    let Some(home) = variable("HOME").map(PathBuf::from) else { return Vec::new() };
+    let places = [("DOCKER_CONFIG", ".docker"), ("XDG_CONFIG_HOME", ".config")];
+    let unset = places.into_iter().filter(|(name, _)| variable(name).is_none());
+    unset.map(|(name, folder)| (name, home.join(folder))).collect()
+}
 
 /// Where systems keep the authorities that they trust.
 const BUNDLES: [&str; 6] = [
@@ -45,6 +55,20 @@ impl RegistryArgs {
         }
         let client = Arc::new(Client::new(self.options())?);
         Ok(Arc::clone(self.client.get_or_init(|| client)))
+    }
+
+    /// The same arguments for a process in another folder.
+    pub(super) fn again(&self) -> Result<Vec<OsString>> {
+        let whole = |path: &PathBuf| std::path::absolute(path).map_err(|error| Error::io("find", path, &error));
+        let mut again: Vec<OsString> = Vec::new();
+        if let Some(file) = &self.creds_file {
+            again.extend(["--creds-file".into(), whole(file)?.into()]);
+        }
+        for file in &self.registry_ca {
+            again.extend(["--registry-ca".into(), whole(file)?.into()]);
+        }
+        again.extend(self.insecure.then(|| OsString::from("--insecure")));
+        Ok(again)
     }
 
     /// Shows what registries warned of.

@@ -127,9 +127,9 @@ fn start(args: &Args, entered: &Entered, console: &Console, texts: &mut Texts) -
 }
 
 fn one_recipe(args: &Args, texts: &mut Texts) -> Result<Recipe> {
-    let mut named = RecipeArgs::of(&args.image);
+    let mut named = RecipeArgs::of(&args.image).asking(&args.registries);
     named.platform.extend(args.platform.clone());
-    let loaded = named.load(&[], None, texts)?;
+    let loaded = named.load(texts)?;
     let recipes: Vec<Recipe> = loaded.into_iter().flat_map(|loaded| loaded.recipes).collect();
     if recipe::by_index(&recipes).count() != 1 {
         return Err(Diagnostic::error(USAGE, format!("`{}` is not one recipe", args.image.display()))

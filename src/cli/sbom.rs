@@ -102,7 +102,7 @@ pub(super) fn image(argument: &str) -> Result<Option<(PathBuf, Option<String>)>>
 
 /// The one recipe that an argument names.
 pub(super) fn only_recipe(argument: &str, texts: &mut Texts) -> Result<Recipe> {
-    let loaded = RecipeArgs::of(Path::new(argument)).load(&[], None, texts)?;
+    let loaded = RecipeArgs::of(Path::new(argument)).load(texts)?;
     let recipes: Vec<Recipe> = loaded.into_iter().flat_map(|loaded| loaded.recipes).collect();
     if recipe::by_index(&recipes).count() != 1 {
         return Err(Diagnostic::error(USAGE, format!("`{argument}` is not one recipe"))

@@ -66,7 +66,7 @@ impl Subject {
     ) -> Result<Vec<Survey>> {
         match self {
             Self::Recipe(path) => {
-                let loaded = RecipeArgs::for_platform(path, platform).load(&[], None, texts)?;
+                let loaded = RecipeArgs::for_platform(path, platform).asking(registries).load(texts)?;
                 let options = looking()?;
                 let recipes: Vec<&Recipe> = loaded.iter().flat_map(|loaded| &loaded.recipes).collect();
                 let session = Session::new(recipes.len());

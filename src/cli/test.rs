@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use mkimage::recipe::{self, Context, Input, Recipe, Test, load};
+use mkimage::recipe::{self, Input, Recipe, Test, load};
 use mkimage::report::{Diagnostic, Error, Result, Texts};
 use mkimage::run::{Image, Launcher, Running};
 use mkimage::trial::{self, Outcome, Surroundings, Verdict};
@@ -28,8 +28,6 @@ pub(super) struct Args {
     /// Test this layout, archive or `docker://NAME` in place of the recipe's image.
     #[arg(long, value_name = "IMAGE")]
     image: Option<PathBuf>,
-    #[command(flatten)]
-    registries: RegistryArgs,
     /// Only tests whose name contains this.
     #[arg(long, value_name = "WORD")]
     only: Option<String>,
@@ -95,7 +93,7 @@ pub(super) fn run(args: &Args, entered: &Entered, console: &Console) -> ExitCode
 }
 
 fn test_all(args: &Args, entered: &Entered, console: &Console, texts: &mut Texts) -> Result<ExitCode> {
-    let loaded = args.recipes.load(&[], None, texts)?;
+    let loaded = args.recipes.load(texts)?;
     let loaded: Vec<Recipe> = loaded.into_iter().flat_map(|loaded| loaded.recipes).collect();
     let recipes = args.startable(&loaded, console)?;
     if args.image.is_some() && recipes.len() != 1 {
@@ -116,7 +114,8 @@ fn test_all(args: &Args, entered: &Entered, console: &Console, texts: &mut Texts
     if args.image.is_some() && workplace.is_engine() {
         return Err(Diagnostic::error(USAGE, "an engine tests what a recipe builds, not `--image`").into());
     }
-    let bench = Tests { workplace, console, built: Mutex::default(), next: AtomicUsize::new(0) };
+    let registries = &args.recipes.registries;
+    let bench = Tests { workplace, registries, console, built: Mutex::default(), next: AtomicUsize::new(0) };
     let mut jobs: Vec<(&Recipe, &Test, Arc<Image>)> = Vec::new();
     for &recipe in &recipes {
         let wanted = |test: &&Test| args.only.as_ref().is_none_or(|word| trial::name(test).contains(word.as_str()));
@@ -136,7 +135,7 @@ fn test_all(args: &Args, entered: &Entered, console: &Console, texts: &mut Texts
         let image = match &args.image {
             Some(path) => {
                 let platform = recipe.platform.as_ref().map(|platform| &platform.value);
-                bench.workplace.unpack(&images::open(path, &args.registries, console)?, platform)?
+                bench.workplace.unpack(&images::open(path, &args.recipes.registries, console)?, platform)?
             }
             None => bench.workplace.build(recipe, console)?,
         };
@@ -167,6 +166,7 @@ fn called(recipe: &Recipe) -> String {
 /// All tests of a run, and the images that they need.
 struct Tests<'a> {
     workplace: Workplace<'a>,
+    registries: &'a RegistryArgs,
     console: &'a Console,
     /// Images of other recipes that tests ask for, each built once.
     built: Mutex<Vec<(PathBuf, Arc<Image>)>>,
@@ -218,7 +218,7 @@ impl Surroundings for Tests<'_> {
         if let Some((_, image)) = built.iter().find(|(known, _)| known == recipe) {
             return Ok(Arc::clone(image));
         }
-        let context = Context { env: Box::new(environment::variable), ..Context::default() };
+        let context = RecipeArgs::of(recipe).asking(self.registries).context()?;
         let loaded = load(&Input::Path(recipe.to_owned()), &context, &mut Texts::default())?;
         let Some(first) = recipe::for_this_machine(&loaded.recipes).or(loaded.recipes.first()) else {
             return Err(Error::from(Diagnostic::error(

@@ -15,7 +15,6 @@ use super::format::{Format, print_json};
 use super::images;
 use super::rebuild;
 use super::recipes::{RecipeArgs, usage};
-use super::registries::RegistryArgs;
 use super::summary::megabytes;
 use super::{keys, sign};
 
@@ -37,8 +36,6 @@ pub(super) struct Args {
     /// Check as well that this public key has signed each image: a file, or `env://NAME`.
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
-    #[command(flatten)]
-    registries: RegistryArgs,
     /// How to print.
     #[arg(long, value_enum, default_value_t, value_name = "FORM")]
     format: Format,
@@ -60,7 +57,7 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
     };
     for path in &images {
         let mut texts = Texts::default();
-        let checked = images::open(path, &args.registries, console).and_then(|store| output::verify(&store));
+        let checked = images::open(path, &args.others.registries, console).and_then(|store| output::verify(&store));
         let (report, mut findings) = match checked {
             Ok(report) => (Some(report.clone()), report.findings),
             Err(error) => (None, error.0),
@@ -75,7 +72,7 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
         let is_sound = findings.iter().all(|finding| finding.level != Level::Error);
         let mut same = None;
         if let Some(recipe) = recipe.as_ref().filter(|_| is_sound) {
-            match rebuild::differences(path, recipe, &args.registries, console, &mut texts) {
+            match rebuild::differences(path, recipe, console, &mut texts) {
                 Ok(found) if found.is_empty() => same = Some(true),
                 Ok(found) => {
                     let title = format!("`{}` is not what its recipe gives", path.display());

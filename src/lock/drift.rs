@@ -15,7 +15,7 @@ const WIDTH: usize = 64;
 /// What differs, sorted by path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Drift {
-    /// One for each path, and for each package of which no path differs but the version.
+    /// One for each path, for each package of which no path differs but the version, and for each recipe of a registry.
     pub changes: Vec<Change>,
 }
 
@@ -24,7 +24,7 @@ pub struct Drift {
 pub struct Change {
     /// Whether it came, went or changed.
     pub sign: Sign,
-    /// The path in the image; none for a package.
+    /// The path in the image; none for a package or a recipe.
     pub path: Option<ImagePath>,
     /// What is said of it, as `libssl3 3.0.21-1 -> 3.0.22-1`.
     pub says: String,
@@ -77,6 +77,17 @@ impl Drift {
                 let says = format!("{name} {old} -> {version}, with the same files");
                 Change { sign: Sign::Changed, path: None, says, upgraded: None }
             }));
+        }
+        let names: BTreeSet<&String> = before.extends.keys().chain(now.extends.keys()).collect();
+        for name in names {
+            let (sign, says) = match (before.extends.get(name), now.extends.get(name)) {
+                (Some(old), Some(new)) if old == new => continue,
+                (Some(old), Some(new)) => (Sign::Changed, format!("{name} {old} -> {new}")),
+                (None, Some(new)) => (Sign::New, format!("{name} {new}, new under `extends`")),
+                (Some(_), None) => (Sign::Gone, format!("{name}, gone from `extends`")),
+                (None, None) => continue,
+            };
+            changes.push(Change { sign, path: None, says, upgraded: None });
         }
         Self { changes }
     }

@@ -11,7 +11,7 @@ use rustix::fs::FlockOperation;
 use super::{DRIFT, Drift, Key, Mode, NOT_LOCKED, Taken, UNREADABLE, named, shown, text};
 use crate::oci::Digest;
 use crate::path::ImagePath;
-use crate::recipe::{Platform, Recipe};
+use crate::recipe::{LockPlace, Platform, Recipe};
 use crate::report::{Diagnostic, Error, Result, Span};
 use crate::tree::Tree;
 
@@ -81,6 +81,20 @@ impl Locks {
         let lock = self.file(&place.file)?.unwrap_or_default();
         let images = lock.images.iter().filter(|(key, _)| key.recipe == place.name);
         Ok(Some(images.flat_map(|(_, taken)| named(taken)).collect()))
+    }
+
+    /// The digest that the lock file has for a recipe of a registry, which the recipe at a place in it extends; none when it
+    /// must not be kept to, or is not known.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn pin(&self, place: &LockPlace, name: &str) -> Result<Option<Digest>> {
+        if !matches!(self.mode, Mode::Locked | Mode::Frozen) {
+            return Ok(None);
+        }
+        let lock = self.file(&place.file)?.unwrap_or_default();
+        let mut images = lock.images.iter().filter(|(key, _)| key.recipe == place.name);
+        Ok(images.find_map(|(_, taken)| taken.extends.get(name).copied()))
     }
 
     fn file(&self, file: &Path) -> Result<Option<Arc<Lock>>> {

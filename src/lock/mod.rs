@@ -1,7 +1,7 @@
 //! What images take from their roots, written down in `mkimage.lock` and held against what they take now.
 //!
 //! In: a finished tree with its inventory, or the text of a lock file. Out: [`Taken`], the same of both, and the
-//! difference of two. Files from beside the recipe are no part of it: they change with every commit. Only
+//! difference of two. Recipes that others extend from registries are in it, too, by digest. Files from beside the recipe are no part of it: they change with every commit. Only
 //! [`update`] writes, and only the lock file.
 
 use std::collections::BTreeMap;
@@ -37,6 +37,8 @@ pub struct Taken {
     pub packages: BTreeMap<String, String>,
     /// What it has, by path in the image.
     pub paths: BTreeMap<ImagePath, Fact>,
+    /// The recipes of registries that its recipe extends, by name, with the digests of their manifests.
+    pub extends: BTreeMap<String, Digest>,
 }
 
 /// What stands at one path of an image and comes from the root.

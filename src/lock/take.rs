@@ -29,7 +29,8 @@ pub fn take(recipe: &Recipe, tree: &Tree, inventory: &Inventory, digest: Option<
     let of_root = |(path, entry): &(&ImagePath, &Entry)| is_of_root(recipe, inventory, &holders, path, entry);
     let entries: Vec<(&ImagePath, &Entry)> = tree.iter().filter(of_root).collect();
     let digests = digests(&entries, digest.unwrap_or(&read))?;
-    let mut taken = Taken::default();
+    let extends = recipe.pins.iter().map(|pin| (pin.name.clone(), pin.digest)).collect();
+    let mut taken = Taken { extends, ..Taken::default() };
     for (path, entry) in entries {
         let what = match &entry.kind {
             EntryKind::File(content) => {

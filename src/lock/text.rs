@@ -36,6 +36,12 @@ pub(super) fn write(lock: &Lock) -> String {
     let mut text = format!("{HEAD}version = {VERSION}\n");
     for (key, taken) in &lock.images {
         let table = format!("images.{}.{}", quoted(&key.recipe), quoted(&key.platform));
+        if !taken.extends.is_empty() {
+            let _ = write!(text, "\n[{table}.extends]\n");
+            for (name, digest) in &taken.extends {
+                let _ = writeln!(text, "{} = {}", quoted(name), quoted(&digest.to_string()));
+            }
+        }
         if !taken.packages.is_empty() {
             let _ = write!(text, "\n[{table}.packages]\n");
             for (name, version) in &taken.packages {
@@ -117,6 +123,13 @@ pub(super) fn read(text: &str) -> Result<Lock, BadLock> {
 
 fn image_of(mut image: toml::Table) -> Result<Taken, BadLock> {
     let mut taken = Taken::default();
+    if let Some(extends) = image.remove("extends") {
+        for (name, digest) in table(extends, "extends")? {
+            let digest = digest.as_str().and_then(|text| text.parse().ok());
+            let digest = digest.ok_or_else(|| form(&format!("`{name}` has no digest")))?;
+            taken.extends.insert(name, digest);
+        }
+    }
     if let Some(packages) = image.remove("packages") {
         for (name, version) in table(packages, "packages")? {
             let Value::String(version) = version else { return Err(form(&format!("`{name}` has no version"))) };

@@ -16,6 +16,7 @@ use crate::report::{Code, Diagnostic, Error, Result};
 use crate::tree::Tree;
 
 mod archive;
+mod artifact;
 mod attachments;
 mod contents;
 mod destination;
@@ -34,6 +35,7 @@ mod stored;
 mod verify;
 
 use archive::Form;
+pub use artifact::{RECIPE, fetch_recipe, push_recipe};
 pub use attachments::{attach, attachments_of, prune};
 pub use contents::{Contents, Fact, Unpacked};
 pub use destination::Destination;

@@ -8,8 +8,8 @@ use std::path::{Component, Path, PathBuf};
 use super::decode::{Keys, Reader, table};
 use super::document::{self, Entries, MOST_BYTES};
 use super::keys::RecipeKeys;
-use super::{EXTENDS, Input, UNREADABLE, workspace};
-use crate::report::{Diagnostic, Level, Span, TextId, Texts, plain};
+use super::{Context, EXTENDS, Input, LockPlace, NO_FOLDER, Pin, REMOTE, UNREADABLE, Wanted, load, workspace};
+use crate::report::{Diagnostic, Error, Level, Span, TextId, Texts, plain};
 
 /// The name of a recipe or a workspace that a folder stands for.
 pub(super) const FILE_NAME: &str = "mkimage.toml";
@@ -25,8 +25,14 @@ pub(super) struct RecipeFile {
     pub(super) span: Span,
     /// As the user knows it.
     pub(super) name: String,
+    /// Where it is; its name, when it comes from a registry.
     pub(super) path: PathBuf,
+    /// The folder that it is in; empty, when it comes from a registry.
     pub(super) folder: PathBuf,
+    /// Which one of a registry it is.
+    pub(super) pin: Option<Pin>,
+    /// Whether it has a folder that its paths may be relative to.
+    has_folder: bool,
     /// The files that it extends.
     bases: Vec<usize>,
     /// Whether it has mistakes.
@@ -35,8 +41,24 @@ pub(super) struct RecipeFile {
     pub(super) complete: bool,
 }
 
+impl RecipeFile {
+    /// The folder that its relative paths are taken from; a recipe of a registry has none.
+    pub(super) fn own_folder(&self) -> Option<PathBuf> {
+        self.has_folder.then(|| self.folder.clone())
+    }
+}
+
+/// Where a text comes from.
+#[derive(Clone)]
+enum Origin<'a> {
+    /// A file in this folder, or a text that goes by it.
+    Folder(&'a Path),
+    /// A registry, or to be put into one.
+    Registry(Option<Pin>),
+}
+
 /// All files of a run.
-pub(super) struct Files<'t> {
+pub(super) struct Files<'t, 'c> {
     pub(super) texts: &'t mut Texts,
     pub(super) mistakes: Vec<Diagnostic>,
     pub(super) read: Vec<RecipeFile>,
@@ -44,11 +66,15 @@ pub(super) struct Files<'t> {
     known: HashMap<PathBuf, Option<usize>>,
     /// The files that are being read, and where the next one is asked for.
     open: Vec<(PathBuf, Span)>,
+    context: &'c Context,
+    /// The file that a person or a workspace named, and its place in a lock file once that was looked for.
+    top: Option<(PathBuf, Option<LockPlace>)>,
 }
 
-impl<'t> Files<'t> {
-    pub(super) fn new(texts: &'t mut Texts) -> Self {
-        Self { texts, mistakes: Vec::new(), read: Vec::new(), known: HashMap::new(), open: Vec::new() }
+impl<'t, 'c> Files<'t, 'c> {
+    pub(super) fn new(texts: &'t mut Texts, context: &'c Context) -> Self {
+        let (mistakes, read, known, open) = (Vec::new(), Vec::new(), HashMap::new(), Vec::new());
+        Self { texts, mistakes, read, known, open, context, top: None }
     }
 
     /// Reads what the user named.
@@ -60,11 +86,16 @@ impl<'t> Files<'t> {
             }
             Input::Changed { path, text } => {
                 let real = fs_err::canonicalize(path).unwrap_or_else(|_| path.clone());
-                let opened = self.decode(&path.display().to_string(), text, path, folder_of(path));
+                self.top = Some((path.clone(), None));
+                let folder = Origin::Folder(folder_of(path));
+                let opened = self.decode(&path.display().to_string(), text, path, folder);
                 self.known.insert(real, opened);
                 opened
             }
-            Input::Text { name, text, folder } => self.decode(name, text, Path::new(name), folder),
+            Input::Text { name, text, folder } => {
+                self.top = None;
+                self.decode(name, text, Path::new(name), Origin::Folder(folder))
+            }
         }
     }
 
@@ -87,7 +118,10 @@ impl<'t> Files<'t> {
             }
         };
         self.known.insert(real, None);
-        let opened = self.decode(&name, &bytes, path, folder_of(path));
+        if asked.is_none() {
+            self.top = Some((path.to_owned(), None));
+        }
+        let opened = self.decode(&name, &bytes, path, Origin::Folder(folder_of(path)));
         let real = fs_err::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         self.known.insert(real, opened);
         opened
@@ -112,7 +146,41 @@ impl<'t> Files<'t> {
         }
     }
 
-    fn decode(&mut self, name: &str, bytes: &[u8], path: &Path, folder: &Path) -> Option<usize> {
+    /// Takes a text as a recipe that is to be put into a registry: it has no folder.
+    pub(super) fn open_published(&mut self, name: &str, bytes: &[u8]) -> Option<usize> {
+        self.decode(name, bytes, Path::new(name), Origin::Registry(None))
+    }
+
+    /// Gets a recipe from a registry, with those that it extends; `asked` is the place that names it.
+    pub(super) fn open_remote(&mut self, name: &str, asked: Option<Span>) -> Option<usize> {
+        let Some(fetch) = &self.context.fetch else {
+            let mistake = Diagnostic::error(EXTENDS, format!("`{name}` is in a registry, which is not asked here"));
+            self.mistakes.push(mistake.at_some(asked, "named here"));
+            return None;
+        };
+        if let Some((path, lock @ None)) = &mut self.top {
+            *lock = Some(load::place_of(path, self.context));
+        }
+        let lock = self.top.as_ref().and_then(|(_, lock)| lock.as_ref());
+        let fetched = match fetch(&Wanted { name, lock }) {
+            Ok(fetched) => fetched,
+            Err(Error(mistakes)) => {
+                self.mistakes.extend(mistakes.into_iter().map(|mistake| mistake.at_some(asked, "named here")));
+                return None;
+            }
+        };
+        // Recipes that are held to different states of one tag may be read in one run.
+        let key = PathBuf::from(format!("{name}@{}", fetched.digest));
+        if let Some(known) = self.known.get(&key) {
+            return *known;
+        }
+        let pin = Pin { name: name.to_owned(), digest: fetched.digest };
+        let opened = self.decode(name, &fetched.text, Path::new(name), Origin::Registry(Some(pin)));
+        self.known.insert(key, opened);
+        opened
+    }
+
+    fn decode(&mut self, name: &str, bytes: &[u8], path: &Path, origin: Origin<'_>) -> Option<usize> {
         let document = document::parse(name, bytes, self.texts);
         let text = document.span.text;
         let readable = !document.mistakes.iter().any(|mistake| mistake.level == Level::Error);
@@ -128,20 +196,29 @@ impl<'t> Files<'t> {
         let broken = mistakes.iter().any(|mistake| mistake.level == Level::Error);
         self.mistakes.append(&mut mistakes);
         let bases = keys.extends.clone();
+        let is_pushed = matches!(origin, Origin::Registry(None));
+        let (folder, pin) = match origin {
+            Origin::Folder(folder) => (Some(folder), None),
+            Origin::Registry(pin) => (None, pin),
+        };
         let file = RecipeFile {
             keys,
             text,
             span: document.span,
             name: name.to_owned(),
             path: path.to_owned(),
-            folder: folder.to_owned(),
+            folder: folder.map(Path::to_owned).unwrap_or_default(),
+            pin,
+            has_folder: folder.is_some(),
             bases: Vec::new(),
             broken,
             complete: true,
         };
         self.read.push(file);
         let index = self.read.len() - 1;
-        let bases = bases.into_iter().flat_map(|list| list.0).map(|text| text.0);
+        // What is only looked at before it is pushed may extend what is not there yet.
+        let is_asked = |base: &str| !is_pushed || !base.starts_with(REMOTE) || base.contains("${");
+        let bases = bases.into_iter().flat_map(|list| list.0).map(|text| text.0).filter(|base| is_asked(&base.value));
         let opened: Vec<_> = bases.map(|base| self.open_base(&base.value, base.span, path, folder)).collect();
         let complete = opened.iter().all(|base| base.is_some_and(|base| self.read[base].complete));
         self.read[index].complete = complete;
@@ -149,7 +226,8 @@ impl<'t> Files<'t> {
         readable.then_some(index)
     }
 
-    fn open_base(&mut self, base: &str, span: Span, path: &Path, folder: &Path) -> Option<usize> {
+    fn open_base(&mut self, base: &str, span: Span, path: &Path, folder: Option<&Path>) -> Option<usize> {
+        let remote = base.starts_with(REMOTE);
         let refused = |title: String, label: &str| Some(Diagnostic::error(EXTENDS, title).at(span, label));
         let mistake = if base.is_empty() || base.ends_with('/') {
             refused(format!("`{base}` is not a recipe's file"), "a file beside this one, as `base.toml`")
@@ -157,6 +235,8 @@ impl<'t> Files<'t> {
             refused(String::from("`extends` takes no variables"), "it is read before they are")
         } else if self.open.len() == MOST_STEPS {
             refused(format!("more than {MOST_STEPS} recipes build on one another"), "here")
+        } else if !remote && folder.is_none() && !base.starts_with('/') {
+            Some(no_folder(base, path, span))
         } else {
             None
         };
@@ -165,13 +245,15 @@ impl<'t> Files<'t> {
             return None;
         }
         self.open.push((fs_err::canonicalize(path).unwrap_or_else(|_| path.to_owned()), span));
-        let wanted = tidy(&folder.join(base));
-        let real = fs_err::canonicalize(&wanted).unwrap_or_else(|_| wanted.clone());
+        let wanted = if remote { base.into() } else { tidy(&folder.unwrap_or(Path::new("/")).join(base)) };
+        let real =
+            if remote { wanted.clone() } else { fs_err::canonicalize(&wanted).unwrap_or_else(|_| wanted.clone()) };
         let opened = match self.open.iter().position(|(open, _)| *open == real) {
             Some(first) => {
                 self.circle(first);
                 None
             }
+            None if remote => self.open_remote(base, Some(span)),
             None => self.open(&wanted, Some(span)),
         };
         self.open.pop();
@@ -215,12 +297,21 @@ impl<'t> Files<'t> {
 }
 
 /// The folder that a file is in.
-fn folder_of(path: &Path) -> &Path {
+pub(super) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
         Some(folder) => folder,
         None => Path::new("/"),
     }
+}
+
+/// A path beside a recipe that stands in no folder.
+pub(super) fn no_folder(text: &str, recipe: &Path, span: Span) -> Diagnostic {
+    let shown = crate::path::show(text.as_bytes());
+    let title = format!("`{shown}` is a path beside `{}`, which has no folder in a registry", recipe.display());
+    Diagnostic::error(NO_FOLDER, title).at(span, "relative").help(
+        "name what the root has, or `docker://NAME` under `extends`; what is beside a recipe belongs into that recipe",
+    )
 }
 
 /// The lines of a text with mistakes of syntax.

@@ -15,7 +15,8 @@ keys! {
         name: Option<Text>,
         /// Tags. Default: `latest`.
         tags: Option<List<Text>>,
-        /// Recipes that this one builds on, relative to this file; later ones win over earlier ones, this one over all.
+        /// Recipes that this one builds on, relative to this file, or `docker://NAME` in a registry; later ones win over
+        /// earlier ones, this one over all.
         extends: Option<OneOrMore>,
         /// Where absolute paths, bare program names and libraries come from: `/` (the default, this machine) or a
         /// folder, relative to this file.

@@ -8,8 +8,8 @@ use super::files::{self, FILE_NAME, Files, RecipeFile};
 use super::keys::{RecipeKeys, WorkspaceKeys};
 use super::resolve::{self, Merged, Overrides, resolve};
 use super::{
-    Context, Floor, Input, KEY, Loaded, LockPlace, Platform, Recipe, SYNTAX, VALUE, VARIABLE, WORKSPACE, Workspace,
-    values, words, workspace,
+    Context, Floor, Input, KEY, Loaded, LockPlace, NO_FOLDER, Platform, REMOTE, Recipe, SYNTAX, VALUE, VARIABLE,
+    WORKSPACE, Workspace, values, words, workspace,
 };
 use crate::report::{COMMAND_LINE, Diagnostic, Error, Level, Result, Span, Spanned, Texts};
 
@@ -26,7 +26,7 @@ const MOST_MISTAKES: usize = 50;
 /// Every mistake of every file that was read.
 pub fn load(input: &Input, context: &Context, texts: &mut Texts) -> Result<Loaded> {
     let (overrides, mistakes) = overrides(context, texts);
-    let mut files = Files::new(texts);
+    let mut files = Files::new(texts, context);
     files.mistakes = mistakes;
     let mut session = Session { files, context, overrides, variables: BTreeSet::new() };
     let loaded = session.load(input);
@@ -41,14 +41,17 @@ pub fn load(input: &Input, context: &Context, texts: &mut Texts) -> Result<Loade
     }
 }
 
-/// Loads a policy that is laid over recipes: a file with a table `[policy]` and nothing else.
+/// Loads a policy that is laid over recipes: a file, or `docker://NAME`, with a table `[policy]` and nothing else. Of the
+/// context, only [`Context::fetch`] counts.
 ///
 /// # Errors
 /// Every mistake of the file.
-pub fn load_floor(path: &Path, texts: &mut Texts) -> Result<Floor> {
-    let context = Context::default();
-    let mut files = Files::new(texts);
-    let opened = files.open(path, None);
+pub fn load_floor(path: &Path, context: &Context, texts: &mut Texts) -> Result<Floor> {
+    let mut files = Files::new(texts, context);
+    let opened = match path.to_str().filter(|text| text.starts_with(REMOTE)) {
+        Some(name) => files.open_remote(name, None),
+        None => files.open(path, None),
+    };
     let mistakes = std::mem::take(&mut files.mistakes);
     let Some(file) = opened.filter(|_| mistakes.is_empty()) else { return Err(Error(in_order(mistakes))) };
     let file = files.read.swap_remove(file);
@@ -57,22 +60,52 @@ pub fn load_floor(path: &Path, texts: &mut Texts) -> Result<Floor> {
         let help = "it has one table, [policy], with the keys that [policy] has in a recipe, and `forbid-waivers`";
         return Err(Diagnostic::error(KEY, title).at(file.span, "in this file").help(help).into());
     }
-    let merged = Merged {
-        keys: file.keys,
-        origin: file.name,
+    let (floor, mistakes) = resolve::floor(&alone(&file, true), &Context::default(), texts);
+    if mistakes.is_empty() { Ok(floor) } else { Err(Error(in_order(mistakes))) }
+}
+
+/// The text of a recipe or policy that others are to extend from a registry, held against what holds there: keys that are
+/// known, and no path beside it, since it has no folder. What a base may leave to others may be missing.
+///
+/// # Errors
+/// Every mistake of the file.
+pub fn publishable(path: &Path, texts: &mut Texts) -> Result<Vec<u8>> {
+    let bytes = files::read(path).map_err(|error| Error::io("read", path, &error))?;
+    let context = Context::default();
+    let mut files = Files::new(texts, &context);
+    let opened = files.open_published(&path.display().to_string(), &bytes);
+    let mut mistakes = std::mem::take(&mut files.mistakes);
+    if let Some(file) = opened {
+        let file = files.read.swap_remove(file);
+        if let Some(table) = &file.keys.workspace.0 {
+            let mistake = Diagnostic::error(WORKSPACE, "a workspace is not kept in a registry");
+            mistakes.push(mistake.at(table.span, "here").help("push a recipe that others extend"));
+        } else if mistakes.is_empty() {
+            let resolved = resolve(&alone(&file, false), &Overrides::default(), &context, texts);
+            mistakes.extend(resolved.mistakes.into_iter().filter(|mistake| mistake.code == NO_FOLDER));
+        }
+    }
+    mistakes.retain(|mistake| mistake.level == Level::Error);
+    if mistakes.is_empty() { Ok(bytes) } else { Err(Error(in_order(mistakes))) }
+}
+
+/// A file by itself.
+fn alone(file: &RecipeFile, floor: bool) -> Merged {
+    Merged {
+        keys: file.keys.clone(),
+        origin: file.name.clone(),
         folder: file.folder.clone(),
         span: file.span,
-        files: vec![(file.text, file.folder)],
+        files: vec![(file.text, file.own_folder())],
         stem: String::new(),
         default_name: None,
-        broken: false,
+        broken: !floor,
         lock: None,
-        floor: true,
+        floor,
         paths: Vec::new(),
+        pins: Vec::new(),
         bases: Vec::new(),
-    };
-    let (floor, mistakes) = resolve::floor(&merged, &context, texts);
-    if mistakes.is_empty() { Ok(floor) } else { Err(Error(in_order(mistakes))) }
+    }
 }
 
 /// The first key beside `policy`.
@@ -144,7 +177,7 @@ fn overrides(context: &Context, texts: &mut Texts) -> (Overrides, Vec<Diagnostic
 }
 
 struct Session<'t, 'c> {
-    files: Files<'t>,
+    files: Files<'t, 'c>,
     context: &'c Context,
     overrides: Overrides,
     variables: BTreeSet<String>,
@@ -163,7 +196,9 @@ impl Session<'_, '_> {
             return Some((recipes.clone(), Some(Workspace { members: recipes, ..workspace })));
         }
         let above = match input {
-            Input::Path(_) | Input::Changed { .. } if self.context.workspace => self.workspace_of(file),
+            Input::Path(_) | Input::Changed { .. } if self.context.workspace => {
+                self.workspace_of(&self.files.read[file].path.clone())
+            }
             _ => None,
         };
         let by_stem = matches!(input, Input::Path(_) | Input::Changed { .. });
@@ -207,9 +242,10 @@ impl Session<'_, '_> {
     }
 
     /// The workspace above a recipe that has it as a member: its file, what it says, all members' files.
-    fn workspace_of(&mut self, file: usize) -> Option<(usize, Workspace, Vec<PathBuf>)> {
-        let recipe = std::fs::canonicalize(&self.files.read[file].path).ok()?;
-        for path in workspace::candidates(&self.files.read[file].path) {
+    fn workspace_of(&mut self, recipe: &Path) -> Option<(usize, Workspace, Vec<PathBuf>)> {
+        let candidates = workspace::candidates(recipe);
+        let recipe = std::fs::canonicalize(recipe).ok()?;
+        for path in candidates {
             let bytes = files::read(&path).unwrap_or_default();
             if !workspace::may_be_workspace(&bytes) {
                 continue;
@@ -285,25 +321,40 @@ impl Session<'_, '_> {
             bases: bases.into_iter().map(|file| self.files.read[file].name.clone()).collect(),
             folder: own.folder.clone(),
             span: own.span,
-            files: all.iter().map(|file| (file.text, file.folder.clone())).collect(),
-            paths: all.iter().map(|file| file.path.clone()).collect(),
+            files: all.iter().map(|file| (file.text, file.own_folder())).collect(),
+            paths: all.iter().filter(|file| file.pin.is_none()).map(|file| file.path.clone()).collect(),
+            pins: all.iter().filter_map(|file| file.pin.clone()).collect(),
             default_name: Some(stem.clone()).filter(|_| by_stem && !generic),
             stem: if by_stem || workspace.is_some() { stem } else { String::new() },
             broken: all.iter().any(|file| file.broken),
-            lock: if by_stem || workspace.is_some() { Some(self.lock_place(own, workspace)) } else { None },
+            lock: if by_stem || workspace.is_some() {
+                Some(self.lock_place(&own.path, &own.folder, workspace))
+            } else {
+                None
+            },
             floor: false,
         }
     }
 
     /// A recipe's place in the lock file of its workspace, or in the one beside it.
-    fn lock_place(&self, own: &RecipeFile, workspace: Option<usize>) -> LockPlace {
+    fn lock_place(&self, path: &Path, folder: &Path, workspace: Option<usize>) -> LockPlace {
         let workspace = workspace.map(|file| &self.files.read[file]);
         let named = workspace.and_then(|file| file.keys.workspace.0.as_ref()?.lock.as_ref());
-        let folder = workspace.map_or(own.folder.as_path(), |file| file.folder.as_path());
+        let folder = workspace.map_or(folder, |file| file.folder.as_path());
         let file = folder.join(named.map_or(LOCK_NAME, |text| text.0.value.as_str()));
-        let name = relative(&own.path, file.parent().unwrap_or(folder));
+        let name = relative(path, file.parent().unwrap_or(folder));
         LockPlace { file, name }
     }
+}
+
+/// The place in a lock file of a recipe's file. What is wrong with its workspace is told when that is loaded.
+pub(super) fn place_of(path: &Path, context: &Context) -> LockPlace {
+    let (mut texts, nothing) = (Texts::default(), Context::default());
+    let files = Files::new(&mut texts, &nothing);
+    let overrides = Overrides::default();
+    let mut session = Session { files, context: &nothing, overrides, variables: BTreeSet::new() };
+    let workspace = if context.workspace { session.workspace_of(path).map(|(file, ..)| file) } else { None };
+    session.lock_place(path, files::folder_of(path), workspace)
 }
 
 /// A path as it is seen from a folder; neither need be there.

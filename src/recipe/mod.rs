@@ -1,12 +1,14 @@
 //! Recipes: TOML text to [`Recipe`]s, merged with what they extend, variables filled in, every value with its place.
 //!
 //! All mistakes of a recipe, of the files that it extends and of the members of a workspace are reported in one run.
-//! Reads recipe files only: never the root, the environment (it asks [`Context::env`]) or what the recipe names.
+//! Reads recipe files only: never the root, the environment (it asks [`Context::env`]), registries (it asks
+//! [`Context::fetch`]) or what the recipe names.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use crate::report::{Code, Diagnostic};
+use crate::oci::Digest;
+use crate::report::{Code, Diagnostic, Result};
 
 mod model;
 mod trial;
@@ -28,7 +30,7 @@ mod load;
 mod describe;
 
 pub use describe::describe;
-pub use load::{load, load_floor, unknown_settings};
+pub use load::{load, load_floor, publishable, unknown_settings};
 pub use model::*;
 pub use schema::schema;
 pub use trial::{Call, Expect, FileCheck, HttpCheck, Test, TextCheck};
@@ -61,6 +63,11 @@ pub const LATER: Code = Code("E0110");
 pub const ACCOUNT: Code = Code("E0111");
 /// An item to take away (`!item`) that was not inherited.
 pub const REMOVAL: Code = Code("E0112");
+/// A path beside a recipe of a registry, which has no folder.
+pub const NO_FOLDER: Code = Code("E0113");
+
+/// What the name of a recipe in a registry begins with.
+pub const REMOTE: &str = "docker://";
 
 /// What to load.
 #[derive(Debug, Clone)]
@@ -88,6 +95,27 @@ pub enum Input {
 /// How a recipe learns the value of an environment variable that its `[vars]` name.
 pub type Environment = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
+/// How recipes of registries are had: this stage knows of none.
+pub type Fetch = Box<dyn Fn(&Wanted<'_>) -> Result<Fetched> + Send + Sync>;
+
+/// A recipe of a registry that another one extends, or a policy.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Its name, with the scheme: `docker://registry.example/acme/base:1`.
+    pub name: &'a str,
+    /// The place in a lock file of the recipe that was asked for, where it has one.
+    pub lock: Option<&'a LockPlace>,
+}
+
+/// A recipe that came from a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetched {
+    /// The digest of its manifest.
+    pub digest: Digest,
+    /// Its text.
+    pub text: Vec<u8>,
+}
+
 /// What the caller lays over a recipe.
 pub struct Context {
     /// Variables (`--set`), over those of `[vars]`.
@@ -104,10 +132,12 @@ pub struct Context {
     pub compression: Option<Compression>,
     /// Whether a recipe looks for the workspace that it is a member of, in the folders above it.
     pub workspace: bool,
+    /// How `docker://NAME` under `extends` is read; `None`: not at all.
+    pub fetch: Option<Fetch>,
 }
 
 impl Default for Context {
-    /// Nothing is laid over, the environment is empty, workspaces are looked for.
+    /// Nothing is laid over, the environment is empty, workspaces are looked for, registries are not asked.
     fn default() -> Self {
         Self {
             set: Vec::new(),
@@ -117,6 +147,7 @@ impl Default for Context {
             tags: Vec::new(),
             compression: None,
             workspace: true,
+            fetch: None,
         }
     }
 }

@@ -20,6 +20,8 @@ pub struct Recipe {
     pub folder: PathBuf,
     /// The files that it was read from: its workspace's, those that it extends, its own.
     pub sources: Vec<PathBuf>,
+    /// The recipes of registries that it extends, the lowest first.
+    pub pins: Vec<Pin>,
     /// The whole recipe's place: its first key, for errors about what is not there.
     pub span: Span,
     /// The image's name without tag, as `registry.example/acme/nginx`; the file's stem when the recipe has none.
@@ -86,6 +88,15 @@ pub struct Recipe {
     pub tests: Vec<Test>,
     /// Where it is written down what the image takes from its root; none for a recipe without a file.
     pub lock: Option<LockPlace>,
+}
+
+/// A recipe of a registry, and which it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pin {
+    /// Its name, as `extends` has it.
+    pub name: String,
+    /// The digest of its manifest.
+    pub digest: Digest,
 }
 
 /// A recipe's place in a lock file.

@@ -89,9 +89,10 @@ impl Texts {
         ((number as usize) < self.texts.len()).then_some(TextId(number))
     }
 
-    /// Whether a text is a file's, and not one that was given in another way: standard input or the command line.
+    /// Whether a text is a file's, and not one that was given in another way: standard input, the command line or a
+    /// registry.
     pub fn is_file(&self, id: TextId) -> bool {
-        !matches!(self.name(id), "-" | COMMAND_LINE)
+        !matches!(self.name(id), "-" | COMMAND_LINE) && !self.name(id).starts_with("docker://")
     }
 
     /// The name of a text, as shown after `-->`.

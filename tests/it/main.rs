@@ -45,6 +45,7 @@ mod ownership;
 mod platforms;
 mod package_databases;
 mod policy;
+mod published;
 mod readme;
 mod rebuild;
 mod recipe;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use mkimage::policy::{Detail, HostRoot, Judged, Relro, Unexplained, junit, rules, sarif};
-use mkimage::recipe::{Floor, load_floor};
+use mkimage::recipe::{Context, Floor, load_floor};
 use mkimage::report::{Texts, render};
 use mkimage::tree::{Cause, EntryKind};
 
@@ -252,7 +252,11 @@ fn floor(text: &str) -> Arc<Floor> {
     let sandbox = Sandbox::new();
     sandbox.file("floor.toml", text);
     let mut texts = Texts::default();
-    Arc::new(load_floor(&sandbox.at("floor.toml"), &mut texts).map_err(|e| render(&e.0, &texts, false)).unwrap())
+    Arc::new(
+        load_floor(&sandbox.at("floor.toml"), &Context::default(), &mut texts)
+            .map_err(|e| render(&e.0, &texts, false))
+            .unwrap(),
+    )
 }
 
 #[test]

@@ -15,7 +15,9 @@ use crate::report::{Diagnostic, Span, Spanned};
 impl Resolver<'_> {
     fn origin(&mut self, text: &Spanned<String>, bare: BareWord) -> Option<Spanned<Origin>> {
         let folder = self.folder(text.span);
-        self.parse(text, |text| values::origin(text, folder, bare))
+        let origin = self.parse(text, |text| values::origin(text, folder, bare))?;
+        let relative = matches!(origin.value, Origin::Beside { .. });
+        (!relative || !self.beside_nothing(text)).then_some(origin)
     }
 
     /// The names by which `!name` can take an entry away: where it comes from and where it goes, as written.

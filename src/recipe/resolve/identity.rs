@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::values;
 use super::super::vars::BUILT_IN;
-use super::super::{Context, Isa, LATER, MISSING, Platform, Root};
+use super::super::{Context, Isa, LATER, MISSING, Origin, Platform, Root};
 use super::{Overrides, Resolver, VALUE};
 use crate::report::{Diagnostic, Span, Spanned};
 
@@ -136,6 +136,7 @@ impl Resolver<'_> {
         let valid = self.parse(text, |text| values::origin(text, folder, values::BareWord::File));
         match valid {
             Some(_) if expanded.value.bytes().all(|b| b == b'/') => Root::Host,
+            Some(origin) if matches!(origin.value, Origin::Beside { .. }) && self.beside_nothing(text) => Root::Host,
             Some(_) => Root::Folder(folder.join(&expanded.value), Some(text.span)),
             None => Root::Host,
         }

@@ -1,14 +1,15 @@
 //! A recipe's merged keys to a [`Recipe`]: variables filled in, every value checked, all mistakes collected.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use super::files::no_folder;
 use super::keys::RecipeKeys;
 use super::kinds::{List, Scalar, Text};
 use super::tables::Item;
 use super::values::{self, Invalid};
 use super::vars::Variables;
-use super::{Context, Floor, LockPlace, Part, Platform, REMOVAL, Recipe, VALUE, words};
+use super::{Context, Floor, LockPlace, Part, Pin, Platform, REMOVAL, Recipe, VALUE, words};
 use crate::report::{Diagnostic, Span, Spanned, TextId, Texts};
 
 mod accounts;
@@ -27,10 +28,13 @@ pub(super) struct Merged {
     pub(super) bases: Vec<String>,
     pub(super) folder: PathBuf,
     pub(super) span: Span,
-    /// The files that make it up, the lowest first, the recipe itself last; with their folders.
-    pub(super) files: Vec<(TextId, PathBuf)>,
-    /// The paths of these files.
+    /// The files that make it up, the lowest first, the recipe itself last; with their folders, which those of registries
+    /// lack.
+    pub(super) files: Vec<(TextId, Option<PathBuf>)>,
+    /// The paths of these files, without those of registries.
     pub(super) paths: Vec<PathBuf>,
+    /// Those of registries.
+    pub(super) pins: Vec<Pin>,
     /// `${recipe}`.
     pub(super) stem: String,
     /// The name of the image when the recipe has none.
@@ -116,7 +120,8 @@ pub(super) fn floor(merged: &Merged, context: &Context, texts: &Texts) -> (Floor
 struct Resolver<'a> {
     merged: &'a Merged,
     /// For each file its rank, from 0 for the lowest, and its folder.
-    files: HashMap<TextId, (usize, &'a PathBuf)>,
+    files: HashMap<TextId, (usize, Option<&'a PathBuf>)>,
+    texts: &'a Texts,
     variables: Variables<'a>,
     accounts: accounts::Names<'a>,
 }
@@ -125,7 +130,8 @@ impl<'a> Resolver<'a> {
     fn new(merged: &'a Merged, context: &'a Context, texts: &'a Texts) -> Self {
         Self {
             merged,
-            files: merged.files.iter().enumerate().map(|(at, (text, folder))| (*text, (at, folder))).collect(),
+            files: merged.files.iter().enumerate().map(|(at, (text, folder))| (*text, (at, folder.as_ref()))).collect(),
+            texts,
             variables: Variables::new(&merged.keys.vars, context, texts, &merged.stem),
             accounts: accounts::Names::new(&merged.keys),
         }
@@ -149,6 +155,7 @@ impl<'a> Resolver<'a> {
             bases: self.merged.bases.clone(),
             folder: self.merged.folder.clone(),
             sources: self.merged.paths.clone(),
+            pins: self.merged.pins.clone(),
             span: self.merged.span,
             name: name.clone().unwrap_or_else(|| Spanned::new(String::new(), self.merged.span)),
             tags,
@@ -248,9 +255,23 @@ impl<'a> Resolver<'a> {
         items.filter_map(|text| self.parse(&text.0, &parse)).collect()
     }
 
-    /// The folder of the file that a place is in.
-    fn folder(&self, span: Span) -> &'a PathBuf {
-        self.files.get(&span.text).map_or(&self.merged.folder, |(_, folder)| folder)
+    /// The folder of the file that a place is in. A recipe of a registry has none: what is relative there is a mistake,
+    /// which [`Self::beside_nothing`] tells.
+    fn folder(&self, span: Span) -> &'a Path {
+        self.files
+            .get(&span.text)
+            .map_or(Some(&self.merged.folder), |(_, folder)| *folder)
+            .map_or(Path::new(""), |it| it)
+    }
+
+    /// Tells of a path beside a recipe that has no folder; whether it is one.
+    fn beside_nothing(&mut self, text: &Spanned<String>) -> bool {
+        let is_one = matches!(self.files.get(&text.span.text), Some((_, None)));
+        if is_one {
+            let recipe = Path::new(self.texts.name(text.span.text));
+            self.mistake(no_folder(&text.value, recipe, text.span));
+        }
+        is_one
     }
 
     /// How far above the recipe the file stands that a place is in: 0 is the recipe itself.

@@ -9,7 +9,7 @@ use super::super::values::{self, Invalid};
 use super::super::{IgnoredDlopen, LayerRule, Layers, MISSING, Policy, SbomFormat, Waiver};
 use super::Resolver;
 use crate::oci::Digest;
-use crate::report::{Diagnostic, Spanned, Texts};
+use crate::report::{Diagnostic, Spanned, TextId, Texts};
 
 /// At most ten layers; what no entry of a list takes goes into a last one.
 const MOST_LAYERS: usize = 9;
@@ -64,6 +64,9 @@ impl Resolver<'_> {
             |text| Some(&text.0),
             |this, text| {
                 let name = this.parse(&text.0, values::vex)?;
+                if Path::new(&name.value).is_relative() && this.beside_nothing(&text.0) {
+                    return None;
+                }
                 let path = this.folder(text.0.span).join(&name.value);
                 Some((text.0.span, vec![name.value], Spanned::new(path, text.0.span)))
             },
@@ -72,13 +75,15 @@ impl Resolver<'_> {
 
     /// The files that make up the recipe, as it would name them.
     pub(super) fn recipe_texts(&self, texts: &Texts) -> Vec<(String, Digest)> {
-        let name = |id, folder: &PathBuf| {
+        let name = |id, folder: &Option<PathBuf>| {
+            let Some(folder) = folder else { return texts.name(id).to_owned() };
             let file = Path::new(texts.name(id))
                 .file_name()
                 .map_or_else(|| "recipe".to_owned(), |name| name.to_string_lossy().into_owned());
             relative(&self.merged.folder, folder).join(file).to_string_lossy().into_owned()
         };
-        let all = self.merged.files.iter().filter(|(id, _)| texts.is_file(*id) || self.merged.files.len() == 1);
+        let counts = |(id, folder): &&(TextId, Option<PathBuf>)| folder.is_none() || texts.is_file(*id);
+        let all = self.merged.files.iter().filter(|file| counts(file) || self.merged.files.len() == 1);
         all.map(|(id, folder)| (name(*id, folder), Digest::of(texts.text(*id).as_bytes()))).collect()
     }
 

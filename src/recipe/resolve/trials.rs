@@ -116,8 +116,12 @@ impl Resolver<'_> {
 
     /// A file or folder beside the recipe, or an absolute one of this machine.
     fn beside(&mut self, text: &Text) -> Option<Spanned<PathBuf>> {
-        let folder = self.folder(text.0.span).clone();
-        self.parse(&text.0, |text| values::line(text).map(|text| folder.join(text)))
+        let folder = self.folder(text.0.span);
+        let path = self.parse(&text.0, |text| values::line(text).map(PathBuf::from))?;
+        if path.value.is_relative() && self.beside_nothing(&text.0) {
+            return None;
+        }
+        Some(path.map(|path| folder.join(path)))
     }
 
     fn mounts(&mut self, table: &Mapping<Text>) -> Vec<(Spanned<ImagePath>, PathBuf)> {
