@@ -1,8 +1,6 @@
 //! Builds an image from a recipe in this text and prints its digest: `cargo run --example build -- hello.oci`
 #![expect(clippy::print_stdout, reason = "an example shows something")]
 
-use std::num::NonZeroUsize;
-
 use mkimage::build::{Options, Outputs, Silent, assemble, write};
 use mkimage::layer::Durability;
 use mkimage::output::Destination;
@@ -14,7 +12,7 @@ const RECIPE: &str = "name = 'hello'\nbinaries = ['sha256sum']\ncmd = ['/etc/os-
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let to = Destination::parse(&std::env::args().nth(1).unwrap_or_else(|| "hello.oci".to_owned()))?;
     let options = Options {
-        threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+        threads: std::thread::available_parallelism().unwrap_or(std::num::NonZeroUsize::MIN),
         created: 0,
         ci: false,
         suggestions: false,
@@ -22,6 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         signer: None,
         durability: Durability::Synced,
         cache: None,
+        remote: None,
         watch: None,
         temporary: std::env::temp_dir(),
         today: mkimage::recipe::Date::of_seconds(0),

@@ -90,6 +90,8 @@ pub struct Options {
     pub durability: crate::layer::Durability,
     /// What earlier builds found out. It changes no byte of an image.
     pub cache: Option<std::sync::Arc<crate::cache::Cache>>,
+    /// Layers that registries keep for all who build; asked only beside a cache. It changes no byte of an image, either.
+    pub remote: Option<std::sync::Arc<crate::layer::RemoteCache>>,
     /// Who is told what threads do, where somebody wants to see it.
     pub watch: Option<std::sync::Arc<dyn crate::layer::Watch>>,
     /// Where staging folders of standard output and engines go.

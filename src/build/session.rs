@@ -144,6 +144,7 @@ impl Session {
         let (_alone, _beside);
         let mut how = layer::Options {
             cache: options.cache.clone(),
+            remote: options.remote.clone(),
             watch: options.watch.clone(),
             ..layer::Options::new(options.threads)
         };

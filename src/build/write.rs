@@ -11,6 +11,7 @@ use crate::output::{self, Destination, Engine, Push};
 use crate::path::ImagePath;
 use crate::policy::{self, Verdicts};
 use crate::recipe::{Compression, Config, Recipe};
+use crate::registry::Repository;
 use crate::report::{Diagnostic, Error, Result, Span, Spanned};
 use crate::tree::Tree;
 
@@ -214,6 +215,11 @@ impl Packed {
         Ok(joined)
     }
 
+    /// All its layers, in each compression that they have.
+    pub fn layers(&self) -> Vec<Layer> {
+        self.ready.iter().flat_map(|staged| staged.images.layers()).cloned().collect()
+    }
+
     /// Puts everything in its places, one after the other.
     ///
     /// # Errors
@@ -291,12 +297,14 @@ fn prepare(place: &Place, variant: Variant, recipe: &Recipe, options: &Options) 
 /// Packs for the first output of each compression; the others take over its blobs.
 fn pack_all(pending: &mut [Pending], plans: &Plans, how: &layer::Options) -> Result<()> {
     let mut packed: Vec<(Compression, usize, Vec<Layer>)> = Vec::new();
+    let places: Vec<(Compression, Place)> = pending.iter().map(|this| (this.compression, this.place.clone())).collect();
     for (index, this) in pending.iter_mut().enumerate() {
         let known = packed.iter().find(|(compression, ..)| *compression == this.compression);
         let all = if let Some((_, _, layers)) = known {
             layers.clone()
         } else {
-            let layers = layer::pack(&plans.tree, &plans.layers, this.compression, how, &this.staging)?;
+            let how = layer::Options { targets: targets(&places, this.compression), ..how.clone() };
+            let layers = layer::pack(&plans.tree, &plans.layers, this.compression, &how, &this.staging)?;
             packed.push((this.compression, index, layers.clone()));
             layers
         };
@@ -305,6 +313,19 @@ fn pack_all(pending: &mut [Pending], plans: &Plans, how: &layer::Options) -> Res
         this.layers = if own { all[..count].to_vec() } else { this.staging.adopt(&all[..count])? };
     }
     Ok(())
+}
+
+/// The repositories that layers of a compression go to, when they go to nothing else.
+fn targets(places: &[(Compression, Place)], compression: Compression) -> Vec<Repository> {
+    let of_place = |(_, place): &(Compression, Place)| match place {
+        Place::Destination(Destination::Registry(remote)) => Some(remote.repository.clone()),
+        _ => None,
+    };
+    let all = places.iter().filter(|(other, _)| *other == compression).map(of_place);
+    let mut all: Vec<Repository> = all.collect::<Option<_>>().unwrap_or_default();
+    all.sort();
+    all.dedup();
+    all
 }
 
 /// Holds what was packed against the policy's limit, before anything appears under an output's name. The archive for an

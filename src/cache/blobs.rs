@@ -88,6 +88,11 @@ impl Cache {
         Some(record.segments.size())
     }
 
+    /// The parts that a blob was written in.
+    pub fn segments(&self, digest: &Digest) -> Option<Segments> {
+        Record::parse(&self.get(KIND, digest.bytes())?).map(|record| record.segments)
+    }
+
     /// Opens a blob, to read pieces of it that are checked one by one.
     pub fn open_blob(&self, digest: &Digest) -> Option<File> {
         let path = self.blob_path(digest);

@@ -30,6 +30,9 @@ use log::Log;
 /// The cache folder is not used: it is not safe, or can't be made.
 pub const NOT_USED: Code = Code("E0500");
 
+/// A layer cache in a registry can't be used, or has an entry that is no good.
+pub const REMOTE_NOT_USED: Code = Code("E0501");
+
 /// What a value is found by: a BLAKE3 hash of all that it depends on.
 pub type Key = [u8; 32];
 

@@ -22,7 +22,8 @@ use super::judging::{JudgeArgs, Reports};
 use super::lock::LockArgs;
 use super::rebuild::{self, Again};
 use super::recipes::{self, RecipeArgs, USAGE, compression, usage};
-use super::{environment, keys, lock, metadata, summary};
+use super::remote_cache::RemoteCacheArgs;
+use super::{environment, keys, lock, metadata, remote_cache, summary};
 
 /// Build images from recipes.
 ///
@@ -67,6 +68,8 @@ pub(super) struct Args {
     sign_key: Option<String>,
     #[command(flatten)]
     cache: CacheArgs,
+    #[command(flatten)]
+    remote_cache: RemoteCacheArgs,
     /// Write a page that shows what each thread did when; by default mkimage-timings.html.
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "mkimage-timings.html")]
     timings: Option<PathBuf>,
@@ -139,13 +142,17 @@ fn build_all(args: &Args, console: &Console, texts: &mut Texts, reports: &Report
             loaded.recipes.iter_mut().chain(members).for_each(reverse);
         }
     }
-    let options = Options { locks, ..args.options(console)? };
+    let mut options = Options { locks, ..args.options(console)? };
     let engine = args.load.map(engine).transpose()?;
     let chosen = args.chosen.of(&loaded, console)?;
     let destinations = args.destinations(&chosen)?;
     let to_stdout = destinations.iter().flatten().any(|to| *to == Destination::Stdout);
     let is_remote = |to: &Destination| matches!(to, Destination::Registry(_));
-    let client = destinations.iter().flatten().any(is_remote).then(|| args.recipes.registries.client()).transpose()?;
+    let asks = destinations.iter().flatten().any(is_remote) || args.remote_cache.is_given();
+    let client = asks.then(|| args.recipes.registries.client()).transpose()?;
+    if let Some(client) = client.as_ref().filter(|_| args.remote_cache.is_given()) {
+        options.remote = Some(args.remote_cache.open(client)?);
+    }
     let session = Session::new(loaded.iter().map(Loaded::len).sum());
     let session = session.remembering(options.cache.as_ref(), &environment::this_program());
     let shared: Vec<OnceLock<Result<Option<Arc<Shared>>>>> = loaded.iter().map(|_| OnceLock::new()).collect();
@@ -306,8 +313,13 @@ fn place(parts: Vec<Part>, job: &Job, with: &Surroundings) -> Result<Vec<Built>>
     let progress = with.console.building(&job.recipe.name.value);
     let mut stdout = std::io::stdout().lock();
     let push = with.client.map(|client| Push { client, rules: with.args.rules() });
-    let built = Packed::joined(packed)?.place(&trees[0], &mut stdout, push, &progress);
+    let packed = Packed::joined(packed)?;
+    let layers = packed.layers();
+    let built = packed.place(&trees[0], &mut stdout, push, &progress);
     drop(stdout);
+    if let (Ok(_), Some(remote), Some(cache)) = (&built, &with.options.remote, &with.options.cache) {
+        remote_cache::publish(remote, &layers, cache, with.console);
+    }
     if let Some(client) = with.client {
         with.args.recipes.registries.say_warnings(client, with.console);
     }
@@ -390,6 +402,7 @@ impl Args {
             signer: self.sign_key.as_deref().map(keys::private).transpose()?.map(std::sync::Arc::new),
             durability,
             cache: self.cache.open(console),
+            remote: None,
             watch: console.watch(),
             temporary: environment::temporary(),
             today: environment::today(),

@@ -93,6 +93,7 @@ pub(super) fn options() -> Options {
         signer: None,
         durability: Durability::Cached,
         cache: None,
+        remote: None,
         watch: None,
         temporary: environment::temporary(),
         today: environment::today(),

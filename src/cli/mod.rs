@@ -40,6 +40,7 @@ mod metadata;
 mod rebuild;
 mod recipes;
 mod registries;
+mod remote_cache;
 mod report;
 mod run;
 mod sbom;

@@ -45,8 +45,18 @@ fn effort(layers: &[&Layer]) -> String {
     for layer in layers {
         all += layer.effort;
     }
+    let remote = if all.layers_remote == 0 {
+        String::new()
+    } else {
+        format!(
+            " {} from a registry ({} taken over there, {} fetched),",
+            all.layers_remote,
+            megabytes(all.taken_over),
+            megabytes(all.fetched)
+        )
+    };
     format!(
-        "packing: {} of {} layers from the cache, {} pieces from the cache, {} compressed; \
+        "packing: {} of {} layers from the cache,{remote} {} pieces from the cache, {} compressed; \
          {} read, {} hashed, {} compressed, {} written",
         all.layers_known,
         layers.len(),

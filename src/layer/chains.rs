@@ -106,12 +106,13 @@ impl<'a> Packing<'a> {
         effort.hashed += blob.size + if self.compression == Compression::None { 0 } else { self.layout.size };
         effort.written += blob.size;
         let digests = self.digests.map(|digests| digests.finish(self.layout, cache)).unwrap_or_default();
-        let layer = Layer { digests, ..Layer::new(self.layout, self.compression, &blob, DiffId::new(diff_id), effort) };
+        let mut layer =
+            Layer { digests, ..Layer::new(self.layout, self.compression, &blob, DiffId::new(diff_id), effort) };
         if let (Some(known), Some(keys)) = (known, &self.keys) {
             let pieces = self.found.iter().take(self.found.len() - 1).map_while(OnceLock::get);
             let (hashes, checks): (Vec<Key>, Vec<PieceCheck>) = pieces.copied().unzip();
             let flushed = staging.blob_durability() == Durability::Synced;
-            known.keep(keys, &hashes, &layer, &blob, &checks, flushed);
+            layer.content = Some(known.keep(keys, &hashes, &layer, &blob, &checks, flushed));
         }
         Ok(layer)
     }

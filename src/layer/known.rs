@@ -138,7 +138,27 @@ impl Known {
         let size = self.cache.bring_blob(&digest, &blob, flush, threads)?;
         let effort = Effort { layers_known: 1, ..Effort::default() };
         let blob = Blob { digest, size, path: blob, segments: Vec::new() };
-        Some(Layer::new(layout, self.compression, &blob, diff_id, effort))
+        Some(Layer { content: Some(*content), ..Layer::new(layout, self.compression, &blob, diff_id, effort) })
+    }
+
+    /// The digest of the tar stream that files of this content gave here.
+    pub(super) fn diff_id(&self, content: &Key) -> Option<DiffId> {
+        let value = self.cache.get(LAYER, content)?;
+        value.first_chunk::<32>().map(|diff_id| DiffId::new(Digest::from_bytes(*diff_id)))
+    }
+
+    /// Keeps what was found out of a layer whose blob is elsewhere.
+    pub(super) fn keep_facts(&self, keys: &Keys, hashes: &[Key], content: &Key, layer: &Layer) {
+        self.cache.put(LAYER, content, &value(layer));
+        if !hashes.is_empty() {
+            self.remember_stat(keys, hashes, content);
+        }
+        self.cache.put(SHAPE, &keys.shape, content);
+    }
+
+    /// How layers are compressed.
+    pub(super) fn compression(&self) -> Compression {
+        self.compression
     }
 
     /// The hash of a piece's bytes, when it is known without reading them.
@@ -163,7 +183,7 @@ impl Known {
         open.entry(*digest).or_insert_with(|| self.cache.open_blob(digest).map(Arc::new)).clone()
     }
 
-    /// Keeps a layer that was packed.
+    /// Keeps a layer that was packed. Returns its key by content.
     pub(super) fn keep(
         &self,
         keys: &Keys,
@@ -172,12 +192,11 @@ impl Known {
         blob: &Blob,
         pieces: &[PieceCheck],
         flushed: bool,
-    ) {
+    ) -> Key {
         let segments = crate::cache::Segments(blob.segments.clone());
         self.cache.keep_blob(&layer.digest, &layer.blob, &segments, flushed);
         let content = self.content_key(hashes);
-        let value = [&layer.diff_id.digest().bytes()[..], layer.digest.bytes(), &layer.unpacked.to_le_bytes()].concat();
-        self.cache.put(LAYER, &content, &value);
+        self.cache.put(LAYER, &content, &value(layer));
         // gzip has its head before the first piece.
         let before = blob.segments.len().saturating_sub(pieces.len());
         let before = before.min(usize::from(matches!(self.compression, Compression::Gzip(_))));
@@ -190,6 +209,7 @@ impl Known {
         }
         self.remember_stat(keys, hashes, &content);
         self.cache.put(SHAPE, &keys.shape, &content);
+        content
     }
 
     fn remember_stat(&self, keys: &Keys, hashes: &[Key], content: &Key) {
@@ -203,7 +223,8 @@ impl Known {
         }
     }
 
-    fn content_key(&self, hashes: &[Key]) -> Key {
+    /// The key of a layer by content, from the hashes of its pieces.
+    pub(super) fn content_key(&self, hashes: &[Key]) -> Key {
         let mut key = self.maker(LAYER);
         for hash in hashes {
             key.put(hash);
@@ -219,6 +240,11 @@ impl Known {
     pub(super) fn flush(&self) {
         self.cache.flush();
     }
+}
+
+/// What is kept of a layer under its content.
+fn value(layer: &Layer) -> Vec<u8> {
+    [&layer.diff_id.digest().bytes()[..], layer.digest.bytes(), &layer.unpacked.to_le_bytes()].concat()
 }
 
 /// What gzip has to know of a piece that it does not compress itself.

@@ -7,10 +7,11 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::cache::Cache;
+use crate::cache::{Cache, Key};
 use crate::oci::{Descriptor, DiffId, Digest, MediaType};
 use crate::path::ImagePath;
 use crate::recipe::Compression;
+use crate::registry::{Elsewhere, Repository};
 use crate::report::Code;
 
 mod blob;
@@ -19,6 +20,8 @@ mod codec;
 mod shared;
 mod deflate;
 mod digests;
+mod elsewhere;
+mod entry;
 mod fill;
 mod known;
 mod layout;
@@ -27,12 +30,15 @@ mod pack;
 mod piece;
 mod plan;
 mod pool;
+mod proof;
 mod record;
+mod remote;
 mod staging;
 mod watch;
 
 pub use pack::pack;
 pub use plan::{LayerPlan, parent_entry, plan, plan_among};
+pub use remote::{Published, RemoteCache};
 pub use shared::Commons;
 pub use staging::{Durability, Staging};
 pub use watch::{Activity, Watch};
@@ -63,6 +69,11 @@ pub struct Options {
     pub threads: NonZeroUsize,
     /// What was packed before. It changes no byte of what comes out.
     pub cache: Option<Arc<Cache>>,
+    /// Registries that may have what the cache has not.
+    pub remote: Option<Arc<RemoteCache>>,
+    /// The repositories that the layers go to, when they go nowhere else: these take over what a registry has, and no
+    /// byte of it is wanted here.
+    pub targets: Vec<Repository>,
     /// Whether each file's digest is wanted, for documents that list files.
     pub file_digests: bool,
     /// Who is told what each thread does, where somebody wants to see it.
@@ -72,7 +83,7 @@ pub struct Options {
 impl Options {
     /// Packs with so many threads, without a cache and without digests of files.
     pub fn new(threads: NonZeroUsize) -> Self {
-        Self { threads, cache: None, file_digests: false, watch: None }
+        Self { threads, cache: None, remote: None, targets: Vec::new(), file_digests: false, watch: None }
     }
 }
 
@@ -81,6 +92,12 @@ impl Options {
 pub struct Effort {
     /// Layers that the cache had whole.
     pub layers_known: u64,
+    /// Layers that a registry's cache had.
+    pub layers_remote: u64,
+    /// Bytes of these that were neither fetched nor sent.
+    pub taken_over: u64,
+    /// Bytes of these that were fetched.
+    pub fetched: u64,
     /// Pieces that were compressed.
     pub pieces_packed: u64,
     /// Pieces that the cache had.
@@ -98,6 +115,9 @@ pub struct Effort {
 impl std::ops::AddAssign for Effort {
     fn add_assign(&mut self, other: Self) {
         self.layers_known += other.layers_known;
+        self.layers_remote += other.layers_remote;
+        self.taken_over += other.taken_over;
+        self.fetched += other.fetched;
         self.pieces_packed += other.pieces_packed;
         self.pieces_known += other.pieces_known;
         self.read += other.read;
@@ -124,8 +144,12 @@ pub struct Layer {
     pub unpacked: u64,
     /// How many entries it has that are no folders.
     pub files: u64,
-    /// Where its blob is.
+    /// Where its blob is, or would be if it were not elsewhere.
     pub blob: PathBuf,
+    /// The repository that has its blob, where this machine does not.
+    pub elsewhere: Option<Elsewhere>,
+    /// What caches know it by.
+    pub content: Option<Key>,
     /// The SHA-256 digest of each of its regular files, by path, when these were asked for. A hard link has that of the
     /// file that it is a name of.
     pub digests: Vec<(ImagePath, Digest)>,
@@ -150,6 +174,8 @@ impl Layer {
             unpacked: layout.size,
             files: layout.files(),
             blob: blob.path.clone(),
+            elsewhere: None,
+            content: None,
             digests: Vec::new(),
             effort,
         }

@@ -58,6 +58,9 @@ pub fn pack(
         Some(known) => find_by_content(known, &layouts, &keys, &mut layers, options, staging)?,
         None => Vec::new(),
     };
+    if let Some(known) = &known {
+        super::elsewhere::find(known, &layouts, &keys, &mut hashes, &mut layers, options, staging)?;
+    }
 
     let mut packing = Vec::new();
     let mut places = Vec::new();
@@ -117,7 +120,7 @@ fn find_by_content(
 }
 
 /// The hash of each piece of a layer but the last, and how many bytes were read for it.
-fn hash_pieces(known: &Known, layout: &Layout, keys: &Keys, options: &Options) -> Result<(Vec<Key>, u64)> {
+pub(super) fn hash_pieces(known: &Known, layout: &Layout, keys: &Keys, options: &Options) -> Result<(Vec<Key>, u64)> {
     let slots: Vec<OnceLock<Result<Key>>> =
         layout.pieces[..layout.pieces.len() - 1].iter().map(|_| OnceLock::new()).collect();
     let watch = options.watch.as_deref();

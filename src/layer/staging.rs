@@ -105,7 +105,8 @@ impl Staging {
 
     fn adopt_one(&self, layer: &Layer) -> Result<Layer> {
         let blob = self.blob(layer.digest);
-        if !blob.exists() && std::fs::hard_link(&layer.blob, &blob).is_err() {
+        let is_here = layer.elsewhere.is_none() || layer.blob.exists();
+        if is_here && !blob.exists() && std::fs::hard_link(&layer.blob, &blob).is_err() {
             std::fs::copy(&layer.blob, &blob).map_err(|error| Error::io("write", &blob, &error))?;
             if self.blob_durability() == Durability::Synced {
                 let flush = File::open(&blob).and_then(|file| file.sync_all());

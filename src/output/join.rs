@@ -151,6 +151,8 @@ impl<'a> Part<'a> {
             unpacked: 0,
             files: 0,
             blob,
+            elsewhere: None,
+            content: None,
             digests: Vec::new(),
             effort: Effort::default(),
         })

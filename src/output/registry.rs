@@ -33,7 +33,10 @@ pub fn push(push: Push<'_>, images: &Images, to: &Repository, tags: &[String]) -
     let layers = images.layers().map(|layer| Blob {
         digest: layer.digest,
         size: layer.size,
-        content: Content::File(&layer.blob),
+        content: match &layer.elsewhere {
+            Some(elsewhere) if !layer.blob.exists() => Content::Elsewhere(elsewhere),
+            _ => Content::File(&layer.blob),
+        },
     });
     let configs = images.iter().map(|image| Blob {
         digest: image.config.digest,

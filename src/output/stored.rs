@@ -86,6 +86,8 @@ fn stage_layer(store: &Store, layer: &StoredLayer, staging: &Staging) -> Result<
         unpacked: 0,
         files: 0,
         blob,
+        elsewhere: None,
+        content: None,
         digests: Vec::new(),
         effort: Effort::default(),
     })

@@ -6,7 +6,6 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use super::Repository;
 use super::authorization::Scope;
 use super::client::{Ask, Client, Registry, Trouble, is_passing, lock, nothing, onward};
 use super::manifest::wrong_blob;
@@ -14,6 +13,7 @@ use super::pull::blob_url;
 use super::refusal::said;
 use super::transport::{Body, Failure, Response};
 use super::url::Url;
+use super::{Elsewhere, Repository};
 use crate::oci::{BadStore, Digest, Store, Stored};
 use crate::report::{Error, Result};
 
@@ -44,6 +44,8 @@ pub enum Content<'a> {
     Stored(Stored),
     /// In another registry, from where it is fetched if it has to be sent.
     Kept(&'a Store, Digest),
+    /// In another repository, from where it is fetched if it has to be sent.
+    Elsewhere(&'a Elsewhere),
 }
 
 impl Content<'_> {
@@ -63,6 +65,13 @@ impl Content<'_> {
                 Err(BadStore::Io(error)) => return Err(error),
                 Err(error) => return Err(io::Error::other(error.to_string())),
             },
+            Self::Elsewhere(elsewhere) => {
+                let mut file = tempfile::tempfile()?;
+                let fetched = elsewhere.fetch(&mut file, "a temporary file".as_ref());
+                fetched.map_err(|error| io::Error::other(error.to_string()))?;
+                file.seek(SeekFrom::Start(from))?;
+                Box::new(file)
+            }
         })
     }
 }
@@ -125,6 +134,30 @@ impl Client {
             Upload { client: self, registry: &registry, repository, blob, scope: Scope::push(repository) }.run(from)?;
         self.remember(repository, blob.digest);
         Ok(sent)
+    }
+
+    /// Has a repository take a blob over from another one of its registry. Says whether it has it now; nothing is sent.
+    ///
+    /// # Errors
+    /// When the registry does not say what it has.
+    pub fn take_over(&self, repository: &Repository, digest: Digest, size: u64, from: &Repository) -> Result<bool> {
+        let registry = self.registry(repository)?;
+        let blob = Blob { digest, size, content: Content::Bytes(&[]) };
+        let upload =
+            Upload { client: self, registry: &registry, repository, blob: &blob, scope: Scope::push(repository) };
+        if !upload.is_there()? {
+            if from.registry() != repository.registry() || from == repository {
+                return Ok(false);
+            }
+            if let Err(session) = upload.mount(from) {
+                if let Some(session) = session {
+                    upload.abort(&session);
+                }
+                return Ok(false);
+            }
+        }
+        self.remember(repository, digest);
+        Ok(true)
     }
 }
 

@@ -14,6 +14,7 @@ mod challenge;
 mod client;
 mod credential_program;
 mod date;
+mod elsewhere;
 mod login;
 mod manifest;
 mod pull;
@@ -27,6 +28,7 @@ mod url;
 
 pub use blob_push::{Blob, Content, Sent};
 pub use client::Client;
+pub use elsewhere::Elsewhere;
 pub use login::{CredentialFile, Keychain};
 pub use manifest::Manifest;
 pub use push::{Document, Job, Moved, Pushed, Rules};

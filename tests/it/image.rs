@@ -19,6 +19,8 @@ fn layer(name: &str, files: u64) -> Layer {
         unpacked: 4096,
         files,
         blob: "/nonexistent".into(),
+        elsewhere: None,
+        content: None,
         digests: Vec::new(),
         effort: Effort::default(),
     }

@@ -51,6 +51,7 @@ mod rebuild;
 mod recipe;
 mod registry;
 mod registry_server;
+mod remote_cache;
 mod report;
 mod required;
 mod runtimes;

@@ -99,6 +99,7 @@ impl<'a> Subject<'a> {
             signer,
             durability: _,
             cache: _,
+            remote: _,
             temporary: _,
             watch: _,
             today: _,

@@ -67,6 +67,9 @@ struct KeptLayer {
     size: u64,
     unpacked: u64,
     files: u64,
+    /// What caches know it by, in hexadecimal.
+    #[serde(default)]
+    content: Option<String>,
 }
 
 impl Outcome {
@@ -156,6 +159,7 @@ impl Kept {
             size: layer.size,
             unpacked: layer.unpacked,
             files: layer.files,
+            content: layer.content.map(|key| blake3::Hash::from_bytes(key).to_hex().to_string()),
         };
         Some(Self {
             compression: format!("{compression:?}"),
@@ -179,6 +183,8 @@ impl Kept {
                 unpacked: layer.unpacked,
                 files: layer.files,
                 blob: PathBuf::new(),
+                elsewhere: None,
+                content: layer.content.and_then(|text| Some(*blake3::Hash::from_hex(text).ok()?.as_bytes())),
                 effort: crate::layer::Effort::default(),
                 digests: Vec::default(),
             })

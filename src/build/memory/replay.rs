@@ -56,9 +56,12 @@ impl Recalled {
                     let staging = output::prepare(&to, &options.temporary, options.durability)?;
                     progress.staged(staging.path());
                     for layer in &mut image.layers {
-                        let Some(brought) = staging.bring(cache, layer, options.threads.get()) else {
-                            return Ok(None);
+                        let lend = || match (&to, &options.remote) {
+                            (Destination::Registry(remote), Some(caches)) => caches.lend(layer, &remote.repository),
+                            _ => None,
                         };
+                        let brought = staging.bring(cache, layer, options.threads.get());
+                        let Some(brought) = brought.or_else(lend) else { return Ok(None) };
                         *layer = brought;
                     }
                     Made::Staged(staging)
