@@ -1,11 +1,12 @@
 //! Documents as registries and layouts keep them: a manifest with the image as its subject (OCI image specification 1.1).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
 use super::{Document, Subject};
 use crate::oci::{self, Digest, MediaType};
+use crate::report::Result;
 
 /// The media type of nothing, and its bytes.
 const EMPTY: &str = "application/vnd.oci.empty.v1+json";
@@ -54,6 +55,42 @@ impl Referrer {
         }
     }
 
+    /// Takes over one that lies somewhere, with the blobs that it names, which `blob` gives; `None` when it is no manifest.
+    ///
+    /// # Errors
+    /// Those of `blob`.
+    pub fn read(
+        manifest: Vec<u8>,
+        subject: Digest,
+        tag: Option<String>,
+        blob: &dyn Fn(Digest) -> Result<Vec<u8>>,
+    ) -> Result<Option<Self>> {
+        let Ok(document) = oci::read::<Value>(&manifest) else { return Ok(None) };
+        let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+        let config = document.get("config").cloned().unwrap_or_default();
+        let artifact_type = text(&document, "artifactType").or_else(|| text(&config, "mediaType")).unwrap_or_default();
+        let annotations = document.get("annotations").and_then(Value::as_object).into_iter().flatten();
+        let annotations = annotations.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
+        let Some(layers) = document.get("layers").and_then(Value::as_array) else { return Ok(None) };
+        let mut blobs = Vec::new();
+        let mut seen = BTreeSet::new();
+        for one in std::iter::once(&config).chain(layers) {
+            let Some(digest) = text(one, "digest").and_then(|digest| digest.parse().ok()) else { return Ok(None) };
+            if seen.insert(digest) {
+                blobs.push(blob(digest)?);
+            }
+        }
+        let annotations = annotations.collect();
+        Ok(Some(Self { artifact_type, tag, subject, manifest, annotations, blobs }))
+    }
+
+    /// The media type of its manifest.
+    pub fn media_type(&self) -> String {
+        let own = oci::read::<Value>(&self.manifest).ok();
+        let own = own.as_ref().and_then(|manifest| manifest["mediaType"].as_str()).map(str::to_owned);
+        own.unwrap_or_else(|| MediaType::ImageManifest.to_string())
+    }
+
     /// The digest of its manifest.
     pub fn digest(&self) -> Digest {
         Digest::of(&self.manifest)
@@ -62,7 +99,7 @@ impl Referrer {
     /// The descriptor of its manifest, as a list of referrers has it.
     pub fn descriptor(&self) -> Value {
         let mut descriptor = json!({
-            "mediaType": MediaType::ImageManifest.to_string(),
+            "mediaType": self.media_type(),
             "digest": self.digest(),
             "size": self.manifest.len(),
         });

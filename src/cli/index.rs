@@ -4,12 +4,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use mkimage::layer::Durability;
-use mkimage::output::{self, Destination};
+use mkimage::oci::Store;
+use mkimage::output::{self, Destination, Joined, Push};
+use mkimage::registry::{NO_TAG, Remote, Rules};
 use mkimage::report::{Diagnostic, Result, Texts};
 
 use super::console::Console;
-use super::environment;
 use super::recipes::USAGE;
+use super::registries::RegistryArgs;
+use super::{environment, images};
 
 /// Make indexes of images that were built before.
 #[derive(Debug, clap::Args)]
@@ -29,7 +32,7 @@ enum Command {
 /// whatever the order. Prints NAME@DIGEST to standard output.
 #[derive(Debug, clap::Args)]
 struct JoinArgs {
-    /// Layouts and archives; one with several platforms gives all of them.
+    /// Layouts, archives and `docker://NAME`; one with several platforms gives all of them.
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
     /// Where the result goes: as `build -o`.
@@ -38,9 +41,14 @@ struct JoinArgs {
     /// The tag of the result, and of the images where layouts hold several.
     #[arg(short, long, value_name = "TAG")]
     tag: Option<String>,
+    /// Refuse to move a tag that a registry has already.
+    #[arg(long)]
+    immutable: bool,
     /// Do not wait until the output is on the disk.
     #[arg(long)]
     no_fsync: bool,
+    #[command(flatten)]
+    registries: RegistryArgs,
 }
 
 pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
@@ -53,21 +61,39 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
 
 fn join(args: &JoinArgs, console: &Console) -> Result<ExitCode> {
     let to = Destination::parse(&args.output)?;
-    if matches!(
-        to,
-        Destination::Rootfs(_) | Destination::DockerArchive(_) | Destination::Stdout | Destination::Registry(_)
-    ) {
+    if matches!(to, Destination::Rootfs(_) | Destination::DockerArchive(_) | Destination::Stdout) {
         let error = Diagnostic::error(USAGE, format!("`{to}` holds no index"));
         return Err(error
-            .help("a layout or an archive does: `-o DIR` or `-o FILE.tar`; `mkimage push` brings it into a registry")
+            .help("a layout, an archive or a registry does: `-o DIR`, `-o FILE.tar` or `-o docker://NAME`")
             .into());
     }
-    let durability = if args.no_fsync { Durability::Cached } else { Durability::Synced };
-    let joined = output::join(&to, &args.images, args.tag.as_deref(), &environment::temporary(), durability)?;
+    let open = |path: &PathBuf| Ok((path.clone(), images::open(path, &args.registries, console)?));
+    let stores: Vec<_> = args.images.iter().map(open).collect::<Result<_>>()?;
+    let joined = if let Destination::Registry(remote) = &to {
+        into_registry(args, remote, &stores, console)?
+    } else {
+        let durability = if args.no_fsync { Durability::Cached } else { Durability::Synced };
+        output::join(&to, &stores, args.tag.as_deref(), &environment::temporary(), durability)?
+    };
     for note in &joined.written.notes {
         console.say(&format!("note: {note}"));
     }
     let platforms: Vec<String> = joined.images.iter().map(|image| image.platform.to_string()).collect();
     console.say(&format!("{} ({})\n  written to {to}", joined.name, platforms.join(", ")));
     Ok(console.print(&format!("{}@{}\n", joined.name.name(), joined.images.digest())))
+}
+
+fn into_registry(args: &JoinArgs, to: &Remote, stores: &[(PathBuf, Store)], console: &Console) -> Result<Joined> {
+    let further = args.tag.as_ref().filter(|tag| to.tag.as_ref() != Some(*tag));
+    let tags: Vec<String> = to.tag.iter().chain(further).cloned().collect();
+    if tags.is_empty() {
+        return Err(Diagnostic::error(NO_TAG, format!("`{to}` needs a tag"))
+            .help(format!("write `{to}:1.0`, or `--tag 1.0`; `latest` if that is meant"))
+            .into());
+    }
+    let client = args.registries.client()?;
+    let rules = if args.immutable { Rules::Keep } else { Rules::Move };
+    let joined = output::join_into_registry(Push { client: &client, rules }, to, stores, &tags);
+    args.registries.say_warnings(&client, console);
+    joined
 }

@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use mkimage::layer::Durability;
-use mkimage::oci::{Reference, StoredImage};
+use mkimage::image::Image;
+use mkimage::layer::{Durability, Staging};
+use mkimage::oci::{Reference, Store, StoredImage};
 use mkimage::output::{self, Destination};
 use mkimage::recipe::Platform;
 use mkimage::registry::Remote;
@@ -16,8 +17,8 @@ use super::{environment, images, interrupt};
 
 /// Pull an image from a registry into a layout or archive.
 ///
-/// Prints NAME@DIGEST to standard output. Only what the image of the platform needs is fetched, and all of it is held
-/// against its digest.
+/// Prints NAME@DIGEST to standard output. An index comes with the images of all platforms, as it is, or one of them. Only what
+/// these need is fetched, and all of it is held against its digest.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The image: `docker://registry.example/team/app:1.0`, or with @DIGEST.
@@ -26,9 +27,12 @@ pub(super) struct Args {
     /// Where it goes: DIR or oci:DIR[:TAG] (OCI layout), FILE.tar or oci-archive:FILE, docker-archive:FILE.
     #[arg(value_name = "DEST")]
     output: String,
-    /// The platform, as linux/arm64. Default: this machine's, or the only one.
+    /// Only the image for this platform, as linux/arm64. Default: all; for docker-archive this machine's.
     #[arg(long, value_name = "OS/ARCH", value_parser = platform)]
     platform: Option<Platform>,
+    /// Pull what refers to the image, too: signatures, SBOMs, provenance, into NAME.att beside the output.
+    #[arg(long)]
+    referrers: bool,
     /// Do not wait until the output is on the disk.
     #[arg(long)]
     no_fsync: bool,
@@ -55,8 +59,33 @@ fn pull(args: &Args, console: &Console) -> Result<ExitCode> {
     let staging = output::prepare(&to, &environment::temporary(), durability)?;
     interrupt::remember(staging.path());
     let store = images::open(remote.to_string().as_ref(), &args.registries, console)?;
-    let wanted = args.platform.clone();
-    let mut found = output::images_for(&store, wanted.as_ref())?;
+    // What has a place for one image alone gets that of this machine.
+    let whole = args.platform.is_none() && !matches!(to, Destination::DockerArchive(_));
+    let index = if whole { output::stage_index(&store, &staging)? } else { None };
+    let images = match index {
+        Some(index) => index,
+        None => one(&remote, &store, args.platform.as_ref(), &staging)?.into(),
+    };
+    if args.referrers {
+        let client = args.registries.client()?;
+        let documents =
+            images.iter().map(|image| image.manifest.digest).chain(images.index().map(|index| index.digest));
+        let referrers = output::referrers_in(&client, &remote.repository, &documents.collect())?;
+        output::attach(&to, &referrers, durability)?;
+        console.say(&format!("{} referrers beside it", referrers.len()));
+    }
+    let tag = remote.tag.as_deref().unwrap_or("latest");
+    let name = Reference::new(&remote.repository.to_string(), tag).map_err(Error::internal)?;
+    let written = output::write(&to, staging, &images, &[name])?;
+    written.notes.iter().for_each(|note| console.say(&format!("note: {note}")));
+    let platforms: Vec<String> = images.iter().map(|image| image.platform.to_string()).collect();
+    console.say(&format!("{remote} ({}) written to {to}", platforms.join(", ")));
+    Ok(console.print(&format!("{}@{}\n", remote.repository, images.digest())))
+}
+
+/// The image for a platform, that of this machine, or the only one.
+fn one(remote: &Remote, store: &Store, wanted: Option<&Platform>, staging: &Staging) -> Result<Image> {
+    let mut found = output::images_for(store, wanted)?;
     if wanted.is_none() && found.len() > 1 {
         found = own(store.name(), found)?;
     }
@@ -65,14 +94,7 @@ fn pull(args: &Args, console: &Console) -> Result<ExitCode> {
             .help("`--platform` says which is meant")
             .into());
     };
-    let image = output::stage(&store, stored, &staging)?;
-    let digest = image.manifest.digest;
-    let tag = remote.tag.as_deref().unwrap_or("latest");
-    let name = Reference::new(&remote.repository.to_string(), tag).map_err(Error::internal)?;
-    let written = output::write(&to, staging, &image.clone().into(), &[name])?;
-    written.notes.iter().for_each(|note| console.say(&format!("note: {note}")));
-    console.say(&format!("{remote} ({}) written to {to}", image.platform));
-    Ok(console.print(&format!("{}@{digest}\n", remote.repository)))
+    output::stage(store, stored, staging)
 }
 
 /// Of several, the image of this machine's platform.

@@ -1,8 +1,11 @@
 //! `mkimage push`: an image that was built before, or a recipe, into a registry.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use mkimage::attest::Referrer;
+use mkimage::oci::Digest;
 use mkimage::output::{self, Push};
 use mkimage::registry::{NO_TAG, Pushed, Remote, Rules};
 use mkimage::report::{Diagnostic, Result, Texts};
@@ -28,6 +31,9 @@ pub(super) struct Args {
     /// Push a recipe that others extend, or a policy, in place of an image.
     #[arg(long)]
     recipe: bool,
+    /// Leave out what refers to the image: signatures, SBOMs, provenance.
+    #[arg(long)]
+    no_referrers: bool,
     /// Further tags, repeatable.
     #[arg(short, long, value_name = "TAG")]
     tag: Vec<String>,
@@ -67,33 +73,42 @@ fn push(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCode> {
     let rules = if args.immutable { Rules::Keep } else { Rules::Move };
     let how = Push { client: &client, rules };
     let pushed = if args.recipe {
-        published::push(how, &args.image, &to, &tags, texts)
+        published::push(how, &args.image, &to, &tags, texts).map(|pushed| (pushed, Vec::new()))
     } else {
         let from = args.image.to_str().filter(|text| Remote::is_meant(text)).map(Remote::parse).transpose()?;
         let from = from.map(|remote| remote.repository);
         let store = images::open(&args.image, &args.registries, console)?;
-        output::push_store(how, &store, from.as_ref(), &to, &tags)
+        let attached = |images: &BTreeSet<Digest>| match &from {
+            _ if args.no_referrers => Ok(Vec::new()),
+            // They are there.
+            Some(from) if *from == to.repository => Ok(Vec::new()),
+            Some(from) => output::referrers_in(&client, from, images),
+            None => output::attached(&args.image, &store, images),
+        };
+        output::push_store(how, &store, from.as_ref(), &to, &tags, &attached)
     };
     args.registries.say_warnings(&client, console);
-    let pushed = pushed?;
+    let (pushed, referrers) = pushed?;
     for moved in &pushed.tags {
         if let Some(before) = moved.before.filter(|before| *before != pushed.digest) {
             console.say(&format!("note: tag `{}` was {before}", moved.tag));
         }
     }
-    console.say(&counted(&pushed));
+    console.say(&counted(&pushed, referrers.len()));
     Ok(match args.format {
         Format::Text => console.print(&format!("{}@{}\n", to.repository, pushed.digest)),
-        Format::Json => print_json(console, document(&to, &pushed)),
+        Format::Json => print_json(console, document(&to, &pushed, &referrers)),
     })
 }
 
-fn counted(pushed: &Pushed) -> String {
+fn counted(pushed: &Pushed, referrers: usize) -> String {
     let (count, bytes) = pushed.sent;
-    format!("sent {count} blobs ({}), {} were there, {} taken over", megabytes(bytes), pushed.there, pushed.mounted)
+    let more = if referrers > 0 { format!("; {referrers} referrers") } else { String::new() };
+    let (there, mounted) = (pushed.there, pushed.mounted);
+    format!("sent {count} blobs ({}), {there} were there, {mounted} taken over{more}", megabytes(bytes))
 }
 
-fn document(to: &Remote, pushed: &Pushed) -> serde_json::Value {
+fn document(to: &Remote, pushed: &Pushed, referrers: &[Referrer]) -> serde_json::Value {
     let tag = |moved: &mkimage::registry::Moved| json!({ "tag": moved.tag, "before": moved.before });
     json!({
         "name": to.repository.to_string(),
@@ -102,5 +117,6 @@ fn document(to: &Remote, pushed: &Pushed) -> serde_json::Value {
         "sent": { "blobs": pushed.sent.0, "bytes": pushed.sent.1 },
         "there": pushed.there,
         "mounted": pushed.mounted,
+        "referrers": referrers.iter().map(Referrer::digest).collect::<Vec<_>>(),
     })
 }

@@ -36,6 +36,12 @@ impl Images {
         Self { first, others, index: Some(index) }
     }
 
+    /// Images with the index that lists them, as it is. `first` is the place of the one for readers that take one alone.
+    pub fn listed(index: Document, mut images: Vec<Image>, first: usize) -> Option<Self> {
+        let first = (first < images.len()).then(|| images.remove(first))?;
+        Some(Self { first, others: images, index: Some(index) })
+    }
+
     /// The image that was named first, for readers that take one alone.
     pub fn first(&self) -> &Image {
         &self.first
@@ -64,7 +70,12 @@ impl Images {
     /// The descriptor of the index, or of the only manifest with its platform.
     pub fn descriptor(&self) -> Descriptor {
         match &self.index {
-            Some(index) => index.descriptor(MediaType::ImageIndex),
+            Some(index) => {
+                // One that others made may be of Docker's own type.
+                let own = oci::read::<Value>(&index.bytes).ok();
+                let own = own.as_ref().and_then(|index| index.get("mediaType")?.as_str()).map(MediaType::from);
+                index.descriptor(own.unwrap_or(MediaType::ImageIndex))
+            }
             None => self.first.descriptor(),
         }
     }

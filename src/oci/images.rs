@@ -123,7 +123,7 @@ impl Store {
         if bound.depth > DEEPEST || bound.entries > MOST_IMAGES {
             return Err(malformed(name));
         }
-        for entry in entries {
+        for entry in entries.iter().filter(|entry| !attests(entry)) {
             let (digest, size) = descriptor(entry).ok_or_else(|| malformed(name))?;
             let file = blob_file(digest);
             let document = self.json(&file)?;
@@ -251,6 +251,11 @@ fn is_image(manifest: &Value) -> bool {
         config_type,
         Some("application/vnd.oci.image.config.v1+json" | "application/vnd.docker.container.image.v1+json")
     )
+}
+
+/// Whether an entry says of itself that it attests another one (`BuildKit`). Its form is that of an image.
+fn attests(entry: &Value) -> bool {
+    annotation(entry, "vnd.docker.reference.type").as_deref() == Some("attestation-manifest")
 }
 
 fn diff_ids(config: &Value) -> impl Iterator<Item = DiffId> + '_ {

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::Destination;
+use super::attached::{subject, tagged};
 use super::durable::{Renamed, flush_names, replace, write_new};
 use super::index::{Index, marker};
 use super::layout::{self, Layout, Place, read_limited};
-use super::signing::tagged;
 use crate::attest::Referrer;
 use crate::image::Images;
 use crate::layer::{Durability, Staging};
@@ -135,8 +135,7 @@ fn same_kind(one: &Referrer, entry: &Value) -> bool {
 fn subject_of(layout: &Layout<'_>, entry: &Value) -> Option<Digest> {
     let digest: Digest = entry.get("digest")?.as_str()?.parse().ok()?;
     let manifest: Value = oci::read(&read_limited(&layout.blob(digest)).ok()?).ok()?;
-    let subject = manifest["subject"]["digest"].as_str().and_then(|text| text.parse().ok());
-    subject.or_else(|| tagged(entry))
+    subject(&manifest).or_else(|| Some(tagged(entry)?.0))
 }
 
 /// The manifests and indexes of a layout, those of nested indexes, too. What can't be read names none.

@@ -8,12 +8,13 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::verify::{bad_store, open};
-use super::{CORRUPT, Destination, Written, prepare, write};
+use super::verify::bad_store;
+use super::{CORRUPT, Destination, Push, Written, prepare, write};
 use crate::image::{Document, Image, Images};
 use crate::layer::{Durability, Effort, Layer, Staging};
 use crate::oci::{Digest, MediaType, Reference, Sha256, Store, StoredImage, StoredLayer, StoredManifest};
 use crate::recipe::Platform;
+use crate::registry::{self, Blob, Content, Job, Remote};
 use crate::report::{Code, Diagnostic, Error, Result};
 
 /// Images that do not go into one index.
@@ -38,27 +39,65 @@ pub struct Joined {
 /// one name; when the output can't be written.
 pub fn join(
     to: &Destination,
-    paths: &[PathBuf],
+    stores: &[(PathBuf, Store)],
     tag: Option<&str>,
     temporary: &Path,
     durability: Durability,
 ) -> Result<Joined> {
-    let stores: Vec<Store> = paths.iter().map(|path| open(path)).collect::<Result<_>>()?;
-    let mut parts = Vec::new();
-    for (path, store) in paths.iter().zip(&stores) {
-        parts.extend(Part::all(path, store, tag)?);
-    }
-    let name = agreed(&parts, tag)?;
+    let (parts, name) = parts(stores, tag)?;
     let staging = prepare(to, temporary, durability)?;
     let mut images = Vec::new();
     for part in &parts {
         images.push(part.copy(&staging)?);
     }
-    let mut rest = images.into_iter();
-    let first = rest.next().ok_or_else(|| Error::internal("images without any were joined"))?;
-    let images = Images::new(first, rest.collect());
+    let images = together(images)?;
     let written = write(to, staging, &images, std::slice::from_ref(&name))?;
     Ok(Joined { images, name, written })
+}
+
+/// Joins images in a registry: what is in it already, or in another repository of it, is not fetched.
+///
+/// # Errors
+/// Those of [`join`]; when the registry does not take them. Nothing is tagged then.
+pub fn join_into_registry(push: Push<'_>, to: &Remote, stores: &[(PathBuf, Store)], tags: &[String]) -> Result<Joined> {
+    let tag = to.tag.as_deref().or_else(|| tags.first().map(String::as_str));
+    let (parts, name) = parts(stores, tag)?;
+    let mut images = Vec::new();
+    for part in &parts {
+        let (image, blobs) = part.listed()?;
+        let media_type = MediaType::ImageManifest.to_string();
+        let manifest =
+            registry::Document { digest: image.manifest.digest, media_type, bytes: image.manifest.bytes.clone() };
+        let from = part.path.to_str().filter(|name| Remote::is_meant(name)).map(Remote::parse).transpose()?;
+        let sources = from.into_iter().map(|remote| remote.repository).collect();
+        let job = Job { blobs, documents: vec![manifest], tags: Vec::new(), sources };
+        push.client.push(&to.repository, &job, push.rules)?;
+        images.push(image);
+    }
+    let images = together(images)?;
+    let document = images.index().unwrap_or(&images.first().manifest);
+    let media_type = images.descriptor().media_type().to_string();
+    let root = registry::Document { digest: document.digest, media_type, bytes: document.bytes.clone() };
+    let job = Job { blobs: Vec::new(), documents: vec![root], tags: tags.to_vec(), sources: Vec::new() };
+    let pushed = push.client.push(&to.repository, &job, push.rules)?;
+    let name = Reference::new(&to.repository.to_string(), name.tag()).map_err(Error::internal)?;
+    Ok(Joined { images, name, written: super::registry::written(&to.repository, &pushed) })
+}
+
+/// The images of all stores, and the name that they have.
+fn parts<'a>(stores: &'a [(PathBuf, Store)], tag: Option<&str>) -> Result<(Vec<Part<'a>>, Reference)> {
+    let mut parts = Vec::new();
+    for (path, store) in stores {
+        parts.extend(Part::all(path, store, tag)?);
+    }
+    let name = agreed(&parts, tag)?;
+    Ok((parts, name))
+}
+
+fn together(images: Vec<Image>) -> Result<Images> {
+    let mut rest = images.into_iter();
+    let first = rest.next().ok_or_else(|| Error::internal("images without any were joined"))?;
+    Ok(Images::new(first, rest.collect()))
 }
 
 /// An image to be joined.
@@ -116,12 +155,35 @@ impl<'a> Part<'a> {
 
     /// Copies all that it consists of into a staging folder.
     fn copy(&self, staging: &Staging) -> Result<Image> {
+        let layers = self.image.layers.iter().map(|layer| self.layer(layer, staging)).collect::<Result<_>>()?;
+        self.documents(layers)
+    }
+
+    /// Its documents, and all blobs where they are; the image has no layers here.
+    fn listed(&self) -> Result<(Image, Vec<Blob<'a>>)> {
+        let image = self.documents(Vec::new())?;
+        let mut seen = BTreeSet::new();
+        let mut blobs = Vec::new();
+        let layers = self.image.layers.iter().filter_map(|layer| Some((layer.digest?, layer.size)));
+        for (digest, size) in layers.chain([(image.config.digest, image.config.bytes.len() as u64)]) {
+            if seen.insert(digest) {
+                let content = if self.store.is_fetched() {
+                    Content::Kept(self.store, digest)
+                } else {
+                    Content::Stored(self.store.blob(digest).map_err(|error| bad_store(self.store, error))?)
+                };
+                blobs.push(Blob { digest, size, content });
+            }
+        }
+        Ok((image, blobs))
+    }
+
+    fn documents(&self, layers: Vec<Layer>) -> Result<Image> {
         let manifest = self.document(self.manifest.digest)?;
         let Some(config) = self.image.config_digest else {
             return Err(Error::internal("a manifest without a configuration"));
         };
         let config = self.document(config)?;
-        let layers = self.image.layers.iter().map(|layer| self.layer(layer, staging)).collect::<Result<_>>()?;
         Ok(Image { platform: self.platform.clone(), config, manifest, layers })
     }
 

@@ -17,6 +17,7 @@ use crate::tree::Tree;
 
 mod archive;
 mod artifact;
+mod attached;
 mod attachments;
 mod contents;
 mod destination;
@@ -36,6 +37,7 @@ mod verify;
 
 use archive::Form;
 pub use artifact::{RECIPE, fetch_recipe, push_recipe};
+pub use attached::{attached, referrers_in};
 pub use attachments::{attach, attachments_of, prune};
 pub use contents::{Contents, Fact, Unpacked};
 pub use destination::Destination;
@@ -43,11 +45,11 @@ use durable::look;
 pub use durable::publish;
 pub use hardening::{Examined, ImageHardening, examine, hardening};
 pub use inspect::{Depth, EntryInfo, ImageInfo, LayerInfo, inspect};
-pub use join::{Joined, NOT_JOINED, join};
+pub use join::{Joined, NOT_JOINED, join, join_into_registry};
 pub use load::Engine;
-pub use registry::{Push, push, push_referrers, push_store};
+pub use registry::{Attached, Push, push, push_referrers, push_store};
 pub use signing::{Attachments, Signable, signable};
-pub use stored::{images_for, stage};
+pub use stored::{images_for, stage, stage_index};
 pub use verify::{Report, open, verify};
 
 /// An output is not to be had in the way the command line asks.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::verify::bad_store;
-use super::{CORRUPT, Written};
+use super::{CORRUPT, Written, attached};
 use crate::attest::Referrer;
 use crate::image::Images;
 use crate::oci::{self, BadStore, Digest, MediaType, Reference, Store, StoredImage};
@@ -74,11 +74,7 @@ pub fn push_referrers(push: Push<'_>, to: &Repository, referrers: &[Referrer]) -
             push.client.push_referrer(to, &one.manifest, blobs)?;
             continue;
         };
-        let document = Document {
-            digest: one.digest(),
-            media_type: MediaType::ImageManifest.to_string(),
-            bytes: one.manifest.clone(),
-        };
+        let document = Document { digest: one.digest(), media_type: one.media_type(), bytes: one.manifest.clone() };
         let job = Job { blobs, documents: vec![document], tags: vec![tag.clone()], sources: Vec::new() };
         push.client.push(to, &job, Rules::Move)?;
     }
@@ -107,9 +103,13 @@ pub(super) fn tags_of(remote: &Remote, names: &[Reference]) -> Vec<String> {
     }
 }
 
+/// What refers to images, by their digests.
+pub type Attached<'a> = dyn Fn(&BTreeSet<Digest>) -> Result<Vec<Referrer>> + 'a;
+
 /// Pushes an image, or an index of several, that was written before. Of several entries the one is meant that has the
 /// tag of `to`. What lies in a repository `from` of the same registry is taken over from there; of what lies in another
-/// registry, only that is fetched which has to be sent.
+/// registry, only that is fetched which has to be sent. What `attached` gives for the manifests and indexes that are pushed
+/// follows the image; it is asked before anything is sent.
 ///
 /// # Errors
 /// When the store can't be read, or the registry does not take it.
@@ -119,7 +119,8 @@ pub fn push_store(
     from: Option<&Repository>,
     to: &Remote,
     tags: &[String],
-) -> Result<Pushed> {
+    attached: &Attached<'_>,
+) -> Result<(Pushed, Vec<Referrer>)> {
     let mut graph = Graph { store, documents: Vec::new(), blobs: Vec::new(), seen: BTreeSet::new() };
     if store.is_layout() {
         let index: Value = graph.json("index.json")?;
@@ -134,13 +135,16 @@ pub fn push_store(
         graph.documents.push(document);
         graph.blobs = blobs;
     }
+    let referrers = attached(&graph.documents.iter().map(|document| document.digest).collect())?;
     let job = Job {
         blobs: graph.blobs,
         documents: graph.documents,
         tags: tags.to_vec(),
         sources: from.into_iter().cloned().collect(),
     };
-    push.client.push(&to.repository, &job, push.rules)
+    let pushed = push.client.push(&to.repository, &job, push.rules)?;
+    push_referrers(push, &to.repository, &referrers)?;
+    Ok((pushed, referrers))
 }
 
 /// The entry that is meant.
@@ -151,7 +155,9 @@ fn choose<'a>(store: &Store, index: &'a Value, to: &Remote) -> Result<&'a Value>
         let name = name(entry).unwrap_or_default();
         to.tag.as_ref().is_some_and(|tag| name == *tag || name.ends_with(&format!(":{tag}")))
     };
-    match entries.as_slice() {
+    // What refers to an image may be listed beside it.
+    let images: Vec<&Value> = entries.iter().copied().filter(|entry| !refers(store, entry)).collect();
+    match if images.is_empty() { entries } else { images }.as_slice() {
         [only] => Ok(only),
         all => {
             let found: Vec<&&Value> = all.iter().filter(is_meant).collect();
@@ -161,6 +167,16 @@ fn choose<'a>(store: &Store, index: &'a Value, to: &Remote) -> Result<&'a Value>
             }
         }
     }
+}
+
+/// Whether a listed manifest refers to another. What can't be read is told when it is pushed.
+fn refers(store: &Store, entry: &Value) -> bool {
+    let subject = || {
+        let digest = entry.get("digest")?.as_str()?.parse::<Digest>().ok()?;
+        let bytes = store.document(&format!("blobs/sha256/{}", digest.hex())).ok()?;
+        attached::subject(&oci::read(&bytes).ok()?)
+    };
+    attached::tagged(entry).is_some() || subject().is_some()
 }
 
 fn bad_choice(store: &Store, names: &[String]) -> Error {

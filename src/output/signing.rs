@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{CORRUPT, Destination, attachments_of, images};
+use super::attached::{blob, tagged};
+use super::{CORRUPT, Destination, attached, attachments_of, images};
 use crate::oci::{self, Digest, MediaType, Store};
 use crate::report::{Diagnostic, Error, Result};
 
@@ -80,10 +81,8 @@ impl Attachments {
         for entry in index.iter().filter_map(|index| index["manifests"].as_array()).flatten() {
             let digest = entry["digest"].as_str().and_then(|text| text.parse::<Digest>().ok());
             let Some(bytes) = digest.and_then(|digest| blob(&store, digest)) else { continue };
-            let subject = oci::read::<Value>(&bytes)
-                .ok()
-                .and_then(|manifest| manifest["subject"]["digest"].as_str()?.parse().ok());
-            if let Some(subject) = subject.or_else(|| tagged(entry)) {
+            let subject = oci::read::<Value>(&bytes).ok().as_ref().and_then(attached::subject);
+            if let Some(subject) = subject.or_else(|| Some(tagged(entry)?.0)) {
                 manifests.push((subject, bytes));
             }
         }
@@ -99,20 +98,4 @@ impl Attachments {
     pub fn blob(&self, digest: Digest) -> Option<Vec<u8>> {
         blob(&self.store, digest)
     }
-}
-
-/// The image that a listed manifest is about by its tag, `sha256-HEX.sig`.
-pub(super) fn tagged(entry: &Value) -> Option<Digest> {
-    let tag = entry["annotations"][oci_spec::image::ANNOTATION_REF_NAME].as_str()?;
-    format!("sha256:{}", tag.strip_prefix("sha256-")?.strip_suffix(".sig")?).parse().ok()
-}
-
-/// The largest attachment that is read.
-const LARGEST: u64 = 256 << 20;
-
-fn blob(store: &Store, digest: Digest) -> Option<Vec<u8>> {
-    let mut file = store.blob(digest).ok().filter(|file| file.size() <= LARGEST)?;
-    let mut bytes = Vec::new();
-    std::io::Read::read_to_end(&mut file, &mut bytes).ok()?;
-    (Digest::of(&bytes) == digest).then_some(bytes)
 }

@@ -3,11 +3,13 @@
 use std::fs::File;
 use std::io;
 
+use serde_json::Value;
+
 use super::verify::bad_store;
 use super::{CORRUPT, UNREADABLE};
-use crate::image::{Document, Image};
+use crate::image::{Document, Image, Images};
 use crate::layer::{Effort, Layer, Staging};
-use crate::oci::{DiffId, Digest, MediaType, Sha256, Store, StoredImage, StoredLayer};
+use crate::oci::{self, DiffId, Digest, Encoding, MediaType, Sha256, Store, StoredImage, StoredLayer};
 use crate::recipe::Platform;
 use crate::report::{Diagnostic, Error, Result};
 
@@ -32,36 +34,119 @@ pub fn images_for(store: &Store, platform: Option<&Platform>) -> Result<Vec<Stor
     }
 }
 
+/// Brings all that an index of a store lists into a staging folder, each blob held against its digest; `None` when the
+/// store's one entry is no index.
+///
+/// # Errors
+/// When something of it can't be read, or is not what its digest says; when it lists another index.
+pub fn stage_index(store: &Store, staging: &Staging) -> Result<Option<Images>> {
+    let list = json(store, &document(store, "index.json", None)?)?;
+    let Some([entry]) = list["manifests"].as_array().map(Vec::as_slice) else { return Ok(None) };
+    let index = listed(store, entry)?;
+    let parsed = json(store, &index)?;
+    let Some(entries) = parsed["manifests"].as_array() else { return Ok(None) };
+    let mut images = Vec::new();
+    for entry in entries {
+        images.push(stage_listed(store, entry, staging)?);
+    }
+    let own = Platform::host().architecture;
+    let first = images.iter().position(|image| image.platform.os == "linux" && image.platform.architecture == own);
+    let found = Images::listed(index, images, first.unwrap_or(0));
+    found.map(Some).ok_or_else(|| corrupt(store, "has an index that lists nothing"))
+}
+
+/// One manifest of an index with all that it names, of whatever kind it is: what attests an image is listed beside it.
+fn stage_listed(store: &Store, entry: &Value, staging: &Staging) -> Result<Image> {
+    let manifest = listed(store, entry)?;
+    let parsed = json(store, &manifest)?;
+    let Some(layers) = parsed["layers"].as_array() else {
+        let what = format!("lists `{}`, which is no manifest of an image", manifest.digest);
+        return Err(corrupt(store, &what));
+    };
+    let config = listed(store, &parsed["config"])?;
+    let said = match entry.get("platform") {
+        Some(platform) => platform.clone(),
+        None => json(store, &config).unwrap_or_default(),
+    };
+    let word = |key: &str| said[key].as_str().map(str::to_owned);
+    let unknown = || "unknown".to_owned();
+    let platform = Platform {
+        os: word("os").unwrap_or_else(unknown),
+        architecture: word("architecture").unwrap_or_else(unknown),
+        variant: word("variant"),
+    };
+    let layer = |layer: &Value| {
+        let (digest, size) = descriptor(store, layer)?;
+        stage_layer(
+            store,
+            &StoredLayer {
+                file: blob(digest),
+                media_type: layer["mediaType"].as_str().map(str::to_owned),
+                encoding: Encoding::None,
+                digest: Some(digest),
+                size,
+                diff_id: None,
+            },
+            staging,
+        )
+    };
+    let layers = layers.iter().map(layer).collect::<Result<_>>()?;
+    Ok(Image { platform, config, manifest, layers })
+}
+
+fn blob(digest: Digest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
+}
+
+fn descriptor(store: &Store, entry: &Value) -> Result<(Digest, u64)> {
+    let digest = entry["digest"].as_str().and_then(|text| text.parse().ok());
+    digest.zip(entry["size"].as_u64()).ok_or_else(|| corrupt(store, "lists something without a good digest and size"))
+}
+
+/// What a descriptor names, whole.
+fn listed(store: &Store, entry: &Value) -> Result<Document> {
+    let (digest, _) = descriptor(store, entry)?;
+    document(store, &blob(digest), Some(digest))
+}
+
+fn document(store: &Store, file: &str, digest: Option<Digest>) -> Result<Document> {
+    let bytes = store.document(file).map_err(|error| bad_store(store, error))?;
+    let found = Digest::of(&bytes);
+    match digest.filter(|digest| *digest != found) {
+        Some(digest) => Err(corrupt(store, &format!("has other bytes under `{digest}`"))),
+        None => Ok(Document { bytes, digest: found }),
+    }
+}
+
+fn json(store: &Store, document: &Document) -> Result<Value> {
+    oci::read(&document.bytes)
+        .map_err(|_| corrupt(store, &format!("has a document that is no JSON, `{}`", document.digest)))
+}
+
+fn corrupt(store: &Store, what: &str) -> Error {
+    Diagnostic::error(CORRUPT, format!("`{}` {what}", store.name())).into()
+}
+
 /// Brings an image's layers into a staging folder, each held against its digest.
 ///
 /// # Errors
 /// When something of it can't be read, or is not what its digest says.
 pub fn stage(store: &Store, image: &StoredImage, staging: &Staging) -> Result<Image> {
-    let bad = |error| bad_store(store, error);
-    let corrupt = |what: String| Error::from(Diagnostic::error(CORRUPT, format!("`{}` {what}", store.name())));
     let Some(manifest) = &image.manifest else {
         return Err(Diagnostic::error(UNREADABLE, format!("`{}` has no manifest", store.name())).into());
     };
-    let document = |file: &str, digest: Digest| -> Result<Document> {
-        let bytes = store.document(file).map_err(bad)?;
-        if Digest::of(&bytes) == digest {
-            Ok(Document { bytes, digest })
-        } else {
-            Err(corrupt(format!("has other bytes under `{digest}`")))
-        }
-    };
-    let config = document(&image.config_file, image.config_digest.unwrap_or(manifest.digest))?;
-    let own = document(&format!("blobs/sha256/{}", manifest.digest.hex()), manifest.digest)?;
+    let config = document(store, &image.config_file, image.config_digest.or(Some(manifest.digest)))?;
+    let own = document(store, &blob(manifest.digest), Some(manifest.digest))?;
     let platform = image.platform().parse::<Platform>();
-    let platform = platform.map_err(|_| corrupt(format!("is for `{}`, which is no platform", image.platform())))?;
+    let platform =
+        platform.map_err(|_| corrupt(store, &format!("is for `{}`, which is no platform", image.platform())))?;
     let layers = image.layers.iter().map(|layer| stage_layer(store, layer, staging)).collect::<Result<_>>()?;
     Ok(Image { platform, config, manifest: own, layers })
 }
 
 fn stage_layer(store: &Store, layer: &StoredLayer, staging: &Staging) -> Result<Layer> {
-    let corrupt = |what: String| Error::from(Diagnostic::error(CORRUPT, format!("`{}` {what}", store.name())));
     let Some(digest) = layer.digest else {
-        return Err(corrupt(format!("has a layer without a digest, `{}`", layer.file)));
+        return Err(corrupt(store, &format!("has a layer without a digest, `{}`", layer.file)));
     };
     let blob = staging.blob(digest);
     if !blob.exists() {
@@ -74,7 +159,7 @@ fn stage_layer(store: &Store, layer: &StoredLayer, staging: &Staging) -> Result<
         }
         let size = tee.hash.size();
         if tee.hash.finish() != digest || size != layer.size {
-            return Err(corrupt(format!("has other bytes under `{digest}`")));
+            return Err(corrupt(store, &format!("has other bytes under `{digest}`")));
         }
     }
     Ok(Layer {

@@ -11,6 +11,7 @@ mod add;
 mod assemble;
 mod attest;
 mod cache;
+mod carried;
 mod closure;
 mod closure_cache;
 mod closure_json;

@@ -6,7 +6,7 @@ use super::commands::prints;
 use super::sandbox::Sandbox;
 
 /// A program for each of three machines, and a recipe that takes the one for its platform.
-fn sandbox() -> Sandbox {
+pub(crate) fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.folder("root/etc").file("root/etc/os-release", "ID=test\nVERSION_ID=1\n");
     sandbox.static_program("dist/amd64/api", 62).static_program("dist/arm64/api", 183);

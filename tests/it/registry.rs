@@ -547,14 +547,14 @@ fn a_copy_within_a_registry_moves_no_blob() {
     let store = open(&client, &from, tempfile::tempdir().unwrap()).unwrap();
     let push = Push { client: &client, rules: Rules::Move };
     let tags = ["1".to_owned()];
-    let pushed = output::push_store(push, &store, Some(&from.repository), &to, &tags).unwrap();
+    let pushed = output::push_store(push, &store, Some(&from.repository), &to, &tags, &|_| Ok(Vec::new())).unwrap().0;
     assert_eq!((pushed.sent, pushed.mounted), ((0, 0), 4));
     assert_eq!(server.seen("GET", "/blobs/").len(), 0);
     sample.is_whole(&client, &server, "two", "1");
     // Into another registry: what that lacks is fetched, once.
     let other = Server::new();
     let to = Remote::parse(&other.name("three:1")).unwrap();
-    let pushed = output::push_store(push, &store, Some(&from.repository), &to, &tags).unwrap();
+    let pushed = output::push_store(push, &store, Some(&from.repository), &to, &tags, &|_| Ok(Vec::new())).unwrap().0;
     assert_eq!(pushed.sent.0, 4);
     sample.is_whole(&client, &other, "three", "1");
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -25,6 +26,11 @@ pub(crate) const TESTS: &[Test] = &[
         name: "others_see_what_refers_to_an_image",
         needs: &["docker-registry", "apt-get", VERIFIERS],
         run: referrers,
+    },
+    Test {
+        name: "an_index_goes_through_registries_with_what_refers_to_it",
+        needs: &["docker-registry", "skopeo", "openssl", "apt-get", VERIFIERS],
+        run: whole,
     },
     Test { name: "docker_pulls_what_was_pushed", needs: &["docker-registry", "dockerd"], run: docker },
 ];
@@ -62,6 +68,23 @@ impl Registry {
             .spawn()
             .expect("it is installed");
         let registry = Self { child, address, log };
+        eventually(|| std::net::TcpStream::connect(&registry.address).map_err(|error| error.to_string()));
+        registry
+    }
+
+    /// crane's, which keeps all in memory and lists referrers by itself.
+    fn crane(program: &Path) -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").expect("this machine has a loopback");
+        let address = free.local_addr().expect("it is bound").to_string();
+        drop(free);
+        let child = Command::new(program)
+            .args(["registry", "serve", "--address", &address])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it was fetched");
+        let registry = Self { child, address, log: PathBuf::new() };
         eventually(|| std::net::TcpStream::connect(&registry.address).map_err(|error| error.to_string()));
         registry
     }
@@ -184,18 +207,7 @@ fn referrers(workshop: &Workshop) {
     Call::new("bash").arg(VERIFIERS).arg(folder.join("verifiers")).arg("sid").text();
     let program = |name: &str| folder.join("verifiers/bin").join(name);
     let plain = Registry::start(&folder, "", "");
-    let free = TcpListener::bind("127.0.0.1:0").expect("this machine has a loopback");
-    let address = free.local_addr().expect("it is bound").to_string();
-    drop(free);
-    let crane = Command::new(program("crane"))
-        .args(["registry", "serve", "--address", &address])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("it was fetched");
-    let listing = Registry { child: crane, address, log: folder.join("none") };
-    eventually(|| std::net::TcpStream::connect(&listing.address).map_err(|error| error.to_string()));
+    let listing = Registry::crane(&program("crane"));
     for registry in [&plain, &listing] {
         let name = registry.name("team/hello:1");
         let pushed = workshop.mkimage().args(["push"]).arg(workshop.archive("hello")).arg(&name).text();
@@ -235,6 +247,121 @@ fn referrers(workshop: &Workshop) {
         let listed = client.referrers(&to.repository, manifest.digest, Some("application/spdx+json")).expect("it says");
         assert_eq!(listed.iter().map(|one| one.digest.to_string()).collect::<Vec<_>>(), [own]);
     }
+}
+
+/// An index of images for two platforms, signed and with SBOMs, from a layout into a registry that keeps no list of referrers,
+/// from there into one that does, and back; joined there from its images.
+fn whole(workshop: &Workshop) {
+    let folder = workshop.make_folder("registry-whole");
+    Call::new("bash").arg(VERIFIERS).arg(folder.join("verifiers")).arg("sid").text();
+    let program = |name: &str| folder.join("verifiers/bin").join(name);
+    let plain = Registry::start(&folder, "", "");
+    let listing = Registry::crane(&program("crane"));
+    for (machine, name) in [(62, "amd64"), (183, "arm64")] {
+        fs::create_dir_all(folder.join("dist").join(name)).expect("the suite owns the folder");
+        let path = folder.join("dist").join(name).join("app");
+        fs::write(&path, program_of(machine)).expect("the suite owns the folder");
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("it is there");
+    }
+    fs::create_dir_all(folder.join("root")).expect("the suite owns the folder");
+    let recipe = "name = 'app'\nroot = 'root'\nsbom = ['spdx']\nplatforms = ['linux/amd64', 'linux/arm64']\n\
+        binaries = [{ from = 'dist/${arch}/app', to = '/app' }]\n";
+    fs::write(folder.join("app.toml"), recipe).expect("the suite owns the folder");
+    let (key, public) = (folder.join("key.pem"), folder.join("key.pub"));
+    Call::new("openssl")
+        .args(["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out"])
+        .arg(&key)
+        .text();
+    Call::new("openssl").args(["pkey", "-pubout", "-in"]).arg(&key).arg("-out").arg(&public).text();
+    let layout = folder.join("app.oci");
+    let built = workshop.mkimage().arg("build").arg(folder.join("app.toml")).arg("-o").arg(&layout).text();
+    let index = built.split('@').nth(1).expect("it is NAME@DIGEST").to_owned();
+    let name = format!("{}/team/app:1", plain.address);
+    workshop.mkimage().arg("sign").arg(&layout).arg("--key").arg(&key).args(["--name", &name]).text();
+
+    let (from, to) = (plain.name("team/app:1"), listing.name("other/app:1"));
+    let pushed = workshop.mkimage().arg("push").arg(&layout).arg(&from).text();
+    let copied = workshop.mkimage().args(["push", &from, &to]).text();
+    assert!(pushed.ends_with(&index) && copied.ends_with(&index), "{pushed} {copied} {index}");
+    for place in [&from, &to] {
+        let raw = Call::new("skopeo").args(["inspect", "--tls-verify=false", "--raw", place]).text();
+        let index: serde_json::Value = serde_json::from_str(&raw).expect("it is an index");
+        let images = index["manifests"].as_array().expect("it lists images");
+        let digests = images.iter().map(|image| image["digest"].as_str().expect("each has one").to_owned());
+        let bare = place.trim_start_matches("docker://").trim_end_matches(":1");
+        for (digest, kinds) in
+            digests.map(|digest| (digest, 2)).chain([(pushed.split('@').nth(1).expect("it has one").to_owned(), 1)])
+        {
+            let place = format!("{bare}@{digest}");
+            let found =
+                Call::new(program("oras")).args(["discover", "--plain-http", "--format", "json", &place]).text();
+            assert_eq!(found.matches("\"artifactType\"").count(), kinds, "{place}: {found}");
+            let checked = Call::new(program("cosign"))
+                .env("HOME", folder.as_os_str())
+                .args([
+                    "verify",
+                    "--insecure-ignore-tlog",
+                    "--allow-http-registry",
+                    "--allow-insecure-registry",
+                    "--key",
+                ])
+                .arg(&public)
+                .arg(&place)
+                .ended();
+            assert!(checked.success, "{}", checked.report());
+        }
+    }
+    let back = folder.join("back.oci");
+    let pulled = workshop.mkimage().args(["pull", "--referrers", &to]).arg(&back).text();
+    assert!(pulled.ends_with(&index), "{pulled}");
+    let verified = workshop.mkimage().arg("verify").arg(&back).arg("--key").arg(&public).text();
+    assert_eq!(verified.matches("signed 2 times").count(), 3, "{verified}");
+
+    // Joined in each registry from what two machines pushed there.
+    for registry in [&plain, &listing] {
+        let part = |platform: &str| {
+            let name = registry.name(&format!("parts/app:{platform}"));
+            let recipe = folder.join("app.toml");
+            workshop
+                .mkimage()
+                .arg("build")
+                .arg(recipe)
+                .args(["--platform", &format!("linux/{platform}"), "-o", &name])
+                .text();
+            name
+        };
+        let joined = workshop
+            .mkimage()
+            .args(["index", "join", &part("amd64"), &part("arm64"), "-o", &registry.name("joined/app:latest")])
+            .text();
+        assert!(joined.ends_with(&digest_of_twins(workshop, &folder)), "{joined}");
+        let place = registry.name("joined/app:latest");
+        workshop.mkimage().args(["verify", &place]).text();
+        let copy = format!("dir:{}", folder.join(format!("copy-{}", registry.address.replace(':', "-"))).display());
+        Call::new("skopeo").args(["copy", "--quiet", "--all", "--src-tls-verify=false", &place, &copy]).text();
+    }
+}
+
+/// The digest of the index that one build for both platforms has.
+fn digest_of_twins(workshop: &Workshop, folder: &Path) -> String {
+    let to = folder.join("twins.oci");
+    let built = workshop.mkimage().arg("build").arg(folder.join("app.toml")).arg("-o").arg(to).text();
+    built.split('@').nth(1).expect("it is NAME@DIGEST").to_owned()
+}
+
+/// A statically linked program of a machine, which does nothing.
+fn program_of(machine: u16) -> Vec<u8> {
+    let mut elf = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+    elf.extend_from_slice(&2_u16.to_le_bytes());
+    elf.extend_from_slice(&machine.to_le_bytes());
+    elf.extend_from_slice(&1_u32.to_le_bytes());
+    [0x40_0078_u64, 64, 0].iter().for_each(|word| elf.extend_from_slice(&word.to_le_bytes()));
+    elf.extend_from_slice(&0_u32.to_le_bytes());
+    [64_u16, 56, 1, 64, 0, 0].iter().for_each(|half| elf.extend_from_slice(&half.to_le_bytes()));
+    [1_u32, 5].iter().for_each(|word| elf.extend_from_slice(&word.to_le_bytes()));
+    [0, 0x40_0000, 0x40_0000, 128, 128, 4096_u64].iter().for_each(|word| elf.extend_from_slice(&word.to_le_bytes()));
+    elf.resize(128, 0x90);
+    elf
 }
 
 fn docker(workshop: &Workshop) {
