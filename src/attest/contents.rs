@@ -1,14 +1,15 @@
 //! What an image holds, as documents describe it: its files with their hashes, the packages that own them, what the
 //! others say of themselves, and who loads whom.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
-use super::hash::{self, Hashes};
+use super::hash;
 use super::modules::{self, Module};
 use crate::closure::{Closure, Headers};
 use crate::deb::licence::{self, Licence};
 use crate::needs::Distribution;
+use crate::oci::Hashes;
 use crate::path::ImagePath;
 use crate::report::{Error, Result};
 use crate::source::ownership::Package;
@@ -28,6 +29,8 @@ pub struct Sources<'a> {
     pub needs: BTreeMap<ImagePath, BTreeSet<ImagePath>>,
     /// What is known of ELF files.
     pub headers: &'a Headers,
+    /// The hashes of files that were hashed already.
+    pub hashes: &'a BTreeMap<ImagePath, Hashes>,
 }
 
 /// What an image holds. All numbers are places in `files`, `packages` and `modules`.
@@ -63,7 +66,7 @@ pub(super) struct File {
 }
 
 impl Contents {
-    /// Finds out what is in an image: reads and hashes all its files.
+    /// Finds out what is in an image: reads and hashes the files that were not hashed before.
     ///
     /// # Errors
     /// When a file can't be read, or is no longer what it was.
@@ -76,7 +79,8 @@ impl Contents {
         };
         let regular: Vec<(&ImagePath, Content)> =
             tree.iter().filter_map(|(path, entry)| Some((path, content(&entry.kind)?))).collect();
-        let hashes = hash::hash(&regular.iter().map(|(path, content)| (*path, content)).collect::<Vec<_>>())?;
+        let hashes =
+            hash::hash(&regular.iter().map(|(path, content)| (*path, content)).collect::<Vec<_>>(), sources.hashes)?;
         let places: BTreeMap<&ImagePath, usize> =
             regular.iter().enumerate().map(|(place, (path, _))| (*path, place)).collect();
         let mut contents = Self { distribution: distribution(tree)?, ..Self::default() };
@@ -138,7 +142,7 @@ impl Contents {
     }
 }
 
-fn of(hashes: &BTreeMap<ContentId, Hashes>, content: &Content) -> Result<Hashes> {
+fn of(hashes: &HashMap<ContentId, Hashes>, content: &Content) -> Result<Hashes> {
     hashes.get(&content.id()).copied().ok_or_else(|| Error::internal("a file was not hashed"))
 }
 

@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::contents::{Contents, File, Owner};
-use super::names::{cpe, hex, upstream_version, uuid};
+use super::names::{cpe, upstream_version, uuid};
 use super::subject::Subject;
 use super::words::{Words, shown, source_properties};
 use crate::deb::licence::Licence;
@@ -25,7 +26,7 @@ pub(super) fn document(subject: &Subject, contents: &Contents) -> Value {
         components.push(system);
     }
     let inner = |files: &[usize]| -> Vec<Value> {
-        files.iter().map(|place| file_component(&ids.files[*place], &contents.files[*place])).collect()
+        files.par_iter().map(|place| file_component(&ids.files[*place], &contents.files[*place])).collect()
     };
     for (owner, id) in contents.packages.iter().zip(&ids.owners) {
         let mut component = owner_component(id, owner, &words, contents);
@@ -44,8 +45,8 @@ pub(super) fn document(subject: &Subject, contents: &Contents) -> Value {
         components.push(component);
     }
     let rest =
-        contents.files.iter().enumerate().filter(|(place, file)| file.package.is_none() && !taken.contains(place));
-    components.extend(rest.map(|(place, file)| file_component(&ids.files[place], file)));
+        contents.files.par_iter().enumerate().filter(|(place, file)| file.package.is_none() && !taken.contains(place));
+    components.par_extend(rest.map(|(place, file)| file_component(&ids.files[place], file)));
     json!({
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
@@ -157,10 +158,7 @@ fn file_component(id: &str, file: &File) -> Value {
         "bom-ref": id,
         "type": "file",
         "name": shown(&file.path),
-        "hashes": [
-            { "alg": "SHA-1", "content": hex(&file.hashes.sha1) },
-            { "alg": "SHA-256", "content": file.hashes.sha256.hex() },
-        ],
+        "hashes": [{ "alg": "SHA-256", "content": file.hashes.sha256.hex() }],
     })
 }
 

@@ -1,13 +1,12 @@
-//! The hashes of files: all of them in one pass, by all threads, each file once however many names it has.
+//! The hashes of files that nobody hashed yet: all of them in one pass, by all threads, each file once however many names it has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::Path;
 
 use rayon::prelude::*;
-use sha1::Digest as _;
 
-use crate::oci::{Digest, Sha256};
+use crate::oci::{Hasher, Hashes};
 use crate::path::ImagePath;
 use crate::report::{Error, Result};
 use crate::source::{Content, ContentId};
@@ -15,21 +14,21 @@ use crate::source::{Content, ContentId};
 /// How much is read at once.
 const AT_ONCE: usize = 256 << 10;
 
-/// What identifies a file's bytes. SPDX asks for SHA-1 of every file; nothing here relies on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hashes {
-    /// SHA-256.
-    pub sha256: Digest,
-    /// SHA-1.
-    pub sha1: [u8; 20],
-}
-
-/// Hashes files.
-pub(super) fn hash(files: &[(&ImagePath, &Content)]) -> Result<BTreeMap<ContentId, Hashes>> {
+/// Hashes files, but for those whose hashes are known.
+pub(super) fn hash(
+    files: &[(&ImagePath, &Content)],
+    known: &BTreeMap<ImagePath, Hashes>,
+) -> Result<HashMap<ContentId, Hashes>> {
+    let mut all: HashMap<ContentId, Hashes> = HashMap::with_capacity(files.len());
     let mut distinct: BTreeMap<ContentId, (&ImagePath, &Content)> = BTreeMap::new();
     for (path, content) in files {
-        distinct.entry(content.id()).or_insert((path, content));
+        if let Some(hashes) = known.get(*path) {
+            all.insert(content.id(), *hashes);
+        } else {
+            distinct.entry(content.id()).or_insert((path, content));
+        }
     }
+    distinct.retain(|id, _| !all.contains_key(id));
     // Large ones first, so that none is left for the end.
     let mut work: Vec<_> = distinct.into_iter().collect();
     work.sort_by_key(|(id, (_, content))| (std::cmp::Reverse(content.size()), *id));
@@ -37,21 +36,22 @@ pub(super) fn hash(files: &[(&ImagePath, &Content)]) -> Result<BTreeMap<ContentI
         let hashes = of_content(content, buffer);
         hashes.map(|hashes| (id, hashes)).map_err(|error| Error::io("read", Path::new(&path.to_string()), &error))
     });
-    hashed.collect()
+    let hashed: Vec<(ContentId, Hashes)> = hashed.collect::<Result<_>>()?;
+    all.extend(hashed);
+    Ok(all)
 }
 
 fn of_content(content: &Content, buffer: &mut Vec<u8>) -> io::Result<Hashes> {
     let reader = content.open()?;
-    let (mut sha256, mut sha1) = (Sha256::default(), sha1::Sha1::new());
+    let mut hasher = Hasher::default();
     let mut offset = 0;
     buffer.resize(AT_ONCE, 0);
     while offset < reader.size() {
         let count = usize::try_from(reader.size() - offset).unwrap_or(usize::MAX).min(AT_ONCE);
         reader.read_exact_at(&mut buffer[..count], offset)?;
-        sha256.update(&buffer[..count]);
-        sha1.update(&buffer[..count]);
+        hasher.update(&buffer[..count]);
         offset += count as u64;
     }
     reader.finish()?;
-    Ok(Hashes { sha256: sha256.finish(), sha1: sha1.finalize().into() })
+    Ok(hasher.finish())
 }

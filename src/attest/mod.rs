@@ -3,7 +3,9 @@
 //! In: what an image holds ([`Sources`]) and which image it is ([`Subject`]). Out: [`Document`]s, which outputs put
 //! beside the image. Their bytes depend on these two alone: no clock, no random number.
 
-use crate::oci;
+use std::sync::Arc;
+
+use crate::oci::{self, Digest};
 use crate::recipe::SbomFormat;
 use crate::report::{Error, Result};
 
@@ -22,9 +24,8 @@ mod vex;
 mod words;
 
 pub use contents::{Contents, Sources, needs};
-pub use hash::Hashes;
 pub use modules::{Ecosystem, Module};
-pub use provenance::{BuildFacts, PROVENANCE, provenance};
+pub use provenance::{BuildFacts, PROVENANCE, WaivedFact, provenance};
 pub use references::check_references;
 pub use referrer::Referrer;
 pub use subject::{Subject, View};
@@ -38,7 +39,38 @@ pub struct Document {
     /// What in-toto calls its content.
     pub predicate_type: String,
     /// Its bytes.
-    pub bytes: Vec<u8>,
+    pub blob: Blob,
+}
+
+impl Document {
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.blob.bytes
+    }
+}
+
+/// Bytes that were hashed once: documents are megabytes, and several others name them by their digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blob {
+    digest: Digest,
+    bytes: Arc<Vec<u8>>,
+}
+
+impl Blob {
+    /// Hashes bytes.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self { digest: Digest::of(&bytes), bytes: Arc::new(bytes) }
+    }
+
+    /// The digest of its bytes.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 /// Describes an image as a bill of materials.
@@ -59,6 +91,6 @@ pub fn sbom(format: SbomFormat, subject: &Subject, contents: &Contents) -> Resul
     Ok(Document {
         media_type: media_type.to_owned(),
         predicate_type: predicate_type.to_owned(),
-        bytes: oci::canonical(&document),
+        blob: Blob::new(oci::canonical_value(&document)),
     })
 }

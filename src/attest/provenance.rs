@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::contents::Contents;
 use super::words::{Words, shown};
-use super::{Document, Subject};
+use super::{Blob, Document, Subject};
 use crate::layer;
 use crate::oci::{self, Digest};
 
@@ -31,6 +31,23 @@ pub struct BuildFacts {
     pub compression: String,
     /// The names of its layers.
     pub layers: Vec<String>,
+    /// What of it breaks a rule of the policy and is accepted.
+    pub waived: Vec<WaivedFact>,
+}
+
+/// A finding of the policy that a waiver accepts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaivedFact {
+    /// The rule, as `shell`.
+    pub rule: String,
+    /// The path that breaks it; none for a rule that is about no path.
+    pub path: Option<String>,
+    /// What is wrong, in one line.
+    pub summary: String,
+    /// Why it is accepted.
+    pub reason: String,
+    /// The last day on which it is.
+    pub until: Option<String>,
 }
 
 /// The predicate. `others` are the documents that were made beside it.
@@ -52,16 +69,16 @@ pub fn provenance(subject: &Subject, contents: &Contents, build: &BuildFacts, ot
         contents.packages.iter().map(|owner| json!({ "name": owner.package.name, "uri": words.purl(&owner.package) }));
     let files = contents.files.iter().filter(|file| file.is_input);
     let files = files.map(|file| json!({ "name": shown(&file.path), "digest": sha256(file.hashes.sha256) }));
+    let mut internal = json!({ "layerFormat": layer::FORMAT, "layers": build.layers, "codecs": layer::codecs() });
+    if !build.waived.is_empty() {
+        internal["waived"] = build.waived.iter().map(waived).collect();
+    }
     let dependencies: Vec<Value> = bases.chain(lock).chain(packages).chain(files).collect();
     let predicate = json!({
         "buildDefinition": {
             "buildType": BUILD_TYPE,
             "externalParameters": parameters,
-            "internalParameters": {
-                "layerFormat": layer::FORMAT,
-                "layers": build.layers,
-                "codecs": layer::codecs(),
-            },
+            "internalParameters": internal,
             "resolvedDependencies": dependencies,
         },
         "runDetails": {
@@ -72,12 +89,23 @@ pub fn provenance(subject: &Subject, contents: &Contents, build: &BuildFacts, ot
     Document {
         media_type: "application/json".to_owned(),
         predicate_type: PROVENANCE.to_owned(),
-        bytes: oci::canonical(&predicate),
+        blob: Blob::new(oci::canonical_value(&predicate)),
     }
 }
 
+fn waived(fact: &WaivedFact) -> Value {
+    let WaivedFact { rule, path, summary, reason, until } = fact;
+    let mut value = json!({ "rule": rule, "summary": summary, "reason": reason });
+    for (key, text) in [("path", path), ("until", until)] {
+        if let Some(text) = text {
+            value[key] = text.as_str().into();
+        }
+    }
+    value
+}
+
 fn byproduct(document: &Document) -> Value {
-    json!({ "mediaType": document.media_type, "digest": sha256(Digest::of(&document.bytes)) })
+    json!({ "mediaType": document.media_type, "digest": sha256(document.blob.digest()) })
 }
 
 fn sha256(digest: Digest) -> Value {

@@ -1,6 +1,6 @@
 //! The check that the official validators leave out: every identifier is given once, and every reference leads to one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use serde_json::Value;
 
@@ -17,9 +17,9 @@ pub fn check_references(document: &Value) -> Vec<String> {
 
 #[derive(Default)]
 struct Check<'a> {
-    given: BTreeSet<&'a str>,
+    given: HashSet<&'a str>,
     twice: BTreeSet<&'a str>,
-    asked: BTreeSet<&'a str>,
+    asked: HashSet<&'a str>,
     /// Relationships that stand there twice.
     repeated: usize,
 }
@@ -44,7 +44,7 @@ impl<'a> Check<'a> {
                 self.give(element.get("SPDXID"));
             }
         }
-        let mut seen = BTreeSet::new();
+        let mut seen = HashSet::new();
         for one in array(document.get("relationships")) {
             let parts = ["spdxElementId", "relationshipType", "relatedSpdxElement"].map(|key| one.get(key));
             self.ask(parts[0]);
@@ -69,7 +69,7 @@ impl<'a> Check<'a> {
         for component in component.into_iter().chain(array(document.get("components"))) {
             self.component(component, 0);
         }
-        let mut seen = BTreeSet::new();
+        let mut seen = HashSet::new();
         for one in array(document.get("dependencies")) {
             self.ask(one.get("ref"));
             self.repeated += usize::from(!seen.insert(one.get("ref").and_then(Value::as_str)));
@@ -90,7 +90,8 @@ impl<'a> Check<'a> {
 
     fn findings(self) -> Vec<String> {
         let twice = self.twice.iter().map(|id| format!("gives `{id}` twice"));
-        let dangling = self.asked.difference(&self.given).map(|id| format!("refers to `{id}`, which it does not give"));
+        let dangling: BTreeSet<&&str> = self.asked.difference(&self.given).collect();
+        let dangling = dangling.into_iter().map(|id| format!("refers to `{id}`, which it does not give"));
         let mut findings: Vec<String> = twice.chain(dangling).collect();
         if self.repeated > 0 {
             findings.push(format!("says {} relationships twice", self.repeated));

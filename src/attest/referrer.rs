@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::{Document, Subject};
+use super::{Blob, Document, Subject};
 use crate::oci::{self, Digest, MediaType};
 use crate::report::Result;
 
@@ -22,11 +22,18 @@ pub struct Referrer {
     /// The image's digest.
     pub subject: Digest,
     /// The manifest.
-    pub manifest: Vec<u8>,
+    pub manifest: Blob,
     /// The annotations of the manifest, which a list of referrers repeats.
     pub annotations: BTreeMap<String, String>,
     /// The blobs.
-    pub blobs: Vec<Vec<u8>>,
+    pub blobs: Vec<Blob>,
+}
+
+impl Blob {
+    /// Its descriptor.
+    pub(super) fn descriptor(&self, media_type: &str) -> Value {
+        json!({ "mediaType": media_type, "digest": self.digest(), "size": self.bytes().len() })
+    }
 }
 
 impl Referrer {
@@ -35,13 +42,13 @@ impl Referrer {
         let mut annotations: BTreeMap<String, String> =
             annotations.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
         annotations.insert(oci_spec::image::ANNOTATION_CREATED.to_owned(), subject.created.clone());
-        let blob = |media_type: &str, bytes: &[u8]| json!({ "mediaType": media_type, "digest": Digest::of(bytes), "size": bytes.len() });
+        let nothing = Blob::new(NOTHING.to_vec());
         let manifest = json!({
             "schemaVersion": 2,
             "mediaType": MediaType::ImageManifest.to_string(),
             "artifactType": document.media_type,
-            "config": blob(EMPTY, NOTHING),
-            "layers": [blob(&document.media_type, &document.bytes)],
+            "config": nothing.descriptor(EMPTY),
+            "layers": [document.blob.descriptor(&document.media_type)],
             "subject": { "mediaType": subject.media_type, "digest": subject.digest, "size": subject.size },
             "annotations": annotations,
         });
@@ -49,9 +56,9 @@ impl Referrer {
             artifact_type: document.media_type.clone(),
             tag: None,
             subject: subject.digest,
-            manifest: oci::canonical(&manifest),
+            manifest: Blob::new(oci::canonical(&manifest)),
             annotations,
-            blobs: vec![NOTHING.to_vec(), document.bytes.clone()],
+            blobs: vec![nothing, document.blob.clone()],
         }
     }
 
@@ -77,23 +84,23 @@ impl Referrer {
         for one in std::iter::once(&config).chain(layers) {
             let Some(digest) = text(one, "digest").and_then(|digest| digest.parse().ok()) else { return Ok(None) };
             if seen.insert(digest) {
-                blobs.push(blob(digest)?);
+                blobs.push(Blob::new(blob(digest)?));
             }
         }
         let annotations = annotations.collect();
-        Ok(Some(Self { artifact_type, tag, subject, manifest, annotations, blobs }))
+        Ok(Some(Self { artifact_type, tag, subject, manifest: Blob::new(manifest), annotations, blobs }))
     }
 
     /// The media type of its manifest.
     pub fn media_type(&self) -> String {
-        let own = oci::read::<Value>(&self.manifest).ok();
+        let own = oci::read::<Value>(self.manifest.bytes()).ok();
         let own = own.as_ref().and_then(|manifest| manifest["mediaType"].as_str()).map(str::to_owned);
         own.unwrap_or_else(|| MediaType::ImageManifest.to_string())
     }
 
     /// The digest of its manifest.
     pub fn digest(&self) -> Digest {
-        Digest::of(&self.manifest)
+        self.manifest.digest()
     }
 
     /// The descriptor of its manifest, as a list of referrers has it.
@@ -101,7 +108,7 @@ impl Referrer {
         let mut descriptor = json!({
             "mediaType": self.media_type(),
             "digest": self.digest(),
-            "size": self.manifest.len(),
+            "size": self.manifest.bytes().len(),
         });
         if let Some(tag) = &self.tag {
             descriptor["annotations"] = json!({ oci_spec::image::ANNOTATION_REF_NAME: tag });

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 use sha1::Digest as _;
 
@@ -26,13 +27,13 @@ pub(super) fn document(subject: &Subject, contents: &Contents) -> Value {
     document.system(contents);
     document.owners(contents, &ids);
     document.modules(contents, &ids);
-    let files = contents.files.iter().enumerate().map(|(place, file)| {
+    for (file, id) in contents.files.iter().zip(&ids.files) {
         for need in &file.needs {
-            document.relate(&ids.files[place], "DYNAMIC_LINK", &ids.files[*need]);
+            document.relate(id, "DYNAMIC_LINK", &ids.files[*need]);
         }
-        file_element(&ids.files[place], file)
-    });
-    let files: Vec<Value> = files.collect();
+    }
+    let files: Vec<Value> =
+        contents.files.par_iter().zip(&ids.files).map(|(file, id)| file_element(id, file)).collect();
     let licences = document
         .extracted
         .into_iter()

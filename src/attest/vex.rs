@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Document;
+use super::{Blob, Document};
 use crate::oci;
 
 const MEDIA_TYPE: &str = "application/vnd.openvex+json";
@@ -20,5 +20,5 @@ pub fn vex(bytes: Vec<u8>) -> Result<Document, &'static str> {
     if !document["statements"].is_array() {
         return Err("is no OpenVEX document: it has no `statements`");
     }
-    Ok(Document { media_type: MEDIA_TYPE.to_owned(), predicate_type: context.to_owned(), bytes })
+    Ok(Document { media_type: MEDIA_TYPE.to_owned(), predicate_type: context.to_owned(), blob: Blob::new(bytes) })
 }

@@ -208,7 +208,7 @@ fn drift(
     options: &Options,
 ) -> Result<Option<Drift>> {
     let Some(before) = options.locks.of(recipe, platform)? else { return Ok(None) };
-    let drift = Drift::between(&before, &lock::take(recipe, tree, inventory, None)?);
+    let drift = Drift::between(&before, &lock::take(recipe, tree, inventory, options.cache.as_deref())?);
     match options.locks.mode() {
         mode @ (Mode::Locked | Mode::Frozen) if !drift.is_empty() => Err(drift.error(recipe, tree, mode)),
         _ => Ok(Some(drift)),

@@ -3,30 +3,35 @@
 use std::io::Read;
 use std::path::Path;
 
+use rayon::prelude::*;
 use serde_json::Value;
 
 use super::write::Variant;
 use super::{Assembled, BAD_VEX, Options};
-use crate::attest::sign::{self, PrivateKey, Statement};
-use crate::attest::{self, BuildFacts, Contents, Document, Referrer, Sources, Subject, View};
+use crate::attest::sign::{self, PrivateKey};
+use crate::attest::{self, BuildFacts, Contents, Document, Referrer, Sources, Subject, View, WaivedFact};
 use crate::image::Image;
+use crate::layer::Layer;
 use crate::oci::{self, MediaType, Reference};
-use crate::recipe::{Compression, Recipe};
+use crate::policy::{Verdicts, Waived};
+use crate::recipe::{Compression, Recipe, SbomFormat};
 use crate::report::{Diagnostic, Error, Result, Spanned, plain};
 
 /// The most that an OpenVEX document may be long.
 const LARGEST_VEX: u64 = 16 << 20;
 
-/// What is in an image, as its build knows it: reads and hashes every file.
+/// What is in an image, as its build knows it. Files are read and hashed, but for those that were when `layers` were packed.
 ///
 /// # Errors
 /// When a file can't be read, or is no longer what it was when it was looked at.
-pub fn contents(assembled: &Assembled) -> Result<Contents> {
+pub fn contents(assembled: &Assembled, layers: &[Layer]) -> Result<Contents> {
+    let hashes = layers.iter().flat_map(|layer| layer.hashes.iter().cloned()).collect();
     Contents::of(&Sources {
         tree: &assembled.tree,
         packages: assembled.inventory.packages().map(|(package, paths)| (package, paths.to_vec())).collect(),
         needs: attest::needs(&assembled.closure),
         headers: &assembled.headers,
+        hashes: &hashes,
     })
 }
 
@@ -51,17 +56,24 @@ pub fn subject(recipe: &Recipe, image: &Image, names: &[Reference]) -> Result<Su
     })
 }
 
-/// Where an image comes from. `others` are the documents that were made beside it.
+/// Where an image comes from, and what of it the policy let pass. `others` are the documents that were made beside it.
 ///
 /// # Errors
 /// When the lock file that it was held against can't be read.
 pub fn provenance(
     recipe: &Recipe,
     (subject, contents): (&Subject, &Contents),
-    (image, compression): (&Image, Compression),
+    (image, compression, verdicts): (&Image, Compression, &Verdicts),
     options: &Options,
     others: &[Document],
 ) -> Result<Document> {
+    let waived = |waived: &Waived| WaivedFact {
+        rule: waived.rule.name.to_owned(),
+        path: waived.hit.as_ref().map(|hit| hit.path.to_string()),
+        summary: waived.summary.clone(),
+        reason: waived.waiver.reason.clone(),
+        until: waived.waiver.until.as_ref().map(|until| until.value.to_string()),
+    };
     let facts = BuildFacts {
         recipe: recipe.texts.clone(),
         lock: options.locks.digest(recipe, &subject.platform)?,
@@ -69,6 +81,7 @@ pub fn provenance(
         created: options.created,
         compression: compression.to_string(),
         layers: image.layers.iter().map(|layer| layer.name.clone()).collect(),
+        waived: verdicts.waived.iter().map(waived).collect(),
     };
     Ok(attest::provenance(subject, contents, &facts, others))
 }
@@ -96,30 +109,40 @@ impl<'a> Documents<'a> {
     ) -> Result<Vec<Referrer>> {
         let (recipe, options) = (self.recipe, self.options);
         let signer = options.signer.as_deref();
-        let mut documents: Vec<Document> = Vec::new();
-        let mut stated = Vec::new();
         let subject = subject(recipe, image, names)?;
-        let provenance_wanted = recipe.provenance && signer.is_some();
-        if !recipe.sbom.is_empty() || provenance_wanted {
-            let contents = self.contents(variant)?;
-            for format in &recipe.sbom {
-                documents.push(attest::sbom(*format, &subject, contents)?);
-            }
-            if provenance_wanted {
-                let about = (&subject, contents);
-                stated.push(provenance(recipe, about, (image, compression), options, &documents)?);
-            }
+        let mut documents: Vec<Document> = Vec::new();
+        if !recipe.sbom.is_empty() {
+            let contents = self.contents(variant, image)?;
+            let sbom = |format: &SbomFormat| attest::sbom(*format, &subject, contents);
+            documents = recipe.sbom.par_iter().map(sbom).collect::<Result<_>>()?;
         }
+        let sboms = documents.len();
         for file in &recipe.vex {
             documents.push(vex(file)?);
         }
-        let mut referrers: Vec<Referrer> =
-            documents.iter().map(|document| Referrer::new(&subject, document, &[])).collect();
-        if let Some(key) = signer {
-            stated.splice(0..0, documents);
-            referrers.append(&mut signatures(&subject, names, &stated, key)?);
-        }
+        let attached = documents.iter().map(|document| Referrer::new(&subject, document, &[]));
+        let mut referrers: Vec<Referrer> = attached.collect();
+        let Some(key) = signer else { return Ok(referrers) };
+        let assembled = self.assembled_of(variant);
+        let contents = if recipe.provenance { Some(self.contents(variant, image)?) } else { None };
+        // Documents are megabytes, and signing is hashing and encoding them.
+        let (signatures, stated) = rayon::join(
+            || signatures_of(&subject, names, &documents, key),
+            || -> Result<Option<Referrer>> {
+                let Some(contents) = contents else { return Ok(None) };
+                let (about, how) = ((&subject, contents), (image, compression, &assembled.verdicts));
+                let document = provenance(recipe, about, how, options, &documents[..sboms])?;
+                Ok(Some(sign::bundle(&subject, &document, key)))
+            },
+        );
+        referrers.extend(signatures);
+        referrers.extend(stated?);
         Ok(referrers)
+    }
+
+    /// Whether what is in an image has to be found out.
+    pub(super) fn list_files(recipe: &Recipe, options: &Options) -> bool {
+        !recipe.sbom.is_empty() || recipe.provenance && options.signer.is_some()
     }
 
     /// What a person should know of documents that are made for no one.
@@ -135,31 +158,28 @@ impl<'a> Documents<'a> {
         notes
     }
 
-    fn contents(&mut self, variant: Variant) -> Result<&Contents> {
-        let assembled = match (variant, &self.assembled.debug) {
+    fn assembled_of(&self, variant: Variant) -> &'a Assembled {
+        match (variant, &self.assembled.debug) {
             (Variant::Debug, Some(twin)) => twin,
             _ => self.assembled,
-        };
+        }
+    }
+
+    fn contents(&mut self, variant: Variant, image: &Image) -> Result<&Contents> {
+        let assembled = self.assembled_of(variant);
         match &mut self.contents[variant as usize] {
             Some(known) => Ok(known),
-            unknown => Ok(unknown.insert(contents(assembled)?)),
+            unknown => Ok(unknown.insert(contents(assembled, &image.layers)?)),
         }
     }
 }
 
 /// The signatures of an image in both forms, and of what is stated about it.
-fn signatures(
-    subject: &Subject,
-    names: &[Reference],
-    documents: &[Document],
-    key: &PrivateKey,
-) -> Result<Vec<Referrer>> {
+fn signatures_of(subject: &Subject, names: &[Reference], documents: &[Document], key: &PrivateKey) -> Vec<Referrer> {
     let reference = names.first().map_or_else(|| subject.name.clone(), ToString::to_string);
     let mut all = vec![sign::sign_payload(subject, &reference, key), sign::sign_bundle(subject, key)];
-    for document in documents {
-        all.push(sign::bundle(subject, &Statement::of(document).map_err(Error::internal)?, key));
-    }
-    Ok(all)
+    all.par_extend(documents.par_iter().map(|document| sign::bundle(subject, document, key)));
+    all
 }
 
 fn vex(file: &Spanned<std::path::PathBuf>) -> Result<Document> {

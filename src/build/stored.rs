@@ -130,6 +130,7 @@ fn contents(store: &Store, image: &StoredImage, folder: &Path) -> Result<Content
         packages: packages.collect(),
         needs: attest::needs(&closure),
         headers: &headers,
+        hashes: &BTreeMap::new(),
     })
 }
 

@@ -149,11 +149,13 @@ pub(super) fn pack(
     }
 
     progress.stage("packing");
+    let attached = pending.iter().any(|one| one.place.has_attachments());
+    let how = &layer::Options { file_hashes: attached && Documents::list_files(recipe, options), ..how.clone() };
     pack_all(&mut pending, &plans, how)?;
     within_limit(recipe, &pending)?;
     let names: Vec<_> = plans.variants().map(|variant| names(recipe, variant)).collect::<Result<_>>()?;
     let mut documents = Documents::new(recipe, assembled, options);
-    let notes = documents.notes(pending.iter().any(|one| one.place.has_attachments()));
+    let notes = documents.notes(attached);
     let mut ready = Vec::new();
     for Pending { place, variant, compression, staging, layers } in pending {
         let image = describe(recipe, assembled, variant, layers, options)?;

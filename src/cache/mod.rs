@@ -6,6 +6,7 @@
 //! slower build, never an error and never another byte of output. Each value carries a checksum, is checked when it is
 //! used, and appears whole under its name or not at all. Nothing here knows what the values mean.
 
+use crate::oci::{Digest, Hashes};
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -206,14 +207,31 @@ impl Cache {
     }
 
     /// The SHA-256 digest of a file of which `stat` says this.
-    pub fn file_digest(&self, stamp: &Stamp) -> Option<[u8; 32]> {
-        self.fact(&file_key(stamp))
+    pub fn file_digest(&self, stamp: &Stamp) -> Option<Digest> {
+        self.fact(&file_key(SHA256, stamp)).map(Digest::from_bytes)
     }
 
     /// Keeps the SHA-256 digest of a file, unless it changed so lately that it may change again unseen.
-    pub fn keep_file_digest(&self, stamp: &Stamp, digest: &[u8; 32]) {
+    pub fn keep_file_digest(&self, stamp: &Stamp, digest: Digest) {
         if self.is_settled(stamp) {
-            self.keep_fact(&file_key(stamp), digest);
+            self.keep_fact(&file_key(SHA256, stamp), digest.bytes());
+        }
+    }
+
+    /// All hashes of a file, as [`Cache::file_digest`].
+    pub fn file_hashes(&self, stamp: &Stamp) -> Option<Hashes> {
+        let sha1 = self.fact(&file_key(SHA1, stamp))?;
+        Some(Hashes { sha256: self.file_digest(stamp)?, sha1: *sha1.first_chunk()? })
+    }
+
+    /// Keeps all hashes of a file, as [`Cache::keep_file_digest`].
+    pub fn keep_file_hashes(&self, stamp: &Stamp, hashes: &Hashes) {
+        if self.is_settled(stamp) {
+            self.keep_fact(&file_key(SHA256, stamp), hashes.sha256.bytes());
+            // A fact has 32 bytes, SHA-1 has 20.
+            let mut padded = [0; 32];
+            padded[..20].copy_from_slice(&hashes.sha1);
+            self.keep_fact(&file_key(SHA1, stamp), &padded);
         }
     }
 
@@ -247,8 +265,12 @@ impl Drop for Cache {
     }
 }
 
-fn file_key(stamp: &Stamp) -> Key {
-    let mut key = KeyMaker::new("file");
+/// What is known of a file, in the keys of facts.
+const SHA256: &str = "file";
+const SHA1: &str = "file sha1";
+
+fn file_key(hash: &str, stamp: &Stamp) -> Key {
+    let mut key = KeyMaker::new(hash);
     key.put_stamp(stamp);
     key.finish()
 }

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use mkimage::attest::{self, Contents, Document, Subject};
-use mkimage::build::{self, Options, Outputs};
+use mkimage::build::{self, Options, Outputs, Session};
 use mkimage::image::Image;
 use mkimage::layer::Durability;
 use mkimage::output::Destination;
-use mkimage::policy;
+use mkimage::policy::{self, Verdicts};
 use mkimage::recipe::{self, Recipe, SbomFormat};
 use mkimage::report::{Diagnostic, Error, Result, Texts};
 
@@ -57,7 +57,7 @@ fn document(args: &Args, console: &Console, texts: &mut Texts) -> Result<Vec<u8>
         Form::Cyclonedx => SbomFormat::CycloneDx,
     };
     let (subject, contents) = described(&args.image, console, texts)?;
-    Ok(attest::sbom(format, &subject, &contents)?.bytes)
+    Ok(attest::sbom(format, &subject, &contents)?.bytes().to_vec())
 }
 
 /// What an argument names, and what it holds.
@@ -122,7 +122,9 @@ pub(super) fn provenance(argument: &str, console: &Console, texts: &mut Texts) -
         recipe.sbom.iter().map(|form| attest::sbom(*form, &built.subject, &built.contents)).collect::<Result<_>>()?;
     let compression = built.destination.compression(recipe.compression.as_ref().map(|asked| asked.value));
     let about = (&built.subject, &built.contents);
-    Ok(build::provenance(&recipe, about, (&built.image, compression), &built.options, &others)?.bytes)
+    Ok(build::provenance(&recipe, about, (&built.image, compression, &built.verdicts), &built.options, &others)?
+        .bytes()
+        .to_vec())
 }
 
 /// A recipe's image, written to nowhere.
@@ -132,22 +134,24 @@ struct Looked {
     image: Image,
     destination: Destination,
     options: Options,
+    verdicts: Verdicts,
 }
 
 /// A recipe's image is built as its layout would be, since documents name its digest. No policy stops a look.
-fn built(recipe: &Recipe, folder: &Path, console: &Console) -> Result<Looked> {
+fn built(judged: &Recipe, folder: &Path, console: &Console) -> Result<Looked> {
     let recipe = Recipe {
-        policy: policy::allow_all(recipe),
+        policy: policy::allow_all(judged),
         sbom: Vec::new(),
         vex: Vec::new(),
         provenance: false,
-        ..recipe.clone()
+        ..judged.clone()
     };
     let created = environment::source_date_epoch()
         .map_err(|text| usage(format!("SOURCE_DATE_EPOCH is `{text}`, not a number of seconds since 1970")))?;
     let options = Options { suggestions: false, durability: Durability::Cached, created, ..check::options() };
     let progress = console.building(&recipe.name.value);
-    let assembled = build::assemble(&recipe, &options, &progress)?;
+    // What the policy lets pass stands in the provenance.
+    let assembled = Session::new(1).examine(judged, &options, &progress)?;
     let destination = Destination::Layout { path: folder.join("image"), tag: None };
     let mut nowhere = std::io::sink();
     let outputs = Outputs { destinations: vec![destination.clone()], engine: None, push: None, stdout: &mut nowhere };
@@ -157,7 +161,8 @@ fn built(recipe: &Recipe, folder: &Path, console: &Console) -> Result<Looked> {
         return Err(Error::internal("an image was not written"));
     };
     let subject = build::subject(&recipe, &image, &names)?;
-    Ok(Looked { subject, contents: build::contents(&assembled)?, image, destination, options })
+    let contents = build::contents(&assembled, &image.layers)?;
+    Ok(Looked { subject, contents, image, destination, options, verdicts: assembled.verdicts })
 }
 
 /// Writes a document: a file appears whole, or not at all.

@@ -107,7 +107,7 @@ impl<'a> Packing<'a> {
         effort.written += blob.size;
         let digests = self.digests.map(|digests| digests.finish(self.layout, cache)).unwrap_or_default();
         let mut layer =
-            Layer { digests, ..Layer::new(self.layout, self.compression, &blob, DiffId::new(diff_id), effort) };
+            Layer { hashes: digests, ..Layer::new(self.layout, self.compression, &blob, DiffId::new(diff_id), effort) };
         if let (Some(known), Some(keys)) = (known, &self.keys) {
             let pieces = self.found.iter().take(self.found.len() - 1).map_while(OnceLock::get);
             let (hashes, checks): (Vec<Key>, Vec<PieceCheck>) = pieces.copied().unzip();

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::cache::{Cache, Key};
-use crate::oci::{Descriptor, DiffId, Digest, MediaType};
+use crate::oci::{Descriptor, DiffId, Digest, Hashes, MediaType};
 use crate::path::ImagePath;
 use crate::recipe::Compression;
 use crate::registry::{Elsewhere, Repository};
@@ -74,16 +74,16 @@ pub struct Options {
     /// The repositories that the layers go to, when they go nowhere else: these take over what a registry has, and no
     /// byte of it is wanted here.
     pub targets: Vec<Repository>,
-    /// Whether each file's digest is wanted, for documents that list files.
-    pub file_digests: bool,
+    /// Whether each file's hashes are wanted, for documents that list files.
+    pub file_hashes: bool,
     /// Who is told what each thread does, where somebody wants to see it.
     pub watch: Option<Arc<dyn Watch>>,
 }
 
 impl Options {
-    /// Packs with so many threads, without a cache and without digests of files.
+    /// Packs with so many threads, without a cache and without hashes of files.
     pub fn new(threads: NonZeroUsize) -> Self {
-        Self { threads, cache: None, remote: None, targets: Vec::new(), file_digests: false, watch: None }
+        Self { threads, cache: None, remote: None, targets: Vec::new(), file_hashes: false, watch: None }
     }
 }
 
@@ -150,9 +150,9 @@ pub struct Layer {
     pub elsewhere: Option<Elsewhere>,
     /// What caches know it by.
     pub content: Option<Key>,
-    /// The SHA-256 digest of each of its regular files, by path, when these were asked for. A hard link has that of the
-    /// file that it is a name of.
-    pub digests: Vec<(ImagePath, Digest)>,
+    /// The hashes of each of its regular files, by path, when these were asked for. A hard link has those of the file
+    /// that it is a name of.
+    pub hashes: Vec<(ImagePath, Hashes)>,
     /// What it took.
     pub effort: Effort,
 }
@@ -176,7 +176,7 @@ impl Layer {
             blob: blob.path.clone(),
             elsewhere: None,
             content: None,
-            digests: Vec::new(),
+            hashes: Vec::new(),
             effort,
         }
     }

@@ -67,7 +67,7 @@ pub fn pack(
     for (number, layout) in layouts.iter().enumerate().filter(|(number, _)| layers[*number].is_none()) {
         let blob = BlobWriter::create(staging, number, compression)?;
         let hashes = hashes.get_mut(number).map(std::mem::take).unwrap_or_default();
-        let digests = options.file_digests.then(|| Digests::new(layout, options.cache.as_deref()));
+        let digests = options.file_hashes.then(|| Digests::new(layout, options.cache.as_deref()));
         packing.push(Packing::new(layout, keys[number].take(), hashes, digests, blob, compression));
         places.push(number);
     }
@@ -77,10 +77,10 @@ pub fn pack(
     for (place, packing) in places.into_iter().zip(packing) {
         layers[place] = Some(packing.finish(known.as_ref(), options.cache.as_deref(), staging)?);
     }
-    if options.file_digests {
+    if options.file_hashes {
         for (layer, layout) in layers.iter_mut().zip(&layouts) {
-            if let Some(layer) = layer.as_mut().filter(|layer| layer.digests.is_empty()) {
-                layer.digests = digests::of_layer(layout, options.cache.as_deref())?;
+            if let Some(layer) = layer.as_mut().filter(|layer| layer.hashes.is_empty()) {
+                layer.hashes = digests::of_layer(layout, options.cache.as_deref())?;
             }
         }
     }

@@ -20,7 +20,7 @@ mod text;
 pub use drift::{Change, Drift, Sign};
 pub use file::{Lock, Locks, Update, update};
 pub use frozen::{Frozen, named};
-pub use take::{Digester, take};
+pub use take::take;
 
 /// An image takes something else from its root than the lock file says.
 pub const DRIFT: Code = Code("E0401");

@@ -7,6 +7,7 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use super::{Access, Fact, Taken, What};
+use crate::cache::Cache;
 use crate::inventory::Inventory;
 use crate::oci::{Digest, Sha256};
 use crate::path::ImagePath;
@@ -16,19 +17,16 @@ use crate::source::ownership::Package;
 use crate::source::{Content, ContentId};
 use crate::tree::{Cause, Entry, EntryKind, Rank, Reason, Tree};
 
-/// How the digest of a file is found: by reading it, or from memory.
-pub type Digester<'a> = &'a (dyn Fn(&Content) -> io::Result<Digest> + Sync);
-
-/// Writes down what an image takes from its root. `digest` gives the digest of a file; [`None`] reads it.
+/// Writes down what an image takes from its root. Files of which `cache` knows the digest are not read.
 ///
 /// # Errors
 /// When a file can't be read.
-pub fn take(recipe: &Recipe, tree: &Tree, inventory: &Inventory, digest: Option<Digester<'_>>) -> Result<Taken> {
+pub fn take(recipe: &Recipe, tree: &Tree, inventory: &Inventory, cache: Option<&Cache>) -> Result<Taken> {
     let holders: BTreeSet<ImagePath> = tree.iter().filter_map(|(path, _)| path.parent()).collect();
     let names = Names::of(inventory);
     let of_root = |(path, entry): &(&ImagePath, &Entry)| is_of_root(recipe, inventory, &holders, path, entry);
     let entries: Vec<(&ImagePath, &Entry)> = tree.iter().filter(of_root).collect();
-    let digests = digests(&entries, digest.unwrap_or(&read))?;
+    let digests = digests(&entries, cache)?;
     let extends = recipe.pins.iter().map(|pin| (pin.name.clone(), pin.digest)).collect();
     let mut taken = Taken { extends, ..Taken::default() };
     for (path, entry) in entries {
@@ -91,7 +89,7 @@ fn access(entry: &Entry) -> Access {
 }
 
 /// The digest of each file, each read once.
-fn digests(entries: &[(&ImagePath, &Entry)], digest: Digester<'_>) -> Result<HashMap<ContentId, Digest>> {
+fn digests(entries: &[(&ImagePath, &Entry)], cache: Option<&Cache>) -> Result<HashMap<ContentId, Digest>> {
     let mut contents: BTreeMap<ContentId, (&ImagePath, &Content)> = BTreeMap::new();
     for (path, entry) in entries {
         if let Some(content) = entry.content() {
@@ -99,13 +97,23 @@ fn digests(entries: &[(&ImagePath, &Entry)], digest: Digester<'_>) -> Result<Has
         }
     }
     let one = |(id, (path, content)): (ContentId, (&ImagePath, &Content))| {
-        let found = digest(content).map_err(|error| {
+        let found = digest(content, cache).map_err(|error| {
             let place = content.host_path().unwrap_or_else(|| Path::new(&path.to_string()).to_owned());
             Error::io("read", &place, &error)
         });
         found.map(|digest| (id, digest))
     };
     contents.into_par_iter().map(one).collect()
+}
+
+fn digest(content: &Content, cache: Option<&Cache>) -> io::Result<Digest> {
+    let Some((cache, stamp)) = cache.zip(content.stamp()) else { return read(content) };
+    if let Some(known) = cache.file_digest(&stamp) {
+        return Ok(known);
+    }
+    let digest = read(content)?;
+    cache.keep_file_digest(&stamp, digest);
+    Ok(digest)
 }
 
 fn read(content: &Content) -> io::Result<Digest> {

@@ -45,9 +45,9 @@ pub fn attach(to: &Destination, referrers: &[Referrer], durability: Durability) 
         Place::Layout => Staging::new(&path, "mkimage".as_ref(), durability)?,
     };
     for blob in referrers.iter().flat_map(|one| one.blobs.iter().chain([&one.manifest])) {
-        let file = staging.blob(Digest::of(blob));
+        let file = staging.blob(blob.digest());
         if !file.exists() {
-            write_new(&file, blob, durability)?;
+            write_new(&file, blob.bytes(), durability)?;
         }
     }
     flush_names(&staging.path().join("blobs/sha256"), durability)?;
@@ -110,7 +110,7 @@ fn add(path: &Path, staging: &Staging, referrers: &[Referrer]) -> Result<()> {
     let after = referrers.iter().fold(after, |index, one| index.with_referrer(one.descriptor()));
     layout.begin()?;
     for blob in referrers.iter().flat_map(|one| one.blobs.iter().chain([&one.manifest])) {
-        let digest = Digest::of(blob);
+        let digest = blob.digest();
         if staging.blob(digest).exists() {
             replace(&staging.blob(digest), &layout.blob(digest), durability)?;
         }

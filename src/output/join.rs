@@ -215,7 +215,7 @@ impl<'a> Part<'a> {
             blob,
             elsewhere: None,
             content: None,
-            digests: Vec::new(),
+            hashes: Vec::new(),
             effort: Effort::default(),
         })
     }

@@ -61,20 +61,20 @@ pub fn push(push: Push<'_>, images: &Images, to: &Repository, tags: &[String]) -
 /// When the registry does not take it.
 pub fn push_referrers(push: Push<'_>, to: &Repository, referrers: &[Referrer]) -> Result<()> {
     for one in referrers {
-        let blob = |bytes: &'_ Vec<u8>| (Digest::of(bytes), bytes.len() as u64);
         let blobs: Vec<Blob<'_>> = one
             .blobs
             .iter()
-            .map(|bytes| {
-                let (digest, size) = blob(bytes);
-                Blob { digest, size, content: Content::Bytes(bytes) }
+            .map(|blob| {
+                let bytes = blob.bytes();
+                Blob { digest: blob.digest(), size: bytes.len() as u64, content: Content::Bytes(bytes) }
             })
             .collect();
         let Some(tag) = &one.tag else {
-            push.client.push_referrer(to, &one.manifest, blobs)?;
+            push.client.push_referrer(to, one.manifest.bytes(), blobs)?;
             continue;
         };
-        let document = Document { digest: one.digest(), media_type: one.media_type(), bytes: one.manifest.clone() };
+        let document =
+            Document { digest: one.digest(), media_type: one.media_type(), bytes: one.manifest.bytes().to_vec() };
         let job = Job { blobs, documents: vec![document], tags: vec![tag.clone()], sources: Vec::new() };
         push.client.push(to, &job, Rules::Move)?;
     }

@@ -173,7 +173,7 @@ fn stage_layer(store: &Store, layer: &StoredLayer, staging: &Staging) -> Result<
         blob,
         elsewhere: None,
         content: None,
-        digests: Vec::new(),
+        hashes: Vec::new(),
         effort: Effort::default(),
     })
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use mkimage::cache::{Cache, Keep, Stamp};
 use mkimage::layer::{Durability, Effort, Layer, Options, Staging, pack};
-use mkimage::oci::Digest;
+use mkimage::oci::{Digest, Hashes};
 use mkimage::path::ImagePath;
 use mkimage::recipe::Compression;
 use mkimage::source::{Folder, NodeKind, Source};
@@ -181,36 +181,36 @@ fn a_cache_restored_beside_a_new_checkout_compresses_nothing() {
 }
 
 #[test]
-fn digests_of_files_come_from_the_same_pass_and_are_remembered() {
+fn hashes_of_files_come_from_the_same_pass_and_are_remembered() {
     let place = Place::new();
     place.file("lib/empty", b"");
     let tree = place.tree("root");
     let with = |compression, cache: Option<PathBuf>, threads| {
         let staging = Staging::new(place.folder.path(), "test".as_ref(), Durability::Cached).unwrap();
         let cache = cache.map(|folder| Arc::new(Cache::open(&folder, LATER).unwrap()));
-        let options = Options { cache, file_digests: true, ..Options::new(NonZeroUsize::new(threads).unwrap()) };
+        let options = Options { cache, file_hashes: true, ..Options::new(NonZeroUsize::new(threads).unwrap()) };
         pack(&tree, &single(&tree), compression, &options, &staging).unwrap().remove(0)
     };
     let file = |path: &ImagePath| fs::read(place.at(&format!("root{path}"))).unwrap();
-    let expected: Vec<(ImagePath, Digest)> = tree
+    let expected: Vec<(ImagePath, Hashes)> = tree
         .iter()
         .filter(|(_, entry)| entry.content().is_some())
-        .map(|(path, _)| (path.clone(), Digest::of(&file(path))))
+        .map(|(path, _)| (path.clone(), Hashes::of(&file(path))))
         .collect();
     assert!(expected.len() > 60);
     for compression in [Compression::Zstd(3), Compression::Gzip(3), Compression::None] {
         for threads in [1, 3] {
-            assert_eq!(with(compression, None, threads).digests, expected, "{compression:?}, {threads} threads");
+            assert_eq!(with(compression, None, threads).hashes, expected, "{compression:?}, {threads} threads");
         }
         let cold = with(compression, Some(place.cache()), 2);
-        assert_eq!(cold.digests, expected);
-        assert_eq!(with(compression, Some(place.cache()), 2).digests, expected);
+        assert_eq!(cold.hashes, expected);
+        assert_eq!(with(compression, Some(place.cache()), 2).hashes, expected);
     }
     let stamp = Stamp::of(&fs::metadata(place.at("root/lib/large")).unwrap());
-    let large = Digest::of(&fs::read(place.at("root/lib/large")).unwrap());
-    let known = Cache::open(&place.cache(), LATER).unwrap().file_digest(&stamp);
-    assert_eq!(known.as_ref(), Some(large.bytes()));
-    assert!(place.pack(&tree).digests.is_empty(), "nobody asked");
+    let large = Hashes::of(&fs::read(place.at("root/lib/large")).unwrap());
+    let known = Cache::open(&place.cache(), LATER).unwrap().file_hashes(&stamp);
+    assert_eq!(known, Some(large));
+    assert!(place.pack(&tree).hashes.is_empty(), "nobody asked");
 }
 
 #[test]
@@ -291,12 +291,12 @@ fn what_changed_just_now_is_not_known_by_its_times() {
     let stamp = Stamp::of(&fs::metadata(place.at("root/share/01")).unwrap());
     let cache = Cache::open(&place.cache(), stamp.ctime).unwrap();
     assert!(!cache.is_settled(&stamp));
-    cache.keep_file_digest(&stamp, &[1; 32]);
+    cache.keep_file_digest(&stamp, Digest::from_bytes([1; 32]));
     assert_eq!(cache.file_digest(&stamp), None);
     let cache = Cache::open(&place.cache(), LATER).unwrap();
-    cache.keep_file_digest(&stamp, &[1; 32]);
+    cache.keep_file_digest(&stamp, Digest::from_bytes([1; 32]));
     drop(cache);
-    assert_eq!(Cache::open(&place.cache(), LATER).unwrap().file_digest(&stamp), Some([1; 32]));
+    assert_eq!(Cache::open(&place.cache(), LATER).unwrap().file_digest(&stamp), Some(Digest::from_bytes([1; 32])));
 }
 
 #[test]

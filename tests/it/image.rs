@@ -21,7 +21,7 @@ fn layer(name: &str, files: u64) -> Layer {
         blob: "/nonexistent".into(),
         elsewhere: None,
         content: None,
-        digests: Vec::new(),
+        hashes: Vec::new(),
         effort: Effort::default(),
     }
 }

@@ -4,6 +4,8 @@
 use std::fmt::Write as _;
 
 use md5::Digest as _;
+use mkimage::cache::{Cache, Stamp};
+use mkimage::oci::Digest;
 use snapbox::{assert_data_eq, str};
 
 use crate::sandbox::{Run, Sandbox};
@@ -173,6 +175,21 @@ mkimage.lock written
 "#]]
     );
     machine.says(&LOCKED);
+}
+
+/// A digest that is planted in the cache shows that the file itself is not read.
+#[test]
+fn files_of_which_the_cache_knows_the_digest_are_not_read_for_the_lock() {
+    let machine = Machine::new();
+    machine.says(&["lock", "tool.toml"]);
+    let stamp = Stamp::of(&std::fs::metadata(machine.root.host("/usr/share/tool/a.txt")).unwrap());
+    let cache = Cache::open(&machine.sandbox.at("cache"), (1 << 40, 0)).unwrap();
+    cache.keep_file_digest(&stamp, Digest::of(b"another"));
+    drop(cache);
+    machine.says(&LOCKED);
+    let with_cache = [&LOCKED[..], &["--cache-dir", "cache"]].concat();
+    let run = machine.run(&with_cache);
+    assert!(run.code == 4 && run.stderr.contains("~ /usr/share/tool/a.txt"), "{} {}", run.code, run.stderr);
 }
 
 #[test]

@@ -190,6 +190,25 @@ fn provenance_names_what_went_in_and_nothing_of_the_machine() {
 }
 
 #[test]
+fn provenance_says_what_the_policy_let_pass() {
+    let root = root();
+    let policy = "[policy]\nunowned = 'deny'\n[[policy.waive]]\nrule = 'unowned'\npath = '/opt/app/site/*.py'\n\
+        reason = 'built here'\nuntil = '2999-12-31'\n[[policy.waive]]\nrule = 'unowned'\nreason = 'all ours'";
+    let sandbox = sandbox(&root, policy);
+    let predicate: Value = serde_json::from_str(&good(&sandbox, "provenance tool.toml")).unwrap();
+    let waived = predicate["buildDefinition"]["internalParameters"]["waived"].as_array().unwrap();
+    let of = |path: &str| waived.iter().find(|one| one["path"] == path).unwrap_or_else(|| panic!("{path}: {waived:?}"));
+    let six = of("/opt/app/site/six.py");
+    assert_eq!((&six["rule"], &six["reason"]), (&"unowned".into(), &"built here".into()));
+    assert_eq!(six["until"], "2999-12-31");
+    let tool = of("/usr/bin/tool");
+    assert!(tool["reason"] == "all ours" && tool.get("until").is_none(), "{tool}");
+
+    let plain: Value = serde_json::from_str(&good(&super::attest::sandbox(&root, ""), "provenance tool.toml")).unwrap();
+    assert!(plain["buildDefinition"]["internalParameters"].get("waived").is_none(), "nothing to say");
+}
+
+#[test]
 fn codecs_are_those_that_cargo_lock_pins() {
     let lock = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock")).unwrap();
     for (name, version) in mkimage::layer::codecs() {

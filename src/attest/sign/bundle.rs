@@ -4,7 +4,7 @@ use base64ct::{Base64, Encoding};
 use serde_json::{Value, json};
 
 use super::{PrivateKey, PublicKey};
-use crate::attest::{Document, Referrer, Subject};
+use crate::attest::{Blob, Document, Referrer, Subject};
 use crate::oci::{self, Digest};
 
 /// The media type of a bundle, and the artifact type of what holds one.
@@ -14,44 +14,19 @@ pub(super) const SIGNED: &str = "https://sigstore.dev/cosign/sign/v1";
 const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 const STATEMENT: &str = "https://in-toto.io/Statement/v1";
 
-/// What is stated of an image.
-#[derive(Debug, Clone)]
-pub struct Statement {
-    /// What kind of statement it is.
-    pub predicate_type: String,
-    /// What it says.
-    pub predicate: Value,
-}
-
-impl Statement {
-    /// The statement of a document.
-    ///
-    /// # Errors
-    /// When the document is not JSON.
-    pub fn of(document: &Document) -> Result<Self, serde_json::Error> {
-        Ok(Self { predicate_type: document.predicate_type.clone(), predicate: oci::read(&document.bytes)? })
-    }
-}
-
-/// A statement about an image as a signed bundle that refers to it.
-pub fn bundle(subject: &Subject, statement: &Statement, key: &PrivateKey) -> Referrer {
+/// A document about an image, which is JSON, as a signed bundle that refers to it.
+pub fn bundle(subject: &Subject, document: &Document, key: &PrivateKey) -> Referrer {
     let about = json!({ "name": subject.name, "digest": { "sha256": subject.digest.hex() } });
-    signed(subject, &about, statement, key)
+    signed(subject, &about, (&document.predicate_type, document.bytes()), key)
 }
 
 /// The signature of an image as such a bundle: a statement that says nothing but which image it is.
 pub fn sign_bundle(subject: &Subject, key: &PrivateKey) -> Referrer {
-    let statement = Statement { predicate_type: SIGNED.to_owned(), predicate: json!({}) };
-    signed(subject, &json!({ "digest": { "sha256": subject.digest.hex() } }), &statement, key)
+    signed(subject, &json!({ "digest": { "sha256": subject.digest.hex() } }), (SIGNED, b"{}"), key)
 }
 
-fn signed(subject: &Subject, about: &Value, statement: &Statement, key: &PrivateKey) -> Referrer {
-    let payload = oci::canonical(&json!({
-        "_type": STATEMENT,
-        "subject": [about],
-        "predicateType": statement.predicate_type,
-        "predicate": statement.predicate,
-    }));
+fn signed(subject: &Subject, about: &Value, (predicate_type, predicate): (&str, &[u8]), key: &PrivateKey) -> Referrer {
+    let payload = statement(about, predicate_type, predicate);
     let signature = key.sign(&encoded(PAYLOAD_TYPE, &payload));
     let bundle = json!({
         "mediaType": BUNDLE,
@@ -64,14 +39,20 @@ fn signed(subject: &Subject, about: &Value, statement: &Statement, key: &Private
     });
     let document = Document {
         media_type: BUNDLE.to_owned(),
-        predicate_type: statement.predicate_type.clone(),
-        bytes: oci::canonical(&bundle),
+        predicate_type: predicate_type.to_owned(),
+        blob: Blob::new(oci::canonical_value(&bundle)),
     };
-    let annotations = [
-        ("dev.sigstore.bundle.content", "dsse-envelope"),
-        ("dev.sigstore.bundle.predicateType", statement.predicate_type.as_str()),
-    ];
+    let annotations =
+        [("dev.sigstore.bundle.content", "dsse-envelope"), ("dev.sigstore.bundle.predicateType", predicate_type)];
     Referrer::new(subject, &document, &annotations)
+}
+
+/// The statement, its keys in order. The predicate stands in it byte for byte: it may be megabytes, and what is signed is
+/// what was written beside it.
+fn statement(about: &Value, predicate_type: &str, predicate: &[u8]) -> Vec<u8> {
+    let head = oci::canonical_value(&json!({ "_type": STATEMENT }));
+    let tail = oci::canonical_value(&json!({ "predicateType": predicate_type, "subject": [about] }));
+    [&head[..head.len() - 1], b",\"predicate\":", predicate, b",", &tail[1..]].concat()
 }
 
 /// DSSE's `PAE`: what is signed of a typed text.

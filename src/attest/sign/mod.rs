@@ -11,7 +11,7 @@ mod key;
 mod payload;
 mod verify;
 
-pub use bundle::{BUNDLE, Statement, bundle, sign_bundle};
+pub use bundle::{BUNDLE, bundle, sign_bundle};
 pub use key::{PrivateKey, PublicKey};
 pub use payload::{payload_tag, sign_payload};
 pub use verify::{Attached, Checked, check};

@@ -7,7 +7,7 @@ use base64ct::{Base64, Encoding};
 use serde_json::{Value, json};
 
 use super::{PrivateKey, PublicKey};
-use crate::attest::{Referrer, Subject};
+use crate::attest::{Blob, Referrer, Subject};
 use crate::oci::{self, Digest, MediaType};
 
 const PAYLOAD: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
@@ -21,37 +21,36 @@ pub fn payload_tag(image: Digest) -> String {
 
 /// The signature of an image in that form. `reference` is its name with a tag: policies compare it.
 pub fn sign_payload(subject: &Subject, reference: &str, key: &PrivateKey) -> Referrer {
-    let payload = oci::canonical(&json!({
+    let payload = Blob::new(oci::canonical(&json!({
         "critical": {
             "identity": { "docker-reference": reference },
             "image": { "docker-manifest-digest": subject.digest },
             "type": KIND,
         },
         "optional": {},
-    }));
-    let signature = Base64::encode_string(&key.sign(&payload));
-    let config = oci::canonical(&json!({
+    })));
+    let signature = Base64::encode_string(&key.sign(payload.bytes()));
+    let config = Blob::new(oci::canonical(&json!({
         "architecture": "",
         "config": {},
         "created": subject.created,
         "history": [{ "created": subject.created }],
         "os": "",
-        "rootfs": { "diff_ids": [Digest::of(&payload)], "type": "layers" },
-    }));
-    let blob = |media_type: &str, bytes: &[u8]| json!({ "mediaType": media_type, "digest": Digest::of(bytes), "size": bytes.len() });
-    let mut layer = blob(PAYLOAD, &payload);
+        "rootfs": { "diff_ids": [payload.digest()], "type": "layers" },
+    })));
+    let mut layer = payload.descriptor(PAYLOAD);
     layer["annotations"] = json!({ SIGNATURE: signature });
     let manifest = json!({
         "schemaVersion": 2,
         "mediaType": MediaType::ImageManifest.to_string(),
-        "config": blob(MediaType::ImageConfig.as_ref(), &config),
+        "config": config.descriptor(MediaType::ImageConfig.as_ref()),
         "layers": [layer],
     });
     Referrer {
         artifact_type: String::new(),
         tag: Some(payload_tag(subject.digest)),
         subject: subject.digest,
-        manifest: oci::canonical(&manifest),
+        manifest: Blob::new(oci::canonical(&manifest)),
         annotations: BTreeMap::new(),
         blobs: vec![config, payload],
     }

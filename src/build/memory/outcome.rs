@@ -186,7 +186,7 @@ impl Kept {
                 elsewhere: None,
                 content: layer.content.and_then(|text| Some(*blake3::Hash::from_hex(text).ok()?.as_bytes())),
                 effort: crate::layer::Effort::default(),
-                digests: Vec::default(),
+                hashes: Vec::default(),
             })
         };
         let image = Image {

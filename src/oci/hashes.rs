@@ -1,0 +1,72 @@
+//! What identifies the bytes of a file in documents: SHA-256, and SHA-1, which SPDX 2.3 (section 8.4) asks of every file.
+//! Both are made in one pass, while the bytes are in the processor's caches.
+
+use sha1::Digest as _;
+
+use super::{Digest, Sha256};
+
+/// The hashes of a file. Nothing here relies on SHA-1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hashes {
+    /// SHA-256.
+    pub sha256: Digest,
+    /// SHA-1.
+    pub sha1: [u8; 20],
+}
+
+impl Hashes {
+    /// The hashes of bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut hasher = Hasher::default();
+        hasher.update(bytes);
+        hasher.finish()
+    }
+}
+
+/// Both hashes while bytes come.
+#[derive(Clone, Default)]
+pub struct Hasher {
+    sha256: Sha256,
+    sha1: sha1::Sha1,
+}
+
+/// How much is given to one hash before the other has its turn: what the first-level cache holds.
+const TURN: usize = 16 << 10;
+
+impl Hasher {
+    /// Takes more bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        for turn in bytes.chunks(TURN) {
+            self.sha256.update(turn);
+            self.sha1.update(turn);
+        }
+    }
+
+    /// How many bytes it took.
+    pub fn size(&self) -> u64 {
+        self.sha256.size()
+    }
+
+    /// The hashes of all bytes taken.
+    pub fn finish(self) -> Hashes {
+        Hashes { sha256: self.sha256.finish(), sha1: self.sha1.finalize().into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_make_the_whole() {
+        let bytes: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
+        let mut hasher = Hasher::default();
+        for part in bytes.chunks(70_001) {
+            hasher.update(part);
+        }
+        assert_eq!(hasher.size(), bytes.len() as u64);
+        let whole: [u8; 20] = sha1::Sha1::digest(&bytes).into();
+        assert_eq!(hasher.finish(), Hashes { sha256: Digest::of(&bytes), sha1: whole });
+        assert_eq!(Hashes::of(b"abc").sha1[..4], [0xa9, 0x99, 0x3e, 0x36]);
+    }
+}
