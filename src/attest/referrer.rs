@@ -91,6 +91,42 @@ impl Referrer {
         Ok(Some(Self { artifact_type, tag, subject, manifest: Blob::new(manifest), annotations, blobs }))
     }
 
+    /// The same with what stands under its tag already, in the form of cosign's first versions: a layer for each signature.
+    /// `None` when that has all of it.
+    #[must_use]
+    pub fn beside(&self, there: &[u8]) -> Option<Self> {
+        let layers = |manifest: &[u8]| -> Vec<Value> {
+            let manifest: Value = oci::read(manifest).unwrap_or_default();
+            manifest["layers"].as_array().cloned().unwrap_or_default()
+        };
+        let same = |a: &Value, b: &Value| a["digest"] == b["digest"] && a["annotations"] == b["annotations"];
+        let mut all = layers(there);
+        let before = all.len();
+        for own in layers(self.manifest.bytes()) {
+            if !all.iter().any(|known| same(known, &own)) {
+                all.push(own);
+            }
+        }
+        if all.len() == before {
+            return None;
+        }
+        let mut manifest: Value = oci::read(self.manifest.bytes()).unwrap_or_default();
+        if before == 0 || manifest["layers"] == Value::Array(all.clone()) {
+            return Some(self.clone());
+        }
+        let config = manifest["config"]["digest"].as_str().and_then(|digest| digest.parse::<Digest>().ok());
+        let mut blobs = self.blobs.clone();
+        let own = config.and_then(|digest| blobs.iter_mut().find(|blob| blob.digest() == digest))?;
+        let mut document: Value = oci::read(own.bytes()).unwrap_or_default();
+        document["rootfs"]["diff_ids"] = all.iter().map(|layer| layer["digest"].clone()).collect();
+        document["history"] = all.iter().map(|_| json!({ "created": document["created"] })).collect();
+        *own = Blob::new(oci::canonical(&document));
+        manifest["config"]["digest"] = json!(own.digest());
+        manifest["config"]["size"] = own.bytes().len().into();
+        manifest["layers"] = Value::Array(all);
+        Some(Self { manifest: Blob::new(oci::canonical(&manifest)), blobs, ..self.clone() })
+    }
+
     /// The media type of its manifest.
     pub fn media_type(&self) -> String {
         let own = oci::read::<Value>(self.manifest.bytes()).ok();

@@ -10,7 +10,7 @@ use super::write::Variant;
 use super::{Assembled, BAD_VEX, Options};
 use crate::attest::sign::{self, PrivateKey};
 use crate::attest::{self, BuildFacts, Contents, Document, Referrer, Sources, Subject, View, WaivedFact};
-use crate::image::Image;
+use crate::image::{Image, Images};
 use crate::layer::Layer;
 use crate::oci::{self, MediaType, Reference};
 use crate::policy::{Verdicts, Waived};
@@ -172,6 +172,26 @@ impl<'a> Documents<'a> {
             unknown => Ok(unknown.insert(contents(assembled, &image.layers)?)),
         }
     }
+}
+
+/// The signatures of an index; none of an image alone.
+pub(super) fn index_signatures(images: &Images, names: &[Reference], key: &PrivateKey) -> Result<Vec<Referrer>> {
+    let Some(index) = images.index() else { return Ok(Vec::new()) };
+    let first = images.first();
+    let config: Value = oci::read(&first.config.bytes).map_err(Error::internal)?;
+    let name = names.first();
+    let subject = Subject {
+        name: name.map_or_else(|| "image".to_owned(), |name| name.name().to_owned()),
+        version: name.map_or("latest", Reference::tag).to_owned(),
+        digest: index.digest,
+        size: index.bytes.len() as u64,
+        media_type: images.descriptor().media_type().to_string(),
+        platform: first.platform.clone(),
+        created: config["created"].as_str().unwrap_or_default().to_owned(),
+        vendor: None,
+        view: View::Build,
+    };
+    Ok(signatures_of(&subject, names, &[], key))
 }
 
 /// The signatures of an image in both forms, and of what is stated about it.

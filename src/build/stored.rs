@@ -16,7 +16,7 @@ use crate::source::ownership::{Check, Owners, PackageId, State};
 use crate::source::{Folder, NodeKind, Source};
 use crate::tree::{Cause, Entry, EntryKind, Rank, Reason, Tree};
 
-/// An image of a layout or archive, and what it holds.
+/// An image of a layout, an archive or a registry, and what it holds.
 pub struct Stored {
     /// The image.
     pub subject: Subject,
@@ -50,15 +50,13 @@ pub fn choose<'a>(path: &Path, images: &'a [StoredImage], tag: Option<&str>) -> 
     Err(error.help(format!("name one by its tag: `oci:{}:TAG`", path.display())).into())
 }
 
-/// Looks into an image of a layout or archive. Its layers are unpacked into `folder`, which is empty.
+/// Looks into an image of a store. Its layers are unpacked into `folder`, which is empty.
 ///
 /// # Errors
 /// When it can't be read, or is no image of this kind.
-pub fn stored(path: &Path, tag: Option<&str>, folder: &Path) -> Result<Stored> {
-    let (store, images) = crate::output::images(path)?;
-    let image = choose(path, &images, tag)?;
-    let subject = subject(path, image)?;
-    Ok(Stored { subject, contents: contents(&store, image, folder)? })
+pub fn stored(store: &Store, image: &StoredImage, folder: &Path) -> Result<Stored> {
+    let subject = subject(store.name().as_ref(), image)?;
+    Ok(Stored { subject, contents: contents(store, image, folder)? })
 }
 
 /// The image as documents name it.

@@ -11,11 +11,11 @@ use crate::output::{self, Destination, Engine, Push};
 use crate::path::ImagePath;
 use crate::policy::{self, Verdicts};
 use crate::recipe::{Compression, Config, Recipe};
-use crate::registry::Repository;
+use crate::registry::{Pushed, Repository};
 use crate::report::{Diagnostic, Error, Result, Span, Spanned};
 use crate::tree::Tree;
 
-use super::documents::Documents;
+use super::documents::{Documents, index_signatures};
 use super::{Assembled, BAD_NAME, OUTPUT_IN_INPUT, Options, Progress, SEVERAL_PLATFORMS, Session};
 
 /// Where an image goes.
@@ -39,6 +39,8 @@ pub struct Built {
     pub images: Option<Images>,
     /// What the outputs have to say.
     pub notes: Vec<String>,
+    /// What was pushed, and where to.
+    pub pushed: Vec<(Repository, Pushed)>,
 }
 
 /// An output while it is made.
@@ -192,11 +194,12 @@ impl Packed {
         images.collect::<Option<Vec<_>>>().filter(|_| self.folders.is_empty())
     }
 
-    /// Puts the images that one recipe gives for several platforms together: each output gets an index of them.
+    /// Puts the images that one recipe gives for several platforms together: each output gets an index of them, which is
+    /// signed where its images are.
     ///
     /// # Errors
     /// When a blob can't be written.
-    pub fn joined(parts: Vec<Self>) -> Result<Self> {
+    pub fn joined(parts: Vec<Self>, options: &Options) -> Result<Self> {
         let mut parts = parts.into_iter();
         let mut joined = parts.next().ok_or_else(|| Error::internal("an index of no image"))?;
         let others: Vec<Self> = parts.collect();
@@ -210,6 +213,10 @@ impl Packed {
                 ready.referrers.extend(other.referrers.iter().cloned());
             }
             ready.images = Images::new(ready.images.first().clone(), further);
+            if let Some(key) = options.signer.as_deref().filter(|_| ready.place.has_attachments()) {
+                let names = &joined.names[ready.variant as usize];
+                ready.referrers.append(&mut index_signatures(&ready.images, names, key)?);
+            }
         }
         joined.notes.extend(others.into_iter().flat_map(|other| other.notes));
         joined.notes.sort();
@@ -234,8 +241,11 @@ impl Packed {
         progress: &dyn Progress,
     ) -> Result<Vec<Built>> {
         progress.stage("writing");
-        let mut built: Vec<Built> =
-            self.names.into_iter().map(|names| Built { names, images: None, notes: Vec::new() }).collect();
+        let mut built: Vec<Built> = self
+            .names
+            .into_iter()
+            .map(|names| Built { names, images: None, notes: Vec::new(), pushed: Vec::new() })
+            .collect();
         built[0].notes.extend(self.notes);
         for (path, staging) in self.folders {
             built[0].notes.extend(output::write_rootfs(&path, tree, staging)?.notes);
@@ -265,6 +275,7 @@ impl Packed {
                 output::prune(to, &images, durability)?;
             }
             built.notes.extend(written.notes);
+            built.pushed.extend(written.pushed);
             built.images.get_or_insert(images);
         }
         Ok(built)

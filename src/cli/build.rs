@@ -313,7 +313,7 @@ fn place(parts: Vec<Part>, job: &Job, with: &Surroundings) -> Result<Vec<Built>>
     let progress = with.console.building(&job.recipe.name.value);
     let mut stdout = std::io::stdout().lock();
     let push = with.client.map(|client| Push { client, rules: with.args.rules() });
-    let packed = Packed::joined(packed)?;
+    let packed = Packed::joined(packed, with.options)?;
     let layers = packed.layers();
     let built = packed.place(&trees[0], &mut stdout, push, &progress);
     drop(stdout);

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use mkimage::oci::Store;
 use mkimage::output;
+use mkimage::recipe::Platform;
 use mkimage::registry::{self, Remote};
 use mkimage::report::Result;
 
@@ -20,4 +21,19 @@ pub(super) fn open(image: &Path, registries: &RegistryArgs, console: &Console) -
     let store = registry::open(&client, &remote, temporary()?);
     registries.say_warnings(&client, console);
     store
+}
+
+/// The same, with the images for one platform alone where it is asked for: those for others are not fetched.
+pub(super) fn open_for(
+    image: &Path,
+    platform: Option<&Platform>,
+    registries: &RegistryArgs,
+    console: &Console,
+) -> Result<Store> {
+    let store = open(image, registries, console)?;
+    let is_it = |said: &str, wanted: &str| said.parse::<Platform>().is_ok_and(|said| said.to_string() == wanted);
+    Ok(match platform {
+        Some(platform) => store.narrowed(platform.to_string(), is_it),
+        None => store,
+    })
 }

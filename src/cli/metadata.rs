@@ -9,6 +9,7 @@ use mkimage::build::Built;
 use mkimage::image::{Image, Images};
 use mkimage::output::publish;
 use mkimage::recipe::Recipe;
+use mkimage::registry::{Moved, Pushed, Repository};
 use mkimage::report::{Error, Result};
 use serde_json::{Value, json};
 
@@ -27,8 +28,22 @@ pub(super) fn of(recipe: &Recipe, built: &Built) -> Option<Value> {
         "tags": built.names.iter().map(mkimage::oci::Reference::tag).collect::<Vec<_>>(),
         "digest": images.digest(),
         "media_type": images.descriptor().media_type().to_string(),
+        "pushed": built.pushed.iter().map(pushed).collect::<Vec<_>>(),
         "platforms": images.iter().map(of_platform).collect::<Vec<_>>(),
     }))
+}
+
+/// A push, with the digest that each tag had before.
+fn pushed((repository, pushed): &(Repository, Pushed)) -> Value {
+    let tag = |moved: &Moved| json!({ "tag": moved.tag, "before": moved.before });
+    json!({
+        "name": repository.to_string(),
+        "digest": pushed.digest,
+        "tags": pushed.tags.iter().map(tag).collect::<Vec<_>>(),
+        "sent": { "blobs": pushed.sent.0, "bytes": pushed.sent.1 },
+        "there": pushed.there,
+        "mounted": pushed.mounted,
+    })
 }
 
 fn of_platform(image: &Image) -> Value {

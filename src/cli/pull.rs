@@ -58,7 +58,7 @@ fn pull(args: &Args, console: &Console) -> Result<ExitCode> {
     let durability = if args.no_fsync { Durability::Cached } else { Durability::Synced };
     let staging = output::prepare(&to, &environment::temporary(), durability)?;
     interrupt::remember(staging.path());
-    let store = images::open(remote.to_string().as_ref(), &args.registries, console)?;
+    let store = images::open_for(remote.to_string().as_ref(), args.platform.as_ref(), &args.registries, console)?;
     // What has a place for one image alone gets that of this machine.
     let whole = args.platform.is_none() && !matches!(to, Destination::DockerArchive(_));
     let index = if whole { output::stage_index(&store, &staging)? } else { None };

@@ -8,15 +8,17 @@ use mkimage::attest::{self, Contents, Document, Subject};
 use mkimage::build::{self, Options, Outputs, Session};
 use mkimage::image::Image;
 use mkimage::layer::Durability;
-use mkimage::output::Destination;
+use mkimage::output::{self, Destination};
 use mkimage::policy::{self, Verdicts};
-use mkimage::recipe::{self, Recipe, SbomFormat};
+use mkimage::recipe::{self, Platform, Recipe, SbomFormat};
+use mkimage::registry::Remote;
 use mkimage::report::{Diagnostic, Error, Result, Texts};
 
 use super::console::Console;
-use super::recipes::{RecipeArgs, USAGE, usage};
+use super::recipes::{RecipeArgs, USAGE, platform, usage};
+use super::registries::RegistryArgs;
 use super::run::not_here;
-use super::{check, environment, interrupt};
+use super::{check, environment, images, interrupt};
 
 /// Say what is in an image: packages, modules and files, as a bill of materials (SBOM).
 ///
@@ -24,15 +26,21 @@ use super::{check, environment, interrupt};
 /// by the records in it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A recipe, or a layout or archive that was built: PATH, or oci:DIR:TAG for one of several images.
+    /// A recipe, or an image that was built: a layout or archive, PATH or oci:DIR:TAG for one of several images, or
+    /// `docker://NAME`.
     #[arg(value_name = "RECIPE|IMAGE", default_value = "mkimage.toml")]
     image: String,
     /// The form.
     #[arg(long, value_enum, default_value_t = Form::Spdx, value_name = "FORM")]
     format: Form,
+    /// The image for this platform. Default: this machine's, or the only one.
+    #[arg(long, value_name = "OS/ARCH", value_parser = platform)]
+    platform: Option<Platform>,
     /// Write to a file instead of standard output.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    registries: RegistryArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -56,20 +64,34 @@ fn document(args: &Args, console: &Console, texts: &mut Texts) -> Result<Vec<u8>
         Form::Spdx => SbomFormat::Spdx,
         Form::Cyclonedx => SbomFormat::CycloneDx,
     };
-    let (subject, contents) = described(&args.image, console, texts)?;
+    let (subject, contents) = described(args, console, texts)?;
     Ok(attest::sbom(format, &subject, &contents)?.bytes().to_vec())
 }
 
 /// What an argument names, and what it holds.
-pub(super) fn described(argument: &str, console: &Console, texts: &mut Texts) -> Result<(Subject, Contents)> {
+fn described(args: &Args, console: &Console, texts: &mut Texts) -> Result<(Subject, Contents)> {
     let folder = temporary()?;
-    if let Some((path, tag)) = image(argument)? {
-        let stored = build::stored(&path, tag.as_deref(), folder.path())?;
-        return Ok((stored.subject, stored.contents));
+    let (store, tag) = if Remote::is_meant(&args.image) {
+        (images::open_for(args.image.as_ref(), args.platform.as_ref(), &args.registries, console)?, None)
+    } else if let Some((path, tag)) = image(&args.image)? {
+        (output::open(&path)?, tag)
+    } else {
+        let recipes = RecipeArgs::for_platform(args.image.as_ref(), args.platform.as_ref()).asking(&args.registries);
+        let recipe = only_recipe(&recipes, &args.image, texts)?;
+        let built = built(&recipe, folder.path(), console)?;
+        return Ok((built.subject, built.contents));
+    };
+    let mut found = output::images_for(&store, args.platform.as_ref())?;
+    // Of an index that was not asked for by platform, the image that runs here.
+    let own = Platform::host().architecture;
+    let of_one_index = found
+        .first()
+        .is_some_and(|first| first.index.is_some() && found.iter().all(|image| image.index == first.index));
+    if args.platform.is_none() && of_one_index && found.iter().any(|image| image.config["architecture"] == own) {
+        found.retain(|image| image.config["architecture"] == own);
     }
-    let recipe = only_recipe(argument, texts)?;
-    let built = built(&recipe, folder.path(), console)?;
-    Ok((built.subject, built.contents))
+    let stored = build::stored(&store, build::choose(store.name().as_ref(), &found, tag.as_deref())?, folder.path())?;
+    Ok((stored.subject, stored.contents))
 }
 
 fn temporary() -> Result<tempfile::TempDir> {
@@ -101,8 +123,8 @@ pub(super) fn image(argument: &str) -> Result<Option<(PathBuf, Option<String>)>>
 }
 
 /// The one recipe that an argument names.
-pub(super) fn only_recipe(argument: &str, texts: &mut Texts) -> Result<Recipe> {
-    let loaded = RecipeArgs::of(Path::new(argument)).load(texts)?;
+fn only_recipe(recipes: &RecipeArgs, argument: &str, texts: &mut Texts) -> Result<Recipe> {
+    let loaded = recipes.load(texts)?;
     let recipes: Vec<Recipe> = loaded.into_iter().flat_map(|loaded| loaded.recipes).collect();
     if recipe::by_index(&recipes).count() != 1 {
         return Err(Diagnostic::error(USAGE, format!("`{argument}` is not one recipe"))
@@ -110,13 +132,16 @@ pub(super) fn only_recipe(argument: &str, texts: &mut Texts) -> Result<Recipe> {
             .into());
     }
     // Each platform's image has documents of its own.
-    recipe::for_this_machine(&recipes).cloned().ok_or_else(|| not_here(&recipes))
+    match recipes.as_slice() {
+        [only] => Ok(only.clone()),
+        several => recipe::for_this_machine(several).cloned().ok_or_else(|| not_here(several)),
+    }
 }
 
 /// Where a recipe's image comes from.
 pub(super) fn provenance(argument: &str, console: &Console, texts: &mut Texts) -> Result<Vec<u8>> {
     let folder = temporary()?;
-    let recipe = only_recipe(argument, texts)?;
+    let recipe = only_recipe(&RecipeArgs::of(argument.as_ref()), argument, texts)?;
     let built = built(&recipe, folder.path(), console)?;
     let others: Vec<Document> =
         recipe.sbom.iter().map(|form| attest::sbom(*form, &built.subject, &built.contents)).collect::<Result<_>>()?;

@@ -77,7 +77,7 @@ impl Subject {
                 recipes.into_iter().map(look).collect()
             }
             Self::Written(path, tag) => {
-                let mut surveys = Survey::of_written(&images::open(path, registries, console)?)?;
+                let mut surveys = Survey::of_written(&images::open_for(path, platform, registries, console)?)?;
                 let ends =
                     |survey: &Survey, tag: &str| survey.name == *tag || survey.name.ends_with(&format!(":{tag}"));
                 surveys.retain(|survey| tag.as_ref().is_none_or(|tag| ends(survey, tag)));

@@ -64,7 +64,7 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
         };
         let mut signed = Vec::new();
         if let (Some(key), Some(_)) = (&key, &report) {
-            match sign::verify(&path.to_string_lossy(), key) {
+            match sign::verify(&path.to_string_lossy(), key, &args.others.registries, console) {
                 Ok(lines) => signed = lines,
                 Err(error) => findings.extend(error.0),
             }

@@ -87,7 +87,8 @@ struct Bound {
 }
 
 impl Store {
-    /// Its images, those of nested indexes, too. Manifests that are of no image (signatures, SBOMs) are left out.
+    /// Its images, those of nested indexes, too. Manifests that are of no image (signatures, SBOMs) are left out, and those
+    /// which are listed for another platform than the one that is looked at.
     ///
     /// # Errors
     /// When a document is missing or not of the form that it has to be.
@@ -109,6 +110,12 @@ impl Store {
         read(&self.document(name)?).map_err(|_| malformed(name))
     }
 
+    /// Whether an entry may lead to an image for the platform that is looked at.
+    fn is_looked_at(&self, entry: &Value) -> bool {
+        let (Some((wanted, is_it)), Some(said)) = (&self.only, entry.get("platform")) else { return true };
+        is_it(&platform(said), wanted)
+    }
+
     /// The images that an index lists.
     fn collect(
         &self,
@@ -123,7 +130,7 @@ impl Store {
         if bound.depth > DEEPEST || bound.entries > MOST_IMAGES {
             return Err(malformed(name));
         }
-        for entry in entries.iter().filter(|entry| !attests(entry)) {
+        for entry in entries.iter().filter(|entry| !attests(entry) && self.is_looked_at(entry)) {
             let (digest, size) = descriptor(entry).ok_or_else(|| malformed(name))?;
             let file = blob_file(digest);
             let document = self.json(&file)?;
@@ -253,9 +260,13 @@ fn is_image(manifest: &Value) -> bool {
     )
 }
 
-/// Whether an entry says of itself that it attests another one (`BuildKit`). Its form is that of an image.
+/// Whether an entry says of itself that it attests another one: as `BuildKit` says it, or by a tag of cosign's. Its form is
+/// that of an image.
 fn attests(entry: &Value) -> bool {
-    annotation(entry, "vnd.docker.reference.type").as_deref() == Some("attestation-manifest")
+    let tag = annotation(entry, oci_spec::image::ANNOTATION_REF_NAME).unwrap_or_default();
+    let kind = tag.strip_prefix("sha256-").and_then(|rest| rest.split_once('.')).map(|(_, kind)| kind);
+    matches!(kind, Some("sig" | "att" | "sbom"))
+        || annotation(entry, "vnd.docker.reference.type").as_deref() == Some("attestation-manifest")
 }
 
 fn diff_ids(config: &Value) -> impl Iterator<Item = DiffId> + '_ {

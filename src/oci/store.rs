@@ -23,7 +23,11 @@ pub struct Store {
     name: String,
     path: PathBuf,
     files: Files,
+    pub(super) only: Option<Only>,
 }
+
+/// The platform that is looked at alone, and how what an index says is held against it.
+pub(super) type Only = (String, fn(&str, &str) -> bool);
 
 /// Brings blobs into the folder of a store that were not there.
 pub trait Fetch: std::fmt::Debug + Send + Sync {
@@ -107,13 +111,20 @@ impl Store {
     /// When it is neither, or can't be read.
     pub fn open(path: &Path) -> Result<Self, BadStore> {
         let files = if std::fs::metadata(path)?.is_dir() { Files::Folder } else { archive(path)? };
-        let store = Self { name: path.display().to_string(), path: path.to_path_buf(), files };
+        let store = Self { name: path.display().to_string(), path: path.to_path_buf(), files, only: None };
         if store.has("index.json") || store.has("manifest.json") { Ok(store) } else { Err(BadStore::NotAnImage) }
     }
 
     /// A layout in a folder whose blobs are fetched when they are asked for.
     pub fn fetched(name: String, folder: PathBuf, source: Box<dyn Fetch>) -> Self {
-        Self { name, path: folder, files: Files::Fetched(source) }
+        Self { name, path: folder, files: Files::Fetched(source), only: None }
+    }
+
+    /// The same with the images for one platform alone: what indexes list for others is not read. `is_it` holds what an
+    /// index says, as `linux/arm64/v8`, against `platform`.
+    #[must_use]
+    pub fn narrowed(self, platform: String, is_it: fn(&str, &str) -> bool) -> Self {
+        Self { only: Some((platform, is_it)), ..self }
     }
 
     /// What the user calls it.

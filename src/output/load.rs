@@ -88,7 +88,7 @@ pub(super) fn load(engine: &Engine, image: &Image, names: &[Reference]) -> Resul
     }
     // It ended well without reading all: then it is not the program that it is taken for.
     sent?;
-    Ok(Written { notes: lines(&said.output) })
+    Ok(Written { notes: lines(&said.output), ..Written::default() })
 }
 
 /// What an engine printed.

@@ -11,7 +11,7 @@ use crate::image::{Image, Images};
 use crate::layer::{Durability, Staging};
 use crate::oci::{Reference, Store, StoredImage};
 use crate::recipe::Platform;
-use crate::registry::Remote;
+use crate::registry::{Pushed, Remote, Repository};
 use crate::report::{Code, Diagnostic, Error, Result};
 use crate::tree::Tree;
 
@@ -70,6 +70,8 @@ pub const CORRUPT: Code = Code("E0275");
 pub struct Written {
     /// Notes for the user: lower case, without full stop.
     pub notes: Vec<String>,
+    /// What was pushed, and where to.
+    pub pushed: Option<(Repository, Pushed)>,
 }
 
 /// Looks at a destination before any work: refuses what must not be replaced, removes what killed runs left, and
@@ -163,7 +165,7 @@ pub fn write(to: &Destination, staging: Staging, images: &Images, names: &[Refer
         Destination::DockerArchive(path) => {
             let (image, note) = for_this_machine(images, &format!("`{}` holds", path.display()));
             let written = archive::write(path, Form::Docker, &staging, &image.clone().into(), names)?;
-            Ok(Written { notes: written.notes.into_iter().chain(note).collect() })
+            Ok(Written { notes: written.notes.into_iter().chain(note).collect(), ..Written::default() })
         }
         Destination::Rootfs(_) | Destination::Stdout | Destination::Registry(_) => {
             Err(Error::internal(format!("`{to}` is no place for an image")))
@@ -227,5 +229,5 @@ pub fn write_rootfs(to: &Path, tree: &Tree, staging: Staging) -> Result<Written>
 pub fn load(engine: &Engine, images: &Images, names: &[Reference]) -> Result<Written> {
     let (image, note) = for_this_machine(images, &format!("`{}` was given", engine.program().display()));
     let written = load::load(engine, image, names)?;
-    Ok(Written { notes: written.notes.into_iter().chain(note).collect() })
+    Ok(Written { notes: written.notes.into_iter().chain(note).collect(), ..Written::default() })
 }

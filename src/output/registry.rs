@@ -9,7 +9,7 @@ use super::{CORRUPT, Written, attached};
 use crate::attest::Referrer;
 use crate::image::Images;
 use crate::oci::{self, BadStore, Digest, MediaType, Reference, Store, StoredImage};
-use crate::registry::{Blob, Client, Content, Document, Job, Pushed, Remote, Repository, Rules};
+use crate::registry::{Blob, Client, Content, Document, Job, NOT_FOUND, Pushed, Remote, Repository, Rules};
 use crate::report::{Diagnostic, Error, Result};
 
 /// How deep indexes may be nested.
@@ -55,12 +55,13 @@ pub fn push(push: Push<'_>, images: &Images, to: &Repository, tags: &[String]) -
     push.client.push(to, &job, push.rules)
 }
 
-/// Pushes what refers to an image: by its subject, or under its tag.
+/// Pushes what refers to an image: by its subject, or under its tag, where what others put there stays.
 ///
 /// # Errors
 /// When the registry does not take it.
 pub fn push_referrers(push: Push<'_>, to: &Repository, referrers: &[Referrer]) -> Result<()> {
     for one in referrers {
+        let Some(one) = &beside(push.client, to, one)? else { continue };
         let blobs: Vec<Blob<'_>> = one
             .blobs
             .iter()
@@ -81,6 +82,17 @@ pub fn push_referrers(push: Push<'_>, to: &Repository, referrers: &[Referrer]) -
     Ok(())
 }
 
+/// A referrer as it stands beside what its tag has already; `None` when all of it is there.
+fn beside(client: &Client, to: &Repository, one: &Referrer) -> Result<Option<Referrer>> {
+    let Some(tag) = &one.tag else { return Ok(Some(one.clone())) };
+    let place = Remote { repository: to.clone(), tag: Some(tag.clone()), digest: None };
+    match client.manifest(&place) {
+        Ok(there) => Ok(one.beside(&there.bytes)),
+        Err(error) if error.0.iter().any(|one| one.code == NOT_FOUND) => Ok(Some(one.clone())),
+        Err(error) => Err(error),
+    }
+}
+
 /// What is said of a push after a build.
 pub(super) fn written(to: &Repository, pushed: &Pushed) -> Written {
     let mut notes = Vec::new();
@@ -92,7 +104,7 @@ pub(super) fn written(to: &Repository, pushed: &Pushed) -> Written {
             _ => {}
         }
     }
-    Written { notes }
+    Written { notes, pushed: Some((to.clone(), pushed.clone())) }
 }
 
 /// Where a build's image goes: the tag of the name, or else those of the image.

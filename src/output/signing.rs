@@ -1,11 +1,10 @@
 //! Images of a layout or archive as they are signed, and what is attached to them.
 
-use std::path::Path;
-
 use serde_json::Value;
 
 use super::attached::{blob, tagged};
-use super::{CORRUPT, Destination, attached, attachments_of, images};
+use super::verify::bad_store;
+use super::{CORRUPT, Destination, attached, attachments_of};
 use crate::oci::{self, Digest, MediaType, Store};
 use crate::report::{Diagnostic, Error, Result};
 
@@ -24,17 +23,21 @@ pub struct Signable {
     pub tag: Option<String>,
 }
 
-/// What of a layout or archive is signed: the entry under `tag`, or the only one, and below an index every manifest.
-/// Empty when there is no such entry, or more than one.
+/// What of a store is signed: the entry under `tag`, or the only one, and below an index every manifest. Empty when there
+/// is no such entry, or more than one.
 ///
 /// # Errors
 /// When it can't be read.
-pub fn signable(path: &Path, tag: Option<&str>) -> Result<Vec<Signable>> {
-    let (store, _) = images(path)?;
+pub fn signable(store: &Store, tag: Option<&str>) -> Result<Vec<Signable>> {
     let corrupt =
-        || Error::from(Diagnostic::error(CORRUPT, format!("`{}` has an index that can't be read", path.display())));
-    let read =
-        |name: &str| store.document(name).ok().and_then(|bytes| oci::read::<Value>(&bytes).ok()).ok_or_else(corrupt);
+        || Error::from(Diagnostic::error(CORRUPT, format!("`{}` has an index that can't be read", store.name())));
+    let read = |name: &str| -> Result<Value> {
+        let bytes = store.document(name).map_err(|error| bad_store(store, error))?;
+        oci::read(&bytes).map_err(|_| corrupt())
+    };
+    if !store.is_layout() {
+        return Ok(Vec::new());
+    }
     let index = read("index.json")?;
     let annotation = |entry: &Value, key: &str| entry["annotations"][key].as_str().map(str::to_owned);
     let one = |entry: &Value| {
@@ -52,7 +55,8 @@ pub fn signable(path: &Path, tag: Option<&str>) -> Result<Vec<Signable>> {
     if found.len() != 1 {
         return Ok(Vec::new());
     }
-    if found[0].media_type == MediaType::ImageIndex.to_string() {
+    let lists = "application/vnd.docker.distribution.manifest.list.v2+json";
+    if found[0].media_type == MediaType::ImageIndex.to_string() || found[0].media_type == lists {
         let nested = read(&format!("blobs/sha256/{}", found[0].digest.hex()))?;
         let (name, tag) = (found[0].name.clone(), found[0].tag.clone());
         let inner = nested["manifests"].as_array().into_iter().flatten().filter_map(one);

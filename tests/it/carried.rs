@@ -231,3 +231,167 @@ fn images_are_joined_in_their_registry() {
     assert_eq!(digest(&again.stdout), digest(&joined.stdout));
     good(&sandbox, &format!("verify {}", other.name("api:1")));
 }
+
+#[test]
+fn a_build_for_several_platforms_signs_the_index_and_every_image() {
+    let sandbox = platforms::sandbox();
+    let server = Server::new();
+    let name = server.name("team/api:1");
+    sandbox.file("b.key", KEY).file("b.pub", PUBLIC);
+    let recipe = std::fs::read_to_string(sandbox.at("api.toml")).unwrap();
+    sandbox.file("api.toml", format!("platforms = ['linux/amd64', 'linux/arm64']\n{recipe}"));
+    let line = format!("build api.toml -q --no-fsync --tag 1 --sign-key b.key -o api.oci -o {name}");
+    let index = digest(&good(&sandbox, &line).stdout);
+    for image in ["api.oci", &name] {
+        let verified = good(&sandbox, &format!("verify {image} --key b.pub")).stdout;
+        assert_eq!(verified.matches("signed 2 times").count(), 3, "{verified}");
+        assert!(verified.contains(&format!("{index} signed 2 times")), "{verified}");
+    }
+    // The same as signing the layout afterwards.
+    let attached = |sandbox: &Sandbox| std::fs::read(sandbox.at("api.oci.att/index.json")).unwrap();
+    let before = attached(&sandbox);
+    let names: BTreeSet<String> = sandbox.names("api.oci.att/blobs/sha256").into_iter().collect();
+    std::fs::remove_dir_all(sandbox.at("api.oci.att")).unwrap();
+    good(&sandbox, "sign api.oci --key b.key --name registry.example/api:1 --no-fsync");
+    assert_eq!(sandbox.names("api.oci.att/blobs/sha256").into_iter().collect::<BTreeSet<_>>(), names);
+    assert_eq!(attached(&sandbox).len(), before.len());
+}
+
+#[test]
+fn images_are_signed_and_verified_in_their_registry() {
+    for lists in [true, false] {
+        let (sandbox, index) = signed();
+        let server = Server::new();
+        server.state().referrers = lists;
+        let name = server.name("team/api:1");
+        good(&sandbox, &format!("push --no-referrers api.oci {name}"));
+        let unsigned = run(&sandbox, &format!("verify {name} --key b.pub"));
+        assert!(
+            unsigned.code == 4 && unsigned.stderr.contains("error[E0703]"),
+            "{} {}",
+            unsigned.code,
+            unsigned.stderr
+        );
+        let before = server.seen("GET", "/blobs/").len();
+        let lines = good(&sandbox, &format!("sign {name} --key b.key")).stdout;
+        assert_eq!(lines.lines().count(), 3, "{lines}");
+        assert!(
+            lines.starts_with(&format!("{}@{index}\n", name.trim_start_matches("docker://").trim_end_matches(":1")))
+        );
+        assert!(server.seen("GET", "/blobs/").len() - before <= 2, "no layer is fetched");
+        let verified = good(&sandbox, &format!("verify {name} --key b.pub")).stdout;
+        assert_eq!(verified.matches("signed 2 times").count(), 3, "{verified}");
+
+        // Somebody else's signature stands beside it, and both count; again, and nothing is new.
+        let tag = format!("sha256-{}.sig", index.hex());
+        let cosign = include_str!("support/cosign.key");
+        sandbox.file("a.key", cosign).file("a.pub", include_str!("support/cosign.pub"));
+        let with_password = |arguments: &str| {
+            let run = sandbox.run_with(&arguments.split(' ').collect::<Vec<_>>(), |command| {
+                command.env("COSIGN_PASSWORD", "secret");
+            });
+            assert_eq!(run.code, 0, "{arguments}: {}", run.stderr);
+        };
+        with_password(&format!("sign {name} --key a.key"));
+        let both = server.tag("team/api", &tag);
+        for key in ["a.pub", "b.pub"] {
+            let verified = good(&sandbox, &format!("verify {name} --key {key}")).stdout;
+            assert_eq!(verified.matches("signed 2 times").count(), 3, "{key}: {verified}");
+        }
+        with_password(&format!("sign {name} --key a.key"));
+        good(&sandbox, &format!("sign {name} --key b.key"));
+        assert_eq!(server.tag("team/api", &tag), both);
+        // By digest there is no tag that policies could compare.
+        let by_digest = format!("{}@{index}", name.trim_end_matches(":1"));
+        let failed = run(&sandbox, &format!("sign {by_digest} --key b.key"));
+        assert!(
+            failed.code == 2 && failed.stderr.contains("does not tell what its image is called"),
+            "{}",
+            failed.stderr
+        );
+        good(&sandbox, &format!("sign {by_digest} --key b.key --name registry.example/api:1"));
+    }
+}
+
+#[test]
+fn what_an_image_of_a_registry_holds_is_told_as_that_of_a_layout() {
+    let (sandbox, _) = signed();
+    let server = Server::new();
+    let name = server.name("api:1");
+    good(&sandbox, &format!("push api.oci {name}"));
+    let files = |text: &str| -> Value { serde_json::from_str::<Value>(text).unwrap()["files"].clone() };
+    for platform in ["linux/amd64", "linux/arm64"] {
+        let here = good(&sandbox, &format!("sbom api.oci --platform {platform}")).stdout;
+        let there = good(&sandbox, &format!("sbom {name} --platform {platform}")).stdout;
+        assert_eq!(files(&here), files(&there));
+        let name = format!("repository_url=127.0.0.1%3A{}%2Fapi", server.address.port());
+        assert!(here.contains("/usr/bin/api") && there.contains(&name), "{there}");
+    }
+    let failed = run(&sandbox, &format!("sbom {name} --platform linux/s390x"));
+    assert!(failed.code != 0 && failed.stderr.contains("has no image for linux/s390x"), "{}", failed.stderr);
+}
+
+#[test]
+fn metadata_has_the_digest_that_a_tag_had_before() {
+    let sandbox = platforms::sandbox();
+    let server = Server::new();
+    let line = format!(
+        "build api.toml -q --no-fsync --platform linux/amd64 --metadata-file built.json -o {}",
+        server.name("api")
+    );
+    let metadata = || -> Value { serde_json::from_slice(&std::fs::read(sandbox.at("built.json")).unwrap()).unwrap() };
+    let first = digest(&good(&sandbox, &format!("{line} --tag 1")).stdout);
+    let pushed = &metadata()["images"][0]["pushed"];
+    assert_eq!(pushed[0]["name"], format!("{}/api", server.address));
+    assert_eq!(pushed[0]["tags"], json!([{ "tag": "1", "before": null }]));
+    let recipe = std::fs::read_to_string(sandbox.at("api.toml")).unwrap();
+    sandbox.file("api.toml", recipe.replace("8080", "8081"));
+    let second = digest(&good(&sandbox, &format!("{line} --tag 1 --tag 2")).stdout);
+    let pushed = &metadata()["images"][0]["pushed"];
+    assert_eq!(pushed[0]["digest"], second.to_string());
+    assert_eq!(pushed[0]["tags"], json!([{ "tag": "1", "before": first }, { "tag": "2", "before": null }]));
+    good(&sandbox, "build api.toml -q --no-fsync --platform linux/amd64 --metadata-file built.json");
+    assert_eq!(metadata()["images"][0]["pushed"], json!([]));
+}
+
+#[test]
+fn only_the_platform_that_is_looked_at_is_fetched() {
+    let (sandbox, index) = signed();
+    let server = Server::new();
+    let name = server.name("api:1");
+    good(&sandbox, &format!("push --no-referrers api.oci {name}"));
+    let other = {
+        let (_, bytes) = server.state().manifests[&("api".to_owned(), index.to_string())].clone();
+        let document: Value = serde_json::from_slice(&bytes).unwrap();
+        let list = document["manifests"].as_array().unwrap().clone();
+        let entry = list.into_iter().find(|entry| entry["platform"]["architecture"] == "arm64").unwrap();
+        entry["digest"].as_str().unwrap().to_owned()
+    };
+    for arguments in [
+        format!("inspect {name} --platform linux/amd64"),
+        format!("inspect {name} --platform linux/amd64 --files --hardening"),
+        format!("diff {name} api.toml --platform linux/amd64"),
+        format!("sbom {name} --platform linux/amd64"),
+        format!("pull {name} one.oci --platform linux/amd64 --no-fsync"),
+    ] {
+        server.state().seen.clear();
+        good(&sandbox, &arguments);
+        assert!(server.seen("GET", &other).is_empty(), "{arguments}");
+        assert!(server.seen("GET", "/manifests/").len() == 2, "{arguments}: the index and one manifest");
+    }
+    // A layout is narrowed in the same way, and what is not there is told with what is.
+    let looked = good(&sandbox, "inspect api.oci --platform linux/arm64 --format json").stdout;
+    assert!(looked.contains(&other) && !looked.contains("linux/amd64"), "{looked}");
+    for (arguments, code) in [
+        (format!("inspect {name} --platform linux/s390x"), 2),
+        (format!("diff {name} {name} --platform linux/s390x"), 2),
+    ] {
+        let failed = run(&sandbox, &arguments);
+        assert!(failed.code == code && failed.stderr.contains("linux/s390x"), "{} {}", failed.code, failed.stderr);
+    }
+    assert!(
+        run(&sandbox, &format!("inspect {name} --platform linux/s390x"))
+            .stderr
+            .contains("it has linux/amd64, linux/arm64")
+    );
+}

@@ -64,14 +64,16 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
 /// The images that are asked for, with their hardening where that is.
 fn look(args: &Args, console: &Console) -> Result<Vec<(ImageInfo, Option<ImageHardening>)>> {
     let depth = if args.files || args.format == Form::K8s { Depth::Files } else { Depth::Documents };
-    let store = images::open(&args.image, &args.registries, console)?;
+    let open = |platform| images::open_for(&args.image, platform, &args.registries, console);
+    let store = open(args.platform.as_ref())?;
     let images = output::inspect(&store, depth)?;
     let mut found = if args.hardening { output::hardening(&store)? } else { Vec::new() }.into_iter();
-    let there: Vec<String> = images.iter().map(|image| image.platform.clone()).collect();
     let all = images.into_iter().map(|image| (image, found.next()));
     let Some(wanted) = &args.platform else { return Ok(all.collect()) };
     let chosen: Vec<_> = all.filter(|(image, _)| image.platform.parse().as_ref() == Ok(wanted)).collect();
     if chosen.is_empty() {
+        let there = output::inspect(&open(None)?, Depth::Documents)?;
+        let there: Vec<String> = there.into_iter().map(|image| image.platform).collect();
         let title = format!("`{}` has no image for {wanted}", args.image.display());
         return Err(Diagnostic::error(USAGE, title).note(format!("it has {}", there.join(", "))).into());
     }
