@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mkimage::cache::Cache;
-use mkimage::layer::{Layer, RemoteCache};
+use mkimage::layer::{Layer, RemoteCache, Trust};
 use mkimage::registry::{Client, Remote};
 use mkimage::report::{Result, Texts, counted};
 
@@ -15,23 +15,27 @@ use super::summary::megabytes;
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct RemoteCacheArgs {
     /// Look for layers in this repository of a registry before packing them, repeatable.
-    #[arg(long, value_name = "REF", conflicts_with = "no_cache")]
-    cache_from: Vec<String>,
+    #[arg(id = "cache_from", long = "cache-from", value_name = "REF", conflicts_with = "no_cache")]
+    from: Vec<String>,
+    /// Fetch every layer that is found so, and compare it with the files: also where a repository could take it over unseen.
+    #[arg(id = "cache_verify", long = "cache-verify", requires = "cache_from")]
+    verify: bool,
     /// Add the layers of what is built to this repository of a registry, repeatable.
-    #[arg(long, value_name = "REF", conflicts_with = "no_cache")]
-    cache_to: Vec<String>,
+    #[arg(id = "cache_to", long = "cache-to", value_name = "REF", conflicts_with = "no_cache")]
+    to: Vec<String>,
 }
 
 impl RemoteCacheArgs {
     /// Whether a registry is to be asked.
     pub(super) fn is_given(&self) -> bool {
-        !self.cache_from.is_empty() || !self.cache_to.is_empty()
+        !self.from.is_empty() || !self.to.is_empty()
     }
 
     /// The caches, asked by `client`.
     pub(super) fn open(&self, client: &Arc<Client>) -> Result<Arc<RemoteCache>> {
         let names = |texts: &[String]| texts.iter().map(|text| Remote::parse(text)).collect::<Result<Vec<_>>>();
-        RemoteCache::new(client, &names(&self.cache_from)?, &names(&self.cache_to)?).map(Arc::new)
+        let trust = if self.verify { Trust::Nobody } else { Trust::Writers };
+        RemoteCache::new(client, &names(&self.from)?, &names(&self.to)?, trust).map(Arc::new)
     }
 }
 

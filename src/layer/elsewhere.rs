@@ -90,7 +90,7 @@ impl Search<'_> {
     fn one(&self, wanted: &Wanted) -> Option<Layer> {
         let media_type = codec::media_type(self.known.compression());
         let (from, entry) = self.remote.find(&wanted.content, &media_type)?;
-        if self.options.targets.is_empty() {
+        if self.options.targets.is_empty() || !self.remote.trusts_writers() {
             return self.fetched(wanted, &from, &entry);
         }
         let watch = self.options.watch.as_deref();

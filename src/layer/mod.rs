@@ -38,7 +38,7 @@ mod watch;
 
 pub use pack::pack;
 pub use plan::{LayerPlan, parent_entry, plan, plan_among};
-pub use remote::{Published, RemoteCache};
+pub use remote::{Published, RemoteCache, Trust};
 pub use shared::Commons;
 pub use staging::{Durability, Staging};
 pub use watch::{Activity, Watch};

@@ -30,12 +30,23 @@ const PARALLEL: usize = 4;
 #[derive(Debug)]
 pub struct RemoteCache {
     client: Arc<Client>,
+    trust: Trust,
     from: Vec<Depot>,
     to: Vec<Depot>,
     found: Mutex<BTreeMap<Key, (Repository, Entry)>>,
     /// Entries that are no good, to be written anew.
     stale: Mutex<BTreeSet<Key>>,
     warnings: Mutex<Vec<Diagnostic>>,
+}
+
+/// What is believed of a cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Trust {
+    /// A layer that a repository can take over is not looked into: who writes to the cache is trusted with its bytes.
+    #[default]
+    Writers,
+    /// Every layer is fetched and compared with the files.
+    Nobody,
 }
 
 /// A repository, and how its tags begin.
@@ -71,10 +82,11 @@ impl RemoteCache {
     ///
     /// # Errors
     /// When a name has a digest, or a tag so long that no key has room behind it.
-    pub fn new(client: &Arc<Client>, from: &[Remote], to: &[Remote]) -> Result<Self> {
+    pub fn new(client: &Arc<Client>, from: &[Remote], to: &[Remote], trust: Trust) -> Result<Self> {
         let depots = |names: &[Remote]| names.iter().map(Depot::new).collect::<Result<Vec<_>>>();
         Ok(Self {
             client: Arc::clone(client),
+            trust,
             from: depots(from)?,
             to: depots(to)?,
             found: Mutex::default(),
@@ -91,6 +103,11 @@ impl RemoteCache {
     /// Whether there is a cache to ask.
     pub(super) fn is_asked(&self) -> bool {
         !self.from.is_empty()
+    }
+
+    /// Whether layers may stay where they are.
+    pub(super) fn trusts_writers(&self) -> bool {
+        self.trust == Trust::Writers
     }
 
     /// What the first cache that knows it says of a layer, and the repository that has it.
@@ -147,6 +164,7 @@ impl RemoteCache {
     /// A layer of an earlier build of which this machine no longer has the blob, for a repository that takes it over from a
     /// cache. `None` when no cache has just this one, or it is not taken over.
     pub fn lend(&self, layer: &Layer, to: &Repository) -> Option<Layer> {
+        self.trusts_writers().then_some(())?;
         let (from, entry) = self.find(&layer.content?, &layer.media_type)?;
         let is_it = (entry.digest, entry.size, entry.diff_id) == (layer.digest, layer.size, layer.diff_id);
         (is_it && self.take_over(std::slice::from_ref(to), &entry, &from)).then_some(())?;

@@ -145,14 +145,14 @@ impl Client {
         let blob = Blob { digest, size, content: Content::Bytes(&[]) };
         let upload =
             Upload { client: self, registry: &registry, repository, blob: &blob, scope: Scope::push(repository) };
-        if !upload.is_there()? {
-            if from.registry() != repository.registry() || from == repository {
-                return Ok(false);
+        let is_other = from.registry() == repository.registry() && from != repository;
+        // Who has it already says so as well.
+        let mounted = is_other.then(|| upload.mount(from));
+        if !matches!(mounted, Some(Ok(()))) {
+            if let Some(Err(Some(session))) = mounted {
+                upload.abort(&session);
             }
-            if let Err(session) = upload.mount(from) {
-                if let Some(session) = session {
-                    upload.abort(&session);
-                }
+            if !upload.is_there()? {
                 return Ok(false);
             }
         }
@@ -172,7 +172,7 @@ struct Upload<'a> {
 
 impl Upload<'_> {
     fn run(&self, from: Option<&Repository>) -> Result<Sent> {
-        if self.is_there()? {
+        if self.client.is_known(self.repository, self.blob.digest) || self.is_there()? {
             return Ok(Sent::There);
         }
         let known = self.client.elsewhere(self.repository, self.blob.digest);

@@ -29,7 +29,7 @@ pub struct Client {
     registries: Mutex<BTreeMap<String, Slot>>,
     warnings: Mutex<BTreeSet<String>>,
     /// Where blobs are known to be: a registry gives them to its other repositories without sending.
-    known: Mutex<BTreeMap<(String, Digest), Repository>>,
+    known: Mutex<BTreeMap<(String, Digest), BTreeSet<Repository>>>,
     /// Tags that are read and written anew, one thread at a time.
     turns: Mutex<BTreeMap<Remote, Arc<Mutex<()>>>>,
 }
@@ -97,13 +97,28 @@ impl Client {
     }
 
     pub(super) fn remember(&self, repository: &Repository, digest: Digest) {
-        lock(&self.known).insert((repository.registry().to_owned(), digest), repository.clone());
+        let key = (repository.registry().to_owned(), digest);
+        lock(&self.known).entry(key).or_default().insert(repository.clone());
+    }
+
+    /// Whether a repository was seen to have a blob, or was given it.
+    pub(super) fn is_known(&self, repository: &Repository, digest: Digest) -> bool {
+        let known = lock(&self.known);
+        known.get(&(repository.registry().to_owned(), digest)).is_some_and(|known| known.contains(repository))
+    }
+
+    /// A registry has lost a blob.
+    pub(super) fn forget(&self, repository: &Repository, digest: Digest) {
+        if let Some(known) = lock(&self.known).get_mut(&(repository.registry().to_owned(), digest)) {
+            known.remove(repository);
+        }
     }
 
     /// Another repository of the same registry that has a blob.
     pub(super) fn elsewhere(&self, repository: &Repository, digest: Digest) -> Option<Repository> {
-        let known = lock(&self.known).get(&(repository.registry().to_owned(), digest)).cloned();
-        known.filter(|known| known != repository)
+        let known = lock(&self.known);
+        let all = known.get(&(repository.registry().to_owned(), digest))?;
+        all.iter().find(|known| *known != repository).cloned()
     }
 
     /// The registry of a repository. It is asked once whether it is there, and how it wants to be told who asks.

@@ -31,6 +31,9 @@ impl Elsewhere {
     /// # Errors
     /// When the registry does not give it, what it gives is not of that digest and size, or the file can't be written.
     pub fn fetch(&self, file: &mut File, path: &Path) -> Result<()> {
-        self.client.blob(&self.repository, self.digest, self.size, file, path)
+        self.client.blob(&self.repository, self.digest, self.size, file, path)?;
+        // Other repositories of the registry can take it over from there.
+        self.client.remember(&self.repository, self.digest);
+        Ok(())
     }
 }

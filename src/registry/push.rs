@@ -84,6 +84,7 @@ impl Client {
                 // It took a blob and has lost it.
                 Err(NotTaken::BlobUnknown(_)) if again => {
                     again = false;
+                    job.blobs.iter().for_each(|blob| self.forget(to, blob.digest));
                     self.push_blobs(to, job)?.count(&mut pushed);
                     self.put(&registry, &place, document)?;
                 }

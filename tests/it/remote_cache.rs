@@ -155,6 +155,7 @@ fn a_layer_is_fetched_where_its_bytes_are_wanted() {
     let to = shop.server.name("team/both:1");
     let both = shop.build("third", "from", &["-o", &to, "-o", "oci:both.oci"]);
     assert_eq!((both.stdout, shop.fetched()), (digest, 2 * count));
+    assert_eq!(shop.sent().len(), 0, "it was fetched from where the repository can take it over");
     assert_eq!(shop.sandbox.run(&["verify", "both.oci"]).code, 0);
 }
 
@@ -260,6 +261,20 @@ fn a_layer_that_was_taken_over_is_held_against_the_files_by_whoever_unpacks_it()
     assert_ne!(run.stdout, digest);
     let verified = shop.sandbox.run(&["verify", &shop.server.name("team/second:1")]);
     assert_eq!(verified.code, 4, "{}", verified.stderr);
+
+    // Who trusts nobody fetches, and still sends only what was wrong.
+    let to = shop.server.name("team/third:1");
+    let run = shop.build("third", "from", &["-o", &to, "--cache-verify"]);
+    assert_eq!(run.stdout, digest);
+    assert!(
+        run.stderr.contains("is not of these files") && run.stderr.contains(" 1 from a registry ("),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(shop.sandbox.run(&["verify", &to]).code, 0);
+    // What this machine knows now is no reason to believe it.
+    let run = shop.build("second", "from", &["-o", &shop.server.name("team/fourth:1"), "--cache-verify"]);
+    assert_eq!(run.stdout, digest);
 }
 
 #[test]
