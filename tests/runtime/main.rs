@@ -8,11 +8,13 @@ mod workshop;
 mod engine;
 mod dockerd;
 mod tls;
+mod proxy;
 
 mod services;
 mod programs;
 mod clients;
 mod family;
+mod fleets;
 mod engines;
 mod pages;
 mod stages;
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         reproducible::TESTS,
         caches::TESTS,
         family::TESTS,
+        fleets::TESTS,
         engines::TESTS,
         clients::TESTS,
         run::TESTS,

@@ -36,18 +36,18 @@ pub(crate) const TESTS: &[Test] = &[
 ];
 
 /// Fetches oras, cosign and crane. Not a part of this repository: where it is not beside it, the test is skipped.
-const VERIFIERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/trust/get-verifiers.sh");
+pub(crate) const VERIFIERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/trust/get-verifiers.sh");
 
 /// A registry of the test's own, which ends with it.
-struct Registry {
+pub(crate) struct Registry {
     child: Child,
-    address: String,
+    pub(crate) address: String,
     log: PathBuf,
 }
 
 impl Registry {
     /// `more` are lines of the configuration under `http:`, and whole sections.
-    fn start(folder: &Path, http: &str, sections: &str) -> Self {
+    pub(crate) fn start(folder: &Path, http: &str, sections: &str) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").expect("this machine has a loopback");
         let address = free.local_addr().expect("it is bound").to_string();
         drop(free);
@@ -73,7 +73,7 @@ impl Registry {
     }
 
     /// crane's, which keeps all in memory and lists referrers by itself.
-    fn crane(program: &Path) -> Self {
+    pub(crate) fn crane(program: &Path) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").expect("this machine has a loopback");
         let address = free.local_addr().expect("it is bound").to_string();
         drop(free);
@@ -89,7 +89,7 @@ impl Registry {
         registry
     }
 
-    fn name(&self, rest: &str) -> String {
+    pub(crate) fn name(&self, rest: &str) -> String {
         format!("docker://{}/{rest}", self.address)
     }
 
