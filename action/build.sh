@@ -14,15 +14,23 @@ lines outputs "${INPUT_OUTPUTS:-}"
 lines platforms "${INPUT_PLATFORMS:-}"
 lines tags "${INPUT_TAGS:-}"
 lines variables "${INPUT_SET:-}"
+lines cache_from "${INPUT_CACHE_FROM:-}"
+lines cache_to "${INPUT_CACHE_TO:-}"
 lines further "${INPUT_ARGUMENTS:-}"
 words=("${recipes[@]}")
 for output in "${outputs[@]}"; do words+=("--output=$output"); done
 for platform in "${platforms[@]}"; do words+=("--platform=$platform"); done
 for tag in "${tags[@]}"; do words+=("--tag=$tag"); done
 for variable in "${variables[@]}"; do words+=("--set=$variable"); done
+for name in "${cache_from[@]}"; do words+=("--cache-from=$name"); done
+for name in "${cache_to[@]}"; do words+=("--cache-to=$name"); done
+# Empty where the job keeps no cache: then mkimage chooses.
+[ -n "${MKIMAGE_CACHE_DIR:-}" ] || unset MKIMAGE_CACHE_DIR
 metadata=${RUNNER_TEMP:-/tmp}/mkimage-metadata.json
 images=$("$mkimage" build "${words[@]}" "${further[@]}" --metadata-file="$metadata")
 printf '%s\n' "$images"
+# What the job's cache keeps for the next one is what this one used.
+[ -z "${MKIMAGE_PRUNE:-}" ] || "$mkimage" cache prune --for-ci
 first=${images%%$'\n'*}
 {
   printf 'image=%s\n' "$first"
