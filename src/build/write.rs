@@ -258,7 +258,9 @@ impl Packed {
             }
             let written = match (&place, made) {
                 (_, Made::There(written)) => written,
-                (Place::Engine(engine), Made::Staged(_)) => output::load(engine, &images, &built.names)?,
+                (Place::Engine(engine), Made::Staged(staging)) => {
+                    output::load(engine, &images, &built.names, &staging)?
+                }
                 (Place::Destination(Destination::Stdout), Made::Staged(_)) => {
                     output::stream(stdout, &images, &built.names)?;
                     output::Written::default()

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use mkimage::build::{self, Assembled, Built, Figures, Options, Others, Packed, Pending, Recalled, Session, Shared};
 use mkimage::compare;
 use mkimage::layer::Durability;
-use mkimage::output::{Destination, Engine, Push};
+use mkimage::output::{Destination, Engine, Push, StorageTool};
 use mkimage::policy::Detail;
 use mkimage::recipe::{Compression, Context, Loaded, Recipe};
 use mkimage::registry::{Client, NO_TAG, Remote, Rules};
@@ -35,7 +35,8 @@ pub(super) struct Args {
     #[command(flatten)]
     chosen: Choice,
     /// Where images go, repeatable: DIR or oci:DIR[:TAG] (OCI layout), FILE.tar or oci-archive:FILE (for skopeo, Podman
-    /// and `docker load`), docker-archive:FILE, rootfs:DIR, `docker://NAME` (registry), `-` (archive to standard output).
+    /// and `docker load`), docker-archive:FILE, rootfs:DIR, `docker://NAME` (registry),
+    /// containers-storage:[NAME[:TAG]] (Podman's store), `-` (archive to standard output).
     /// Default: ./NAME.oci.
     #[arg(short, long, value_name = "DEST")]
     output: Vec<String>,
@@ -143,7 +144,7 @@ fn build_all(args: &Args, console: &Console, texts: &mut Texts, reports: &Report
         }
     }
     let mut options = Options { locks, ..args.options(console)? };
-    let engine = args.load.map(engine).transpose()?;
+    let engine = args.engine()?;
     let chosen = args.chosen.of(&loaded, console)?;
     let destinations = args.destinations(&chosen)?;
     let to_stdout = destinations.iter().flatten().any(|to| *to == Destination::Stdout);
@@ -412,7 +413,8 @@ impl Args {
 
     /// Where each recipe's image goes.
     fn destinations(&self, recipes: &[Chosen]) -> Result<Vec<Vec<Destination>>> {
-        let given: Vec<Destination> = self.output.iter().map(|text| Destination::parse(text)).collect::<Result<_>>()?;
+        let given = self.output.iter().filter(|text| !text.starts_with(STORAGE));
+        let given: Vec<Destination> = given.map(|text| Destination::parse(text)).collect::<Result<_>>()?;
         let count = recipes.iter().filter(|chosen| chosen.recipe.part.number == 0).count();
         if given.contains(&Destination::Stdout) && (count > 1 || given.len() > 1 || self.debug) {
             let error = Diagnostic::error(USAGE, "standard output holds one image, and nothing else");
@@ -430,7 +432,7 @@ impl Args {
             if self.push.push {
                 all.push(own_registry(recipe)?);
             }
-            if all.is_empty() && self.load.is_none() {
+            if all.is_empty() && self.load.is_none() && !self.output.iter().any(|text| text.starts_with(STORAGE)) {
                 all.push(Destination::Layout { path: PathBuf::from(rebuild::layout_of(recipe)), tag: None });
             }
             Ok(all)
@@ -438,11 +440,38 @@ impl Args {
         recipes.iter().map(|chosen| of(chosen.recipe)).collect()
     }
 
+    /// The engine that images are loaded into: that of `--load`, or the store that `-o containers-storage:` names.
+    fn engine(&self) -> Result<Option<Engine>> {
+        let mut stores = self.output.iter().filter_map(|text| text.strip_prefix(STORAGE));
+        let Some(store) = stores.next() else { return self.load.map(engine).transpose() };
+        if stores.next().is_some() || self.load.is_some() {
+            let error = Diagnostic::error(USAGE, "an image is loaded into one engine or store at once");
+            return Err(error.help("run it again for the other one: nothing is built twice").into());
+        }
+        let (name, tag) = match store.rsplit_once(':') {
+            Some((name, tag)) if !tag.contains('/') => (name, Some(tag.to_owned())),
+            _ => (store, None),
+        };
+        if self.debug && tag.is_some() {
+            return Err(usage(format!("`-o {STORAGE}{store}` names one image, and --debug makes two")));
+        }
+        let name = (!name.is_empty()).then(|| (name.to_owned(), tag));
+        let found = StorageTool::ALL.iter().find_map(|(tool, name)| Some((*tool, environment::program(name)?)));
+        found.map(|(tool, program)| Some(Engine::Storage { tool, program, name })).ok_or_else(|| {
+            let title = format!("`{STORAGE}` is written by skopeo, podman or buildah, and none of them is on PATH");
+            let help = "install one of them, or write an archive with `-o FILE.tar` and load that where it is";
+            Diagnostic::error(USAGE, title).help(help).into()
+        })
+    }
+
     /// What may be done to tags of registries.
     fn rules(&self) -> Rules {
         if self.push.immutable { Rules::Keep } else { Rules::Move }
     }
 }
+
+/// The word of `-o` for the store that Podman, Buildah and CRI-O share.
+const STORAGE: &str = "containers-storage:";
 
 /// The registry of a recipe's name. A name without a host is no address of one that the user chose.
 fn own_registry(recipe: &Recipe) -> Result<Destination> {

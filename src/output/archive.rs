@@ -83,6 +83,18 @@ pub(super) fn stream(
     names: &[Reference],
     place: &Path,
 ) -> Result<()> {
+    stream_without(out, form, images, names, place, &BTreeSet::new())
+}
+
+/// The same without some layers, for a reader that has them. They are listed all the same.
+pub(super) fn stream_without(
+    out: &mut dyn Write,
+    form: Form,
+    images: &Images,
+    names: &[Reference],
+    place: &Path,
+    left_out: &BTreeSet<Digest>,
+) -> Result<()> {
     let mut members = Members { out, place };
     let file_of = |layer: &Layer| match form {
         Form::Combined => blob(layer.digest),
@@ -100,7 +112,7 @@ pub(super) fn stream(
         members.folder("blobs/")?;
         members.folder("blobs/sha256/")?;
     }
-    let mut written = BTreeSet::new();
+    let mut written = left_out.clone();
     for layer in images.layers().filter(|layer| written.insert(layer.digest)) {
         members.blob(&file_of(layer), layer)?;
     }

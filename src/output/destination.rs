@@ -134,7 +134,7 @@ fn unknown(text: &str, kind: &str) -> Error {
     let known = ["oci", "oci-archive", "docker-archive", "rootfs", "docker"];
     let near = known.iter().find(|known| strsim::damerau_levenshtein(known, kind) <= 1 + known.len() / 8);
     let diagnostic = bad(text, &format!("is of a kind that is not known, `{kind}`")).note(
-        "kinds are oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE, rootfs:DIR, docker://NAME and - for standard output",
+        "kinds are oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE, rootfs:DIR, docker://NAME and - for standard output; builds know containers-storage:NAME, too",
     );
     match near {
         Some(near) => diagnostic.help(format!("a kind with a similar name exists: `{near}`")).into(),

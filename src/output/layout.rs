@@ -63,6 +63,14 @@ fn is_layout(folder: &Path) -> Result<bool> {
     read().map_err(|error| Error::io("read", folder, &error))
 }
 
+/// Makes a layout of a staging folder, under a tag, without another place.
+pub(super) fn complete(staging: &Staging, images: &Images, tag: &str) -> Result<()> {
+    stage(staging, images)?;
+    let (root, durability) = (staging.path(), staging.durability());
+    write_new(&root.join("oci-layout"), &marker(), durability)?;
+    write_new(&root.join("index.json"), &Index::default().with(&images.descriptor(), tag).bytes(), durability)
+}
+
 /// Writes an image, or an index of several, into a layout under a tag.
 pub(super) fn write(path: &Path, staging: &Staging, images: &Images, tag: &str) -> Result<Written> {
     let durability = staging.durability();

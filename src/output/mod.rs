@@ -46,7 +46,7 @@ pub use durable::publish;
 pub use hardening::{Examined, ImageHardening, examine, hardening};
 pub use inspect::{Depth, EntryInfo, ImageInfo, LayerInfo, inspect};
 pub use join::{Joined, NOT_JOINED, join, join_into_registry};
-pub use load::Engine;
+pub use load::{Engine, StorageTool};
 pub use registry::{Attached, Push, push, push_referrers, push_store};
 pub use signing::{Attachments, Signable, signable};
 pub use stored::{images_for, stage, stage_index};
@@ -222,12 +222,13 @@ pub fn write_rootfs(to: &Path, tree: &Tree, staging: Staging) -> Result<Written>
     rootfs::write(to, tree, &staging)
 }
 
-/// Loads an image into an engine, in the form of `docker save`: of several, the one for this machine.
+/// Loads an image into an engine, in the form of `docker save`: of several, the one for this machine. Docker is sent what it
+/// lacks. The blobs are in the staging folder, which a program may be given as a layout.
 ///
 /// # Errors
 /// When the engine does not take it, with what it says.
-pub fn load(engine: &Engine, images: &Images, names: &[Reference]) -> Result<Written> {
+pub fn load(engine: &Engine, images: &Images, names: &[Reference], staging: &Staging) -> Result<Written> {
     let (image, note) = for_this_machine(images, &format!("`{}` was given", engine.program().display()));
-    let written = load::load(engine, image, names)?;
+    let written = load::load(engine, image, names, staging)?;
     Ok(Written { notes: written.notes.into_iter().chain(note).collect(), ..Written::default() })
 }

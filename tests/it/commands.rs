@@ -48,6 +48,30 @@ pub(crate) fn prints(run: &Run, code: i32, expected: impl IntoData) {
 }
 
 #[test]
+fn without_a_program_that_writes_it_a_store_is_an_error() {
+    let sandbox = sandbox();
+    let run = |arguments: &[&str]| {
+        let run = sandbox.run_with(arguments, |command| {
+            command.env("PATH", "/none");
+        });
+        assert_eq!(run.code, 2, "{}", run.stderr);
+        run.stderr
+    };
+    assert_data_eq!(
+        run(&["build", "server.toml", "-o", "containers-storage:localhost/server:1"]),
+        str![[r#"
+error[E0001]: `containers-storage:` is written by skopeo, podman or buildah, and none of them is on PATH
+ |
+ = help: install one of them, or write an archive with `-o FILE.tar` and load that where it is
+
+"#]]
+    );
+    assert!(
+        run(&["build", "server.toml", "--load", "-o", "containers-storage:"]).contains("one engine or store at once")
+    );
+}
+
+#[test]
 fn tree_reads_like_the_recipe() {
     prints(
         &sandbox().run(&["tree", "server.toml"]),

@@ -5,9 +5,9 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use mkimage::image::{Image, describe};
-use mkimage::layer::{Durability, Options, Staging, pack};
-use mkimage::oci::Digest;
-use mkimage::output::{self, Depth, Destination, Engine, Report, Written};
+use mkimage::layer::{Durability, Layer, Options, Staging, pack};
+use mkimage::oci::{DiffId, Digest};
+use mkimage::output::{self, Depth, Destination, Engine, Report, StorageTool, Written};
 use mkimage::recipe::{Compression, Config};
 use mkimage::registry::Remote;
 use mkimage::report::Error;
@@ -295,12 +295,12 @@ fn engine(folder: &Path, script: &str) -> Engine {
 #[test]
 fn an_engine_is_given_the_archive_that_each_of_them_reads() {
     let folder = tempfile::tempdir().unwrap();
-    let (image, _staging) = packed(&everything());
+    let (image, staging) = packed(&everything());
     let got = folder.path().join("got");
     let podman =
         engine(folder.path(), &format!("test $1 = load && cat >{} && echo Loaded image: app:1", got.display()));
     assert_eq!(podman, Engine::Podman(folder.path().join("podman")));
-    let written = output::load(&podman, &image.clone().into(), &names("app", &["1"])).unwrap();
+    let written = output::load(&podman, &image.clone().into(), &names("app", &["1"]), &staging).unwrap();
     assert_eq!(written.notes, ["Loaded image: app:1"]);
     sound(&got);
     let found = members(&std::fs::read(&got).unwrap());
@@ -309,13 +309,92 @@ fn an_engine_is_given_the_archive_that_each_of_them_reads() {
     assert_eq!(found.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["manifest.json", &layer, &config]);
 }
 
+/// Docker as it answers: with images whose layers are these, and a `load` that keeps what it is given.
+fn docker(folder: &Path, layers: &[String], load: &str) -> Engine {
+    let path = folder.join("docker");
+    let line = serde_json::to_string(layers).unwrap();
+    let script = format!(
+        "#!/bin/sh\ncase $1-$2 in\nimage-ls) echo sha256:1; echo sha256:2 ;;\nimage-inspect) echo '[\"sha256:0\"]'; echo '{line}' ;;\n\
+         load-*) {load} ;;\nesac\n"
+    );
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    Engine::Docker(path)
+}
+
+#[test]
+fn docker_is_sent_what_it_lacks() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut image, staging) = packed(&everything());
+    // A second layer, which is the first one again but for its name: to Docker another one.
+    let upper =
+        Layer { diff_id: DiffId::new(Digest::of(b"upper")), digest: Digest::of(b"upper"), ..image.layers[0].clone() };
+    image.layers.push(upper);
+    let got = folder.path().join("got");
+    let keep = format!("cat >{}; echo Loaded image: app:1", got.display());
+    let name = |layer: &Layer| format!("{}.tar", layer.digest.hex());
+    let sent = || -> Vec<String> { members(&std::fs::read(&got).unwrap()).into_iter().map(|(name, _)| name).collect() };
+    let config = format!("{}.json", image.config.digest.hex());
+    let (lower, upper) = (name(&image.layers[0]), name(&image.layers[1]));
+    let load = |engine: &Engine| output::load(engine, &image.clone().into(), &names("app", &["1"]), &staging).unwrap();
+
+    let there = [image.layers[0].diff_id.to_string(), "sha256:2".to_owned()];
+    let written = load(&docker(folder.path(), &there, &keep));
+    assert_eq!(written.notes, ["Loaded image: app:1", "1 of 2 layers were there, and not sent"]);
+    assert_eq!(sent(), ["manifest.json", &upper, &config]);
+    // In another order they are other layers.
+    let turned = [image.layers[1].diff_id.to_string(), image.layers[0].diff_id.to_string()];
+    assert_eq!(load(&docker(folder.path(), &turned, &keep)).notes, ["Loaded image: app:1"]);
+    assert_eq!(sent(), ["manifest.json", &lower, &upper, &config]);
+    // A store that wants all of them gets all of them.
+    let strict = format!(
+        "cat >{0}; grep -q {lower} {0} && tar -tf {0} | grep -q {lower} && echo Loaded image: app:1",
+        got.display()
+    );
+    assert_eq!(load(&docker(folder.path(), &there, &strict)).notes, ["Loaded image: app:1"]);
+    assert_eq!(sent(), ["manifest.json", &lower, &upper, &config]);
+}
+
+#[test]
+fn the_store_of_podman_is_written_by_whoever_is_there() {
+    for (tool, program) in StorageTool::ALL {
+        let folder = tempfile::tempdir().unwrap();
+        let (image, staging) = packed(&everything());
+        let (path, said, got) = (folder.path().join(program), folder.path().join("said"), folder.path().join("got"));
+        let script = format!(
+            "#!/bin/sh\necho \"$@\" >>{0}\ncase $1 in load) cat >{1}; echo Loaded image: x ;; pull) cp ${{3#docker-archive:}} {1} ;;\n\
+             copy) layout=${{4#oci:}}; rm -rf {1}; cp -r ${{layout%:image}} {1} ;; esac\n",
+            said.display(),
+            got.display()
+        );
+        std::fs::write(&path, script).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let name = Some(("localhost/stored".to_owned(), None));
+        let engine = Engine::Storage { tool, program: path, name };
+        let written = output::load(&engine, &image.clone().into(), &names("app", &["1", "2"]), &staging).unwrap();
+        let said = std::fs::read_to_string(said).unwrap();
+        sound(&got);
+        match tool {
+            StorageTool::Skopeo => {
+                assert_eq!(written.notes, ["stored as localhost/stored:1", "stored as localhost/stored:2"]);
+                let lines: Vec<&str> = said.lines().collect();
+                assert!(lines[0].ends_with(" containers-storage:localhost/stored:1") && lines.len() == 2, "{said}");
+            }
+            StorageTool::Podman => {
+                assert_eq!((said.as_str(), written.notes), ("load\n", vec!["Loaded image: x".to_owned()]));
+            }
+            StorageTool::Buildah => assert!(said.starts_with("pull --quiet docker-archive:"), "{said}"),
+        }
+    }
+}
+
 #[test]
 fn an_engine_that_refuses_says_why() {
     let folder = tempfile::tempdir().unwrap();
-    let (image, _staging) = packed(&everything());
+    let (image, staging) = packed(&everything());
     // It does not read what it is sent, and says more than a pipe holds.
     let podman = engine(folder.path(), "head -c 200000 /dev/zero; echo 'Error: no room' >&2; exit 125");
-    let error = output::load(&podman, &image.clone().into(), &names("app", &["1"])).unwrap_err().0.remove(0);
+    let error = output::load(&podman, &image.clone().into(), &names("app", &["1"]), &staging).unwrap_err().0.remove(0);
     assert_eq!(error.title, format!("`{}/podman load` does not take the image", folder.path().display()));
     assert_eq!(error.notes[0], "it says: Error: no room");
     let find = |asked| Engine::find(folder.path().join("none").as_os_str(), asked).unwrap_err().0.remove(0).title;

@@ -28,6 +28,7 @@ pub(crate) const TESTS: &[Test] = &[
         needs: &["dockerd"],
         run: |workshop| load_option(workshop, workshop.docker()),
     },
+    Test { name: "skopeo_stores_for_podman", needs: &["podman", "runc", "skopeo"], run: storage },
     Test { name: "podman_loads_from_a_pipe", needs: &["podman", "runc"], run: pipe },
     Test { name: "containerd_imports_archives", needs: &["dockerd", "ctr"], run: containerd },
     Test { name: "buildah_starts_from_a_layout", needs: &["podman", "runc", "buildah"], run: buildah },
@@ -175,6 +176,27 @@ fn load_option(workshop: &Workshop, engine: &Engine) {
     for tag in ["1", "2"] {
         assert_eq!(engine.image_id(&format!("registry.example/loaded:{tag}")), id(&folder.join("layout")));
     }
+    // Once more with another file above the same libraries: Docker is sent that alone.
+    let recipe = format!("{recipe}files = [{{ content = \"new\", to = \"/etc/new\" }}]\n");
+    fs::write(folder.join("mkimage.toml"), recipe).expect("it is ours");
+    let again = engine.beside(workshop.program()).folder(&folder).args(["build", &load, "-o", "layout"]).ended();
+    assert!(again.success, "{}", again.report());
+    assert_eq!(engine.image_id("registry.example/loaded:1"), id(&folder.join("layout")));
+    let told = again.stderr.contains("layers were there, and not sent");
+    assert_eq!(told, engine.program == "docker", "{}", again.report());
+}
+
+/// `-o containers-storage:` puts the image into Podman's store, by skopeo.
+fn storage(workshop: &Workshop) {
+    let (engine, folder) = (workshop.podman(), workshop.make_folder("storage"));
+    let recipe = "name = \"registry.example/stored\"\nbinaries = [\"/usr/bin/sha256sum\"]\n";
+    fs::write(folder.join("mkimage.toml"), recipe).expect("it is ours");
+    let to = "containers-storage:localhost/stored:1";
+    let built = engine.beside(workshop.program()).folder(&folder).args(["build", "-o", to, "-o", "layout"]).ended();
+    assert!(built.success && built.stderr.contains("stored as localhost/stored:1"), "{}", built.report());
+    assert_eq!(engine.image_id("localhost/stored:1"), id(&folder.join("layout")));
+    let ran = engine.call(["run", "--rm", "--network=none", "localhost/stored:1", "/etc/passwd"]).text();
+    assert!(ran.ends_with("/etc/passwd"), "{ran}");
 }
 
 /// With `-o -` standard output is the archive and nothing else.

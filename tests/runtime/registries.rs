@@ -32,6 +32,11 @@ pub(crate) const TESTS: &[Test] = &[
         needs: &["docker-registry", "skopeo", "openssl", "apt-get", VERIFIERS],
         run: whole,
     },
+    Test {
+        name: "recipes_are_extended_from_registries",
+        needs: &["docker-registry", "apt-get", VERIFIERS],
+        run: recipes,
+    },
     Test { name: "docker_pulls_what_was_pushed", needs: &["docker-registry", "dockerd"], run: docker },
 ];
 
@@ -296,19 +301,7 @@ fn whole(workshop: &Workshop) {
             let found =
                 Call::new(program("oras")).args(["discover", "--plain-http", "--format", "json", &place]).text();
             assert_eq!(found.matches("\"artifactType\"").count(), kinds, "{place}: {found}");
-            let checked = Call::new(program("cosign"))
-                .env("HOME", folder.as_os_str())
-                .args([
-                    "verify",
-                    "--insecure-ignore-tlog",
-                    "--allow-http-registry",
-                    "--allow-insecure-registry",
-                    "--key",
-                ])
-                .arg(&public)
-                .arg(&place)
-                .ended();
-            assert!(checked.success, "{}", checked.report());
+            cosign(&program("cosign"), &folder, &public, &place);
         }
     }
     let back = folder.join("back.oci");
@@ -316,6 +309,17 @@ fn whole(workshop: &Workshop) {
     assert!(pulled.ends_with(&index), "{pulled}");
     let verified = workshop.mkimage().arg("verify").arg(&back).arg("--key").arg(&public).text();
     assert_eq!(verified.matches("signed 2 times").count(), 3, "{verified}");
+
+    // Built, signed and pushed at once.
+    let name = listing.name("signed/app:1");
+    let tag = workshop.mkimage().arg("build").arg(folder.join("app.toml")).args(["--tag", "1", "-o", &name]);
+    let built = tag.arg("--sign-key").arg(&key).text();
+    for verified in [
+        workshop.mkimage().args(["verify", &name]).arg("--key").arg(&public).text(),
+        cosign(&program("cosign"), &folder, &public, &format!("{}/signed/app:1", listing.address)),
+    ] {
+        assert!(verified.contains(built.split('@').nth(1).expect("it is NAME@DIGEST")), "{verified}");
+    }
 
     // Joined in each registry from what two machines pushed there.
     for registry in [&plain, &listing] {
@@ -339,6 +343,60 @@ fn whole(workshop: &Workshop) {
         workshop.mkimage().args(["verify", &place]).text();
         let copy = format!("dir:{}", folder.join(format!("copy-{}", registry.address.replace(':', "-"))).display());
         Call::new("skopeo").args(["copy", "--quiet", "--all", "--src-tls-verify=false", &place, &copy]).text();
+    }
+}
+
+/// What cosign says of an image whose signature by a key it has checked.
+fn cosign(program: &Path, folder: &Path, public: &Path, place: &str) -> String {
+    let checked = Call::new(program)
+        .env("HOME", folder.as_os_str())
+        .args(["verify", "--insecure-ignore-tlog", "--allow-http-registry", "--allow-insecure-registry", "--key"])
+        .arg(public)
+        .arg(place)
+        .ended();
+    assert!(checked.success, "{}", checked.report());
+    checked.stdout
+}
+
+/// A recipe is pushed as an artifact, read by others, extended and locked, in registries of both kinds.
+fn recipes(workshop: &Workshop) {
+    let folder = workshop.make_folder("registry-recipes");
+    Call::new("bash").arg(VERIFIERS).arg(folder.join("verifiers")).arg("sid").text();
+    let program = |name: &str| folder.join("verifiers/bin").join(name);
+    let plain = Registry::start(&folder, "", "");
+    let listing = Registry::crane(&program("crane"));
+    for (at, registry) in [&plain, &listing].into_iter().enumerate() {
+        let folder = folder.join(at.to_string());
+        fs::create_dir(&folder).expect("the suite owns the folder");
+        let write = |name: &str, text: &str| fs::write(folder.join(name), text).expect("the suite owns the folder");
+        let mkimage = |words: &[&str]| workshop.mkimage().folder(&folder).args(words);
+        let name = registry.name("acme/base:1");
+        write("base.toml", "binaries = [\"/usr/bin/sha256sum\"]\nuser = 4711\n");
+        write("app.toml", &format!("extends = \"{name}\"\n"));
+        let pushed = mkimage(&["push", "--recipe", "base.toml", &name]).text();
+        let pulled = folder.join("pulled");
+        let place = name.trim_start_matches("docker://");
+        Call::new(program("oras")).args(["pull", "--plain-http", place, "-o"]).arg(&pulled).text();
+        let same = fs::read(pulled.join("base.toml")).expect("it was pulled");
+        assert_eq!(same, fs::read(folder.join("base.toml")).expect("it is there"));
+        mkimage(&["lock", "app.toml"]).text();
+        let built = mkimage(&["build", "app.toml", "--locked"]).text();
+        write("base.toml", "binaries = [\"/usr/bin/sha256sum\"]\nuser = 4712\n");
+        assert_ne!(mkimage(&["push", "--recipe", "base.toml", &name]).text(), pushed);
+        let moved = mkimage(&["build", "app.toml", "--locked"]).ended();
+        assert!(!moved.success && moved.stderr.contains("error[E0401]"), "{}", moved.report());
+        assert_eq!(mkimage(&["build", "app.toml", "--frozen"]).text(), built);
+        assert_ne!(mkimage(&["build", "app.toml"]).text(), built);
+        // What oras pushes in this form is read as well.
+        let name = registry.name("acme/other:1");
+        write("app.toml", &format!("extends = \"{name}\"\n"));
+        let kind = "application/vnd.mkimage.recipe.v1";
+        Call::new(program("oras"))
+            .folder(&folder)
+            .args(["push", "--plain-http", "--artifact-type", kind, name.trim_start_matches("docker://")])
+            .arg(format!("base.toml:{kind}+toml"))
+            .text();
+        mkimage(&["check", "app.toml"]).text();
     }
 }
 
