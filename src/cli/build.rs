@@ -151,8 +151,8 @@ fn build_all(args: &Args, console: &Console, texts: &mut Texts, reports: &Report
     let is_remote = |to: &Destination| matches!(to, Destination::Registry(_));
     let asks = destinations.iter().flatten().any(is_remote) || args.remote_cache.is_given();
     let client = asks.then(|| args.recipes.registries.client()).transpose()?;
-    if let Some(client) = client.as_ref().filter(|_| args.remote_cache.is_given()) {
-        options.remote = Some(args.remote_cache.open(client)?);
+    if args.remote_cache.is_given() {
+        options.remote = Some(args.remote_cache.open(&args.recipes.registries)?);
     }
     let session = Session::new(loaded.iter().map(Loaded::len).sum());
     let session = session.remembering(options.cache.as_ref(), &environment::this_program());

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use mkimage::registry::{Authorities, Client, CredentialFile, Keychain, Options, Pace, Proxies};
 use mkimage::report::{Error, Result};
@@ -37,6 +38,9 @@ pub(super) fn logins_without_home() -> Vec<(&'static str, PathBuf)> {
     unset.map(|(name, folder)| (name, home.join(folder))).collect()
 }
 
+/// How long is waited for what can be done without.
+const HASTY: Duration = Duration::from_secs(5);
+
 /// Where systems keep the authorities that they trust.
 const BUNDLES: [&str; 6] = [
     "/etc/ssl/certs/ca-certificates.crt",
@@ -55,6 +59,13 @@ impl RegistryArgs {
         }
         let client = Arc::new(Client::new(self.options())?);
         Ok(Arc::clone(self.client.get_or_init(|| client)))
+    }
+
+    /// A client that gives up soon: for what can be done without.
+    pub(super) fn hasty_client(&self) -> Result<Arc<Client>> {
+        let options = self.options();
+        let pace = Pace { tries: 3, longest: HASTY, idle: HASTY, ..options.pace };
+        Client::new(Options { pace, ..options }).map(Arc::new)
     }
 
     /// The same arguments for a process in another folder.

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use mkimage::cache::Cache;
 use mkimage::layer::{Layer, RemoteCache, Trust};
-use mkimage::registry::{Client, Remote};
+use mkimage::registry::Remote;
 use mkimage::report::{Result, Texts, counted};
 
 use super::console::Console;
 use super::environment;
+use super::registries::RegistryArgs;
 use super::summary::megabytes;
 
 /// Caches of layers in registries.
@@ -31,11 +32,12 @@ impl RemoteCacheArgs {
         !self.from.is_empty() || !self.to.is_empty()
     }
 
-    /// The caches, asked by `client`.
-    pub(super) fn open(&self, client: &Arc<Client>) -> Result<Arc<RemoteCache>> {
+    /// The caches.
+    pub(super) fn open(&self, registries: &RegistryArgs) -> Result<Arc<RemoteCache>> {
+        let clients = (&registries.client()?, &registries.hasty_client()?);
         let names = |texts: &[String]| texts.iter().map(|text| Remote::parse(text)).collect::<Result<Vec<_>>>();
         let trust = if self.verify { Trust::Nobody } else { Trust::Writers };
-        RemoteCache::new(client, &names(&self.from)?, &names(&self.to)?, trust).map(Arc::new)
+        RemoteCache::new(clients, &names(&self.from)?, &names(&self.to)?, trust).map(Arc::new)
     }
 }
 

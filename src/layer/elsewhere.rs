@@ -90,6 +90,12 @@ impl Search<'_> {
     fn one(&self, wanted: &Wanted) -> Option<Layer> {
         let media_type = codec::media_type(self.known.compression());
         let (from, entry) = self.remote.find(&wanted.content, &media_type)?;
+        // Before anything is fetched: no codec makes a stream much larger.
+        let size = wanted.layout.size;
+        if entry.unpacked != size || entry.size > size + size / 8 + (1 << 20) {
+            self.remote.refute(&from, &wanted.content);
+            return None;
+        }
         if self.options.targets.is_empty() || !self.remote.trusts_writers() {
             return self.fetched(wanted, &from, &entry);
         }
@@ -99,7 +105,7 @@ impl Search<'_> {
             // A file that can't be read is told of when it is packed.
             None => (proof::diff_id(wanted.layout, watch).ok()?, wanted.layout.size),
         };
-        if (diff_id, wanted.layout.size) != (entry.diff_id, entry.unpacked) {
+        if diff_id != entry.diff_id {
             self.remote.refute(&from, &wanted.content);
             return None;
         }

@@ -30,6 +30,8 @@ const PARALLEL: usize = 4;
 #[derive(Debug)]
 pub struct RemoteCache {
     client: Arc<Client>,
+    /// Asks what a cache has.
+    asking: Arc<Client>,
     trust: Trust,
     from: Vec<Depot>,
     to: Vec<Depot>,
@@ -78,14 +80,22 @@ pub struct Published {
 }
 
 impl RemoteCache {
-    /// Caches by their names. The tag of a name is what the tags of its entries begin with.
+    /// Caches by their names. The tag of a name is what the tags of its entries begin with. `client` moves layers, the
+    /// one that pushes images does, so that it knows where they are; `asking` asks what there is, and should not wait long for
+    /// an answer that is worth less than the wait.
     ///
     /// # Errors
     /// When a name has a digest, or a tag so long that no key has room behind it.
-    pub fn new(client: &Arc<Client>, from: &[Remote], to: &[Remote], trust: Trust) -> Result<Self> {
+    pub fn new(
+        (client, asking): (&Arc<Client>, &Arc<Client>),
+        from: &[Remote],
+        to: &[Remote],
+        trust: Trust,
+    ) -> Result<Self> {
         let depots = |names: &[Remote]| names.iter().map(Depot::new).collect::<Result<Vec<_>>>();
         Ok(Self {
             client: Arc::clone(client),
+            asking: Arc::clone(asking),
             trust,
             from: depots(from)?,
             to: depots(to)?,
@@ -129,7 +139,7 @@ impl RemoteCache {
 
     fn entry(&self, depot: &Depot, key: &Key, media_type: &MediaType) -> Result<Option<Entry>> {
         let place = depot.place(key);
-        let manifest = match self.client.manifest(&place) {
+        let manifest = match self.asking.manifest(&place) {
             Ok(manifest) => manifest,
             Err(error) if is(&error, NOT_FOUND) => return Ok(None),
             Err(error) => return Err(error),
@@ -287,7 +297,7 @@ impl RemoteCache {
     ) -> Published {
         let place = depot.place(key);
         let is_there =
-            || -> Result<bool> { Ok(!lock(&self.stale).contains(key) && self.client.digest_of(&place)?.is_some()) };
+            || -> Result<bool> { Ok(!lock(&self.stale).contains(key) && self.asking.digest_of(&place)?.is_some()) };
         if lock(&depot.held).contains(key) || self.ask(depot, None, is_there).unwrap_or(true) {
             return Published::default();
         }

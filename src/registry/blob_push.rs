@@ -148,7 +148,9 @@ impl Client {
         let is_other = from.registry() == repository.registry() && from != repository;
         // Who has it already says so as well.
         let mounted = is_other.then(|| upload.mount(from));
-        if !matches!(mounted, Some(Ok(()))) {
+        if matches!(mounted, Some(Ok(()))) {
+            self.remember(from, digest);
+        } else {
             if let Some(Err(Some(session))) = mounted {
                 upload.abort(&session);
             }

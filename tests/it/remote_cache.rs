@@ -148,7 +148,7 @@ fn a_layer_is_fetched_where_its_bytes_are_wanted() {
     // It is kept here like one that was packed, with its pieces.
     let warm = shop.build("second", "", &["-o", "oci:warm.oci"]);
     assert_eq!(warm.stdout, digest);
-    assert!(warm.stderr.contains("; 0 B read, 0 B hashed"), "{}", warm.stderr);
+    assert!(warm.stderr.contains(" 0 compressed; ") && warm.stderr.contains(" 0 B written"), "{}", warm.stderr);
     assert!(shop.sandbox.run(&["cache", "verify", "--cache-dir", "second"]).stdout.contains("are sound"));
 
     // To several places at once, of which one wants the bytes.
@@ -244,6 +244,13 @@ fn an_entry_of_other_files_is_refused() {
     assert_eq!((run.stdout, shop.fetched()), (digest.clone(), 0));
     assert!(run.stderr.contains("is not of these files"), "{}", run.stderr);
 
+    // One that says that it is larger than anything that the files could give.
+    shop.tamper(|entry| entry["layers"][0]["size"] = (1_u64 << 40).into());
+    shop.server.state().seen.clear();
+    let run = shop.build("large", "from", &["-o", "oci:large.oci"]);
+    assert_eq!((run.stdout, shop.server.seen("GET", "/blobs/").len()), (digest.clone(), 0));
+    assert!(run.stderr.contains("is not of these files"), "{}", run.stderr);
+
     // An entry under another's key.
     shop.tamper(|entry| entry["annotations"]["vnd.mkimage.layer.key"] = "0".repeat(64).into());
     let run = shop.push("fifth", "from", "team/fifth");
@@ -276,6 +283,41 @@ fn a_layer_that_was_taken_over_is_held_against_the_files_by_whoever_unpacks_it()
     let run = shop.build("second", "from", &["-o", &shop.server.name("team/fourth:1"), "--cache-verify"]);
     assert_eq!(run.stdout, digest);
 }
+
+#[test]
+fn what_was_taken_over_goes_into_the_cache_of_another_registry() {
+    let (shop, digest) = Shop::filled();
+    let other = Server::new();
+    let to = shop.server.name("team/second:1");
+    let run = shop.build("second", "from", &["-o", &to, "--cache-to", &other.name("copies")]);
+    assert_eq!(run.stdout, digest);
+    let count = shop.entries().len();
+    assert!(run.stderr.contains(&format!("cache: {count} layers added to registries")), "{}", run.stderr);
+    assert_eq!(shop.fetched(), count, "only for that");
+    let run = shop.build("third", "", &["-o", "oci:third.oci", "--cache-from", &other.name("copies")]);
+    assert_eq!(run.stdout, digest);
+    assert!(run.stderr.contains(" 0 compressed"), "{}", run.stderr);
+}
+
+#[test]
+fn a_registry_that_takes_over_nothing_is_sent_what_was_fetched() {
+    let (shop, digest) = Shop::filled();
+    let count = shop.entries().len();
+    shop.server.plan("POST", "mount=", 99, Fault::Answer(403, Vec::new()));
+    let run = shop.push("second", "from", "team/second");
+    assert_eq!((run.stdout, shop.fetched(), shop.sent().len()), (digest.clone(), count, count));
+    assert!(run.stderr.contains(" 0 compressed"), "{}", run.stderr);
+
+    // It takes them over, and has lost them when the manifest comes.
+    let (shop, _) = Shop::filled();
+    shop.server.plan("PUT", "/v2/team/third/manifests/", 1, Fault::Body(400, LOST.to_vec()));
+    let run = shop.push("third", "from", "team/third");
+    assert_eq!((run.stdout, shop.sent().len()), (digest, 0));
+    assert_eq!(shop.sandbox.run(&["verify", &shop.server.name("team/third:1")]).code, 0);
+}
+
+/// What a registry says that lacks a blob.
+const LOST: &[u8] = br#"{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown to registry"}]}"#;
 
 #[test]
 fn names_of_caches() {
