@@ -411,6 +411,16 @@ impl Source for Overlay<'_> {
         Ok(names)
     }
 
+    fn names(&self, path: &ImagePath) -> io::Result<Vec<Vec<u8>>> {
+        let mut names = self.tree.names(path)?;
+        if !self.hidden(path) && self.tree.get(path).is_none_or(Entry::is_directory) {
+            names.extend(self.base.names(path)?);
+            names.sort_unstable();
+            names.dedup();
+        }
+        Ok(names)
+    }
+
     fn describe(&self) -> String {
         self.base.describe()
     }

@@ -73,6 +73,15 @@ pub(super) enum Denied {
     Told,
 }
 
+/// What an image holds beside what is made for it, before anything is known of packages.
+struct Closed<'a> {
+    selection: Selection,
+    closing: Closing<'a>,
+    env: BTreeMap<String, String>,
+    suggestions: Vec<Suggestion>,
+    platform: Platform,
+}
+
 /// Finds out everything about an image but its bytes.
 pub(super) fn assemble(
     recipe: &Recipe,
@@ -87,17 +96,26 @@ pub(super) fn assemble(
     let recording = session.memory().is_some();
     let (beside, taken) = (Recorder::new(&host.folder, recording), Recorder::new(&opened.folder, recording));
     let (host, root): (&dyn Source, &dyn Source) = (&beside, &taken);
-    let database = session.database(&opened)?;
-    let packages = packages(recipe, root, &database)?;
-    let selection = selected(recipe, root, host, &packages, options)?;
-
-    progress.stage("resolving");
-    let mut closing = Closing::new(recipe, root, &selection, headers);
-    let owner = (selection.accounts.uid, selection.accounts.gid);
-    let mut finder = closing.run(host, owner, &command(recipe, &selection))?;
-    let env = closing.environment(&finder)?;
-    let suggestions = if options.suggestions { closing.suggestions(&mut finder)? } else { Vec::new() };
-    let platform = platform(recipe, &closing.wanted, &closing.closure, &closing.tree, headers)?;
+    let close = |packages: &select::Packages| -> Result<Closed<'_>> {
+        let selection = selected(recipe, root, host, packages, options)?;
+        progress.stage("resolving");
+        let mut closing = Closing::new(recipe, root, &selection, headers);
+        let owner = (selection.accounts.uid, selection.accounts.gid);
+        let mut finder = closing.run(host, owner, &command(recipe, &selection))?;
+        let env = closing.environment(&finder)?;
+        let suggestions = if options.suggestions { closing.suggestions(&mut finder)? } else { Vec::new() };
+        let platform = platform(recipe, &closing.wanted, &closing.closure, &closing.tree, headers)?;
+        Ok(Closed { selection, closing, env, suggestions, platform })
+    };
+    // Only a recipe that names packages waits for the database; it is read beside all else.
+    let (closed, database) = if recipe.packages.is_empty() {
+        let (closed, database) = rayon::join(|| close(&[]), || session.database(&opened));
+        (closed?, database?)
+    } else {
+        let database = session.database(&opened)?;
+        (close(&packages(recipe, root, &database)?)?, database)
+    };
+    let Closed { selection, mut closing, env, suggestions, platform } = closed;
 
     progress.stage("assembling");
     let mut tree = std::mem::take(&mut closing.tree);

@@ -193,10 +193,8 @@ impl Session {
             return Ok(Arc::clone(database));
         }
         let recorder = Recorder::new(&root.folder, self.memory.is_some());
-        let mut database = Database::open(&recorder)?;
-        if self.many {
-            database.index(&recorder)?;
-        }
+        let database = Database::open(&recorder)?;
+        database.read_lists(&recorder)?;
         Ok(Arc::clone(&known.insert((Arc::new(database), recorder.notes())).0))
     }
 

@@ -20,6 +20,11 @@ impl Raw {
         &self.buffer[..self.size]
     }
 
+    /// How many bytes it has room for.
+    pub(super) fn room(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// Empties it, with room for `size` bytes. Room that was not used yet costs no memory.
     fn begin(&mut self, size: usize) {
         if self.buffer.len() < size {
@@ -111,7 +116,7 @@ impl<'a> Filler<'a> {
             && let Some(content) = member.entry().content()
         {
             let from = self.watch.map(Watch::now);
-            let reader: Reader = content.open()?;
+            let reader: Reader = content.open_unchecked()?;
             reader.read_exact_at(raw.space(to_usize(end - start)), start - head)?;
             reader.finish()?;
             if let (Some(watch), Some(from)) = (self.watch, from) {

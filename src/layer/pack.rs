@@ -1,6 +1,6 @@
 //! Packing: pieces of all layers are read and compressed by all threads, and written in order.
 //!
-//! One list of pieces, those of the largest layer first. Each thread takes buffers, then the next piece: so the
+//! One list of pieces, those of the largest layer first. Each thread takes the next piece with buffers for it: so the
 //! first piece that is not done yet always has buffers, and the others wait for it. Two chains for each layer, one
 //! for the digest of the tar stream and one for the blob, take the pieces in order on whichever thread is there.
 //!
@@ -17,6 +17,7 @@ use super::digests::{self, Digests};
 use super::fill::{Filler, Raw, Unreadable};
 use super::known::{Keys, Known, PieceCheck};
 use super::layout::Layout;
+use super::piece::Piece;
 use super::pool::{Buffers, Pool};
 use super::record::Member;
 use super::watch::{Activity, Watch, watched};
@@ -172,7 +173,6 @@ struct Work<'a> {
     threads: usize,
     /// Layer and piece, in the order in which they are begun.
     tasks: Vec<(usize, usize)>,
-    next: AtomicUsize,
     pool: Pool,
     failures: Mutex<Vec<(usize, Error)>>,
 }
@@ -199,8 +199,7 @@ impl<'a> Work<'a> {
             watch: options.watch.as_deref(),
             threads,
             tasks: tasks.collect(),
-            next: AtomicUsize::new(0),
-            pool: Pool::new((2 * threads).max(3)),
+            pool: Pool::new(threads),
             failures: Mutex::default(),
         }
     }
@@ -216,11 +215,10 @@ impl<'a> Work<'a> {
         let _closer = CloseOnPanic(&self.pool);
         let mut filler = Filler::new(self.watch);
         let mut encoder = None;
-        while let Some(mut buffers) = self.pool.take() {
-            let task = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some(&(layer, piece)) = self.tasks.get(task) else {
-                return self.pool.give_back(buffers);
-            };
+        let piece_of =
+            |task: usize| self.tasks.get(task).map(|&(layer, piece)| &self.packing[layer].layout.pieces[piece]);
+        while let Some((task, mut buffers)) = self.pool.take(|task| piece_of(task).map(Piece::size)) {
+            let (layer, piece) = self.tasks[task];
             let packing = &self.packing[layer];
             match self.prepare(packing, piece, &mut filler, &mut encoder, &mut buffers) {
                 Ok(effort) => {

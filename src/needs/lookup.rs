@@ -30,6 +30,16 @@ pub(super) fn there(view: &dyn Source, path: &ImagePath) -> Result<Option<Resolv
 }
 
 /// The names in a folder, links on the way followed; none when there is no folder.
+pub(super) fn names(view: &dyn Source, folder: &ImagePath) -> Result<Vec<Vec<u8>>> {
+    match there(view, folder)? {
+        Some(found) if found.node.is_directory() => {
+            view.names(&found.real).map_err(|error| unreadable(view, &found.real, &error))
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// As [`names`], each with what stands there.
 pub(super) fn list(view: &dyn Source, folder: &ImagePath) -> Result<Vec<(Vec<u8>, Node)>> {
     match there(view, folder)? {
         Some(found) if found.node.is_directory() => {
@@ -50,8 +60,9 @@ pub(super) fn find(view: &dyn Source, pattern: &[Token]) -> Result<Vec<ImagePath
                 continue;
             }
             let hidden = name.first() == Some(&Token::Byte(b'.'));
-            let names = list(view, folder)?.into_iter().map(|(name, _)| name);
-            let taken = names.filter(|text| matches(name, text) && (hidden || !text.starts_with(b".")));
+            let taken = names(view, folder)?
+                .into_iter()
+                .filter(|text| matches(name, text) && (hidden || !text.starts_with(b".")));
             next.extend(taken.map(|name| folder.join(&name)));
         }
         found = next;

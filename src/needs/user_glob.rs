@@ -2,7 +2,7 @@
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use super::lookup::{list, there};
+use super::lookup::{list, names, there};
 use crate::path::ImagePath;
 use crate::report::{Error, Result};
 use crate::source::{self, Source};
@@ -30,12 +30,11 @@ pub(super) fn find(source: &dyn Source, pattern: &[u8]) -> Result<Vec<ImagePath>
                 _ if name == b"**" => next.extend(with_folders_below(source, folder)?),
                 None => next.extend(folder.join_path(name)),
                 Some(matcher) => {
-                    let names = list(source, &folder)?.into_iter().map(|(name, _)| name);
                     let hidden = name.starts_with(b".");
                     let fits = |name: &Vec<u8>| {
                         (hidden || !name.starts_with(b".")) && matcher.is_match(String::from_utf8_lossy(name).as_ref())
                     };
-                    next.extend(names.filter(fits).map(|name| folder.join(&name)));
+                    next.extend(names(source, &folder)?.into_iter().filter(fits).map(|name| folder.join(&name)));
                 }
             }
         }

@@ -63,39 +63,51 @@ fn descend(
     if matches!(step, Step::Any) {
         descend(source, folder, below, rest, found)?;
     }
-    for (name, node) in source.list(folder)? {
-        let path = folder.join(&name);
-        let length = below.len();
-        if length > 0 {
-            below.push(b'/');
-        }
-        below.extend_from_slice(&name);
-        match step {
-            Step::Any => {
+    match step {
+        Step::Any => {
+            for (name, node) in source.list(folder)? {
+                let (path, length) = (folder.join(&name), push(below, &name));
                 if node.is_directory() {
                     descend(source, &path, below, steps, found)?;
                 } else if rest.is_empty() {
                     found.insert((path, below.clone()));
                 }
+                below.truncate(length);
             }
-            Step::Name(matcher) if matcher.is_match_candidate(&Candidate::from_bytes(&name)) => {
-                let into = match node.kind {
-                    _ if rest.is_empty() => None,
-                    NodeKind::Directory => Some(path.clone()),
-                    NodeKind::Symlink(_) => resolve(source, path.as_bytes()).ok().map(|found| found.real),
-                    _ => None,
-                };
+        }
+        Step::Name(matcher) => {
+            let fits = |name: &Vec<u8>| matcher.is_match_candidate(&Candidate::from_bytes(name));
+            for name in source.names(folder)?.into_iter().filter(fits) {
+                let (path, length) = (folder.join(&name), push(below, &name));
                 if rest.is_empty() {
                     found.insert((path, below.clone()));
-                } else if let Some(into) = into {
+                } else if let Some(into) = leads_into(source, &path)? {
                     descend(source, &into, below, rest, found)?;
                 }
+                below.truncate(length);
             }
-            Step::Name(_) => {}
         }
-        below.truncate(length);
     }
     Ok(())
+}
+
+/// Adds a name to a relative path; how long that was.
+fn push(below: &mut Vec<u8>, name: &[u8]) -> usize {
+    let length = below.len();
+    if length > 0 {
+        below.push(b'/');
+    }
+    below.extend_from_slice(name);
+    length
+}
+
+/// The folder that a path is or leads to.
+fn leads_into(source: &dyn Source, path: &ImagePath) -> io::Result<Option<ImagePath>> {
+    Ok(match source.node(path)?.map(|node| node.kind) {
+        Some(NodeKind::Directory) => Some(path.clone()),
+        Some(NodeKind::Symlink(_)) => resolve(source, path.as_bytes()).ok().map(|found| found.real),
+        _ => None,
+    })
 }
 
 fn matcher(pattern: &str) -> Result<GlobMatcher, globset::Error> {

@@ -350,7 +350,7 @@ impl Selector<'_> {
     fn neighbour(&self, missing: &ImagePath) -> Option<ImagePath> {
         let folder = missing.parent()?;
         let names: Vec<String> =
-            self.root.list(&folder).ok()?.into_iter().filter_map(|(name, _)| String::from_utf8(name).ok()).collect();
+            self.root.names(&folder).ok()?.into_iter().filter_map(|name| String::from_utf8(name).ok()).collect();
         let near = accounts::nearest(std::str::from_utf8(missing.name()).ok()?, names.iter().map(String::as_str))?;
         Some(folder.join(near.as_bytes()))
     }

@@ -11,9 +11,9 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags};
 use rustix::io::Errno;
 
 use super::content::HostFile;
@@ -25,8 +25,12 @@ use crate::path::ImagePath;
 pub struct Folder {
     handle: Arc<FolderHandle>,
     nodes: RwLock<HashMap<ImagePath, Option<Node>>>,
+    names: RwLock<HashMap<ImagePath, Names>>,
     lists: RwLock<HashMap<ImagePath, Listing>>,
 }
+
+/// The names in a folder, sorted.
+type Names = Arc<[Vec<u8>]>;
 
 /// What a folder holds.
 type Listing = Arc<[(Vec<u8>, Node)]>;
@@ -42,6 +46,19 @@ pub(super) struct Look {
 }
 
 impl Look {
+    /// What it said of a file.
+    pub(super) fn of_file(node: &Node, stamp: Stamp) -> Self {
+        let mode = FileType::RegularFile.as_raw_mode() | node.mode;
+        Self { mode, uid: node.uid, gid: node.gid, stamp }
+    }
+
+    /// What it said of a folder, but for the stamp.
+    pub(super) fn of_folder(node: &Node) -> Self {
+        let mode = FileType::Directory.as_raw_mode() | node.mode;
+        let stamp = Stamp { device: 0, inode: 0, size: 0, mtime: (0, 0), ctime: (0, 0) };
+        Self { mode, uid: node.uid, gid: node.gid, stamp }
+    }
+
     pub(super) fn is_directory(&self) -> bool {
         FileType::from_raw_mode(self.mode) == FileType::Directory
     }
@@ -50,9 +67,14 @@ impl Look {
 /// An open folder.
 #[derive(Debug)]
 pub(super) struct FolderHandle {
-    descriptor: OwnedFd,
+    descriptor: Arc<OwnedFd>,
     path: PathBuf,
+    /// Folders below it that are open: a name in one of them costs the kernel less than a path from the top.
+    open: Mutex<HashMap<ImagePath, Arc<OwnedFd>>>,
 }
+
+/// How many folders stay open: files come in the order of their paths, those of one folder after one another.
+const MOST_OPEN: usize = 32;
 
 impl Folder {
     /// Opens a folder of this machine.
@@ -62,9 +84,9 @@ impl Folder {
     pub fn open(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let descriptor = rustix::fs::open(&path, flags, Mode::empty())?;
-        let handle = Arc::new(FolderHandle { descriptor, path });
-        Ok(Self { handle, nodes: RwLock::default(), lists: RwLock::default() })
+        let descriptor = Arc::new(rustix::fs::open(&path, flags, Mode::empty())?);
+        let handle = Arc::new(FolderHandle { descriptor, path, open: Mutex::default() });
+        Ok(Self { handle, nodes: RwLock::default(), names: RwLock::default(), lists: RwLock::default() })
     }
 
     /// The folder's path on this machine, as it was given.
@@ -83,15 +105,8 @@ impl Folder {
     }
 
     /// The names that a folder holds now, sorted; nothing is remembered.
-    pub(super) fn names(&self, path: &ImagePath) -> io::Result<Vec<Vec<u8>>> {
-        let directory = self.handle.open_beneath(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW)?;
-        let mut names = Vec::new();
-        for entry in rustix::fs::Dir::read_from(&directory)? {
-            names.push(entry?.file_name().to_bytes().to_vec());
-        }
-        names.retain(|name| name != b"." && name != b"..");
-        names.sort_unstable();
-        Ok(names)
+    pub(super) fn names_now(&self, path: &ImagePath) -> io::Result<Vec<Vec<u8>>> {
+        names_in(&self.handle.open_beneath(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW)?)
     }
 
     /// The text of a link as it stands now.
@@ -100,54 +115,88 @@ impl Folder {
         Ok(link.into_bytes())
     }
 
+    /// A folder, opened, with its names as they were at the first look; `None` when there is no such folder.
+    fn open_names(&self, path: &ImagePath) -> io::Result<Option<(OwnedFd, Names)>> {
+        let directory = match self.handle.open_beneath(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW) {
+            Ok(directory) => directory,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(known) = self.names.read().unwrap_or_else(PoisonError::into_inner).get(path) {
+            return Ok(Some((directory, Arc::clone(known))));
+        }
+        let names = Names::from(names_in(&directory)?);
+        let mut known = self.names.write().unwrap_or_else(PoisonError::into_inner);
+        let names = Arc::clone(known.entry(path.clone()).or_insert(names));
+        Ok(Some((directory, names)))
+    }
+
     fn remember(&self, path: &ImagePath, node: Option<Node>) -> Option<Node> {
-        self.nodes.write().unwrap_or_else(std::sync::PoisonError::into_inner).insert(path.clone(), node.clone());
+        self.nodes.write().unwrap_or_else(PoisonError::into_inner).insert(path.clone(), node.clone());
         node
     }
 }
 
+/// The names in an open folder, sorted.
+fn names_in(directory: &OwnedFd) -> io::Result<Vec<Vec<u8>>> {
+    let mut buffer = Vec::with_capacity(16 << 10);
+    let mut entries = RawDir::new(directory, buffer.spare_capacity_mut());
+    let mut names = Vec::new();
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            names.push(name.to_vec());
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
 impl Source for Folder {
     fn node(&self, path: &ImagePath) -> io::Result<Option<Node>> {
-        if let Some(known) = self.nodes.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(path) {
+        if let Some(known) = self.nodes.read().unwrap_or_else(PoisonError::into_inner).get(path) {
             return Ok(known.clone());
         }
-        let descriptor = match self.handle.open_beneath(path, OFlags::PATH | OFlags::NOFOLLOW) {
-            Ok(descriptor) => descriptor,
+        let at = match self.handle.folder_of(path) {
+            Ok(at) => at,
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(self.remember(path, None)),
             Err(error) => return Err(error.into()),
         };
-        let node = self.handle.node_of(path, &descriptor, OsStr::new(""))?;
+        let node = self.handle.node_of(path, &at, OsStr::from_bytes(path.name()))?;
         Ok(self.remember(path, node))
     }
 
     fn list(&self, path: &ImagePath) -> io::Result<Vec<(Vec<u8>, Node)>> {
-        if let Some(known) = self.lists.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(path) {
+        if let Some(known) = self.lists.read().unwrap_or_else(PoisonError::into_inner).get(path) {
             return Ok(known.to_vec());
         }
-        let directory = match self.handle.open_beneath(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW) {
-            Ok(directory) => directory,
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(Vec::new()),
-            Err(error) => return Err(error.into()),
+        let Some((directory, names)) = self.open_names(path)? else { return Ok(Vec::new()) };
+        let paths: Vec<(Vec<u8>, ImagePath)> = names.iter().map(|name| (name.clone(), path.join(name))).collect();
+        let known: Vec<Option<Node>> = {
+            let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);
+            paths.iter().map(|(_, below)| nodes.get(below).cloned().flatten()).collect()
         };
-        let mut entries = Vec::new();
-        for entry in rustix::fs::Dir::read_from(&directory)? {
-            let entry = entry?;
-            let name = entry.file_name().to_bytes();
-            if name == b"." || name == b".." {
-                continue;
-            }
-            let below = path.join(name);
-            let known = self.nodes.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(&below).cloned();
-            if let Some(node) = known.flatten() {
-                entries.push((name.to_vec(), node));
-            } else if let Some(node) = self.handle.node_of(&below, &directory, OsStr::from_bytes(name))? {
-                self.remember(&below, Some(node.clone()));
-                entries.push((name.to_vec(), node));
+        let mut entries = Vec::with_capacity(paths.len());
+        let mut new = Vec::new();
+        for ((name, below), known) in paths.into_iter().zip(known) {
+            if let Some(node) = known {
+                entries.push((name, node));
+            } else if let Some(node) = self.handle.node_of(&below, &directory, OsStr::from_bytes(&name))? {
+                new.push((below, Some(node.clone())));
+                entries.push((name, node));
             }
         }
-        entries.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        let mut lists = self.lists.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.nodes.write().unwrap_or_else(PoisonError::into_inner).extend(new);
+        let mut lists = self.lists.write().unwrap_or_else(PoisonError::into_inner);
         Ok(lists.entry(path.clone()).or_insert(entries.into()).to_vec())
+    }
+
+    fn names(&self, path: &ImagePath) -> io::Result<Vec<Vec<u8>>> {
+        if let Some(known) = self.names.read().unwrap_or_else(PoisonError::into_inner).get(path) {
+            return Ok(known.to_vec());
+        }
+        Ok(self.open_names(path)?.map(|(_, names)| names.to_vec()).unwrap_or_default())
     }
 
     fn describe(&self) -> String {
@@ -190,10 +239,28 @@ impl FolderHandle {
         rustix::fs::openat(at, OsStr::from_bytes(path.name()), flags | OFlags::NOFOLLOW, Mode::empty())
     }
 
+    /// The open folder in which `path` is a name; of the folder itself, that.
+    fn folder_of(&self, path: &ImagePath) -> rustix::io::Result<Arc<OwnedFd>> {
+        let Some(parent) = path.parent().filter(|parent| !parent.is_root()) else {
+            return Ok(Arc::clone(&self.descriptor));
+        };
+        if let Some(open) = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(&parent) {
+            return Ok(Arc::clone(open));
+        }
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+        let opened = Arc::new(self.open_beneath(&parent, flags)?);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.len() >= MOST_OPEN {
+            open.clear();
+        }
+        Ok(Arc::clone(open.entry(parent).or_insert(opened)))
+    }
+
     /// Opens a regular file for reading. A FIFO put in its place can't hang the open.
     pub(super) fn open_file(&self, path: &ImagePath) -> io::Result<File> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-        Ok(File::from(self.open_beneath(path, flags)?))
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let at = self.folder_of(path)?;
+        Ok(File::from(rustix::fs::openat(&at, OsStr::from_bytes(path.name()), flags, Mode::empty())?))
     }
 
     pub(super) fn stamp_of(file: &File) -> io::Result<Stamp> {

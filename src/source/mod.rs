@@ -35,6 +35,15 @@ pub trait Source: Send + Sync {
     /// When the folder is there and could not be read.
     fn list(&self, path: &ImagePath) -> io::Result<Vec<(Vec<u8>, Node)>>;
 
+    /// The names in the folder at `path`, sorted bytewise, for who does not ask what each of them is. Empty when there is
+    /// no folder.
+    ///
+    /// # Errors
+    /// When the folder is there and could not be read.
+    fn names(&self, path: &ImagePath) -> io::Result<Vec<Vec<u8>>> {
+        Ok(self.list(path)?.into_iter().map(|(name, _)| name).collect())
+    }
+
     /// What a person calls this tree, as `/` or `sysroots/bookworm`.
     fn describe(&self) -> String;
 }

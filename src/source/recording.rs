@@ -3,7 +3,7 @@
 //! In: a [`Folder`], through a [`Recorder`] that notes each path that is asked for, found or not, and each folder that is
 //! listed. Out: [`Seen`], questions with their answers in bytes that can be kept; asked again, each costs one `lstat`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
@@ -22,7 +22,10 @@ pub struct Recorder<'a> {
 #[derive(Debug, Clone, Default)]
 pub struct Notes {
     paths: BTreeSet<ImagePath>,
+    /// Folders that were listed with what each name in them is.
     lists: BTreeSet<ImagePath>,
+    /// Folders of which only the names were asked.
+    named: BTreeSet<ImagePath>,
     /// Something could not be found out, which may be otherwise the next time.
     failed: bool,
 }
@@ -70,6 +73,16 @@ impl Source for Recorder<'_> {
         found
     }
 
+    fn names(&self, path: &ImagePath) -> io::Result<Vec<Vec<u8>>> {
+        let found = self.folder.names(path);
+        self.note(|notes| {
+            notes.failed |= found.is_err();
+            notes.paths.insert(path.clone());
+            notes.named.insert(path.clone());
+        });
+        found
+    }
+
     fn describe(&self) -> String {
         self.folder.describe()
     }
@@ -81,6 +94,7 @@ impl Notes {
     pub fn and(mut self, other: Notes) -> Self {
         self.paths.extend(other.paths);
         self.lists.extend(other.lists);
+        self.named.extend(other.named);
         self.failed |= other.failed;
         self
     }
@@ -90,69 +104,95 @@ impl Notes {
         self.failed
     }
 
-    /// The folders that were listed.
-    pub fn lists(&self) -> impl Iterator<Item = &ImagePath> {
-        self.lists.iter()
+    /// The folders that were listed and hold so much that their answers are worth being kept by themselves, for all
+    /// builds that list them.
+    pub fn large_lists(&self, folder: &Folder) -> Vec<ImagePath> {
+        self.lists.iter().filter(|list| is_large(folder, list)).cloned().collect()
     }
 
-    /// All that was asked but the contents of folders that were listed, which [`Seen::list`] has.
+    /// All that was asked but what [`Notes::large_lists`] has.
     fn others(&self, folder: &Folder) -> BTreeSet<ImagePath> {
-        let mut others = with_parents(&self.paths, folder);
+        let mut others = self.paths.clone();
         for list in &self.lists {
-            for (name, _) in folder.list(list).unwrap_or_default() {
-                others.remove(&list.join(&name));
+            let below = folder.names(list).unwrap_or_default();
+            let below = below.iter().map(|name| list.join(name));
+            if is_large(folder, list) {
+                for path in below {
+                    others.remove(&path);
+                }
+            } else {
+                others.extend(below);
             }
         }
         // A folder that was listed may stand in another one that was.
-        others.extend(self.lists.iter().flat_map(|list| list.ancestors().chain([list.clone()])));
+        others.extend(self.lists.iter().cloned());
         with_parents(&others, folder)
     }
+}
+
+/// From how many names on a folder is a large one.
+const LARGE: usize = 64;
+
+fn is_large(folder: &Folder, list: &ImagePath) -> bool {
+    folder.names(list).is_ok_and(|names| names.len() >= LARGE)
 }
 
 /// The paths and the folders above them. Of what is below something that is no folder, that alone says it all.
 fn with_parents(paths: &BTreeSet<ImagePath>, folder: &Folder) -> BTreeSet<ImagePath> {
     let mut all = BTreeSet::new();
+    let mut folders = HashMap::new();
     for path in paths {
-        let mut above: Vec<ImagePath> = path.ancestors().collect();
-        above.sort();
-        let ends = above.into_iter().find(|above| {
-            all.insert(above.clone());
-            !folder.node(above).ok().flatten().is_some_and(|node| node.is_directory())
-        });
-        if ends.is_none() {
+        if path.parent().is_none_or(|parent| is_folder(&parent, folder, &mut folders, &mut all)) {
             all.insert(path.clone());
         }
     }
     all
 }
 
+/// Whether a path is a folder, as are all above it; notes the paths that say so, or the first that says otherwise.
+fn is_folder(
+    path: &ImagePath,
+    folder: &Folder,
+    known: &mut HashMap<ImagePath, bool>,
+    all: &mut BTreeSet<ImagePath>,
+) -> bool {
+    if let Some(known) = known.get(path) {
+        return *known;
+    }
+    let above = path.parent().is_none_or(|parent| is_folder(&parent, folder, known, all));
+    let is = above && {
+        all.insert(path.clone());
+        folder.node(path).ok().flatten().is_some_and(|node| node.is_directory())
+    };
+    known.insert(path.clone(), is);
+    is
+}
+
 /// What was looked at is no longer so, or might change without a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Changed;
 
-/// A folder that was listed.
+/// The names in a folder.
 struct Listing {
-    names: Vec<Vec<u8>>,
     digest: Digest,
     /// What `stat` said of the folder, when a later change of its names would show in it.
     stamp: Option<Stamp>,
 }
 
 impl Listing {
-    /// The listing that was given; `None` where there is no such folder.
+    /// The names that were given; `None` where there is no such folder.
     fn of(folder: &Folder, path: &ImagePath, is_settled: &dyn Fn(&Stamp) -> bool) -> Result<Option<Self>, Changed> {
-        let known = folder.list(path).map_err(|_| Changed)?;
+        let known = folder.names(path).map_err(|_| Changed)?;
         let found = folder.look(path).map_err(|_| Changed)?;
         let Some(look) = found.filter(Look::is_directory) else {
             return if known.is_empty() { Ok(None) } else { Err(Changed) };
         };
-        let names: Vec<Vec<u8>> = known.into_iter().map(|(name, _)| name).collect();
-        let digest = digest(&names);
+        let digest = digest(&known);
         let stamp = Some(look.stamp).filter(is_settled);
-        if stamp.is_none() && folder.names(path).map(|now| self::digest(&now)).ok() != Some(digest) {
+        if stamp.is_none() && folder.names_now(path).map(|now| self::digest(&now)).ok() != Some(digest) {
             return Err(Changed);
         }
-        Ok(Some(Self { names, digest, stamp }))
+        Ok(Some(Self { digest, stamp }))
     }
 }
 
@@ -182,16 +222,20 @@ impl Seen {
     /// to its path says.
     ///
     /// # Errors
-    /// When it is no longer so, or might change without a trace: a file or link that changed when the build began, or just
-    /// before. `is_settled` says of which that is not so.
+    /// When it might change, or have changed, without a trace: a file that changed when the build began, or just before. `is_settled` says
+    /// of which that is not so.
     pub fn list(
         folder: &Folder,
         path: &ImagePath,
         is_settled: &dyn Fn(&Stamp) -> bool,
     ) -> Result<Option<Self>, Changed> {
+        let mut seen = Writer::default();
         let Some(listing) = Listing::of(folder, path, is_settled)? else { return Ok(None) };
-        let children: BTreeSet<ImagePath> = listing.names.iter().map(|name| path.join(name)).collect();
-        Self::of(folder, &children, Some((path, &listing)), is_settled).map(Some)
+        seen.listing(path, &listing);
+        for name in folder.names(path).map_err(|_| Changed)? {
+            seen.path(folder, &path.join(&name), is_settled)?;
+        }
+        Ok(Some(Self(seen.bytes)))
     }
 
     /// The answers to all else that was asked.
@@ -199,46 +243,17 @@ impl Seen {
     /// # Errors
     /// As of [`Seen::list`].
     pub fn others(folder: &Folder, notes: &Notes, is_settled: &dyn Fn(&Stamp) -> bool) -> Result<Self, Changed> {
-        Self::of(folder, &notes.others(folder), None, is_settled)
-    }
-
-    fn of(
-        folder: &Folder,
-        paths: &BTreeSet<ImagePath>,
-        listed: Option<(&ImagePath, &Listing)>,
-        is_settled: &dyn Fn(&Stamp) -> bool,
-    ) -> Result<Self, Changed> {
-        let mut bytes = Vec::new();
-        let mut before: &[u8] = b"";
-        if let Some((path, listing)) = listed {
-            record(&mut bytes, before, path, if listing.stamp.is_some() { LISTED } else { NAMED });
-            before = path.as_bytes();
-            bytes.extend(listing.stamp.map_or([0; 48], stamp_bytes));
-            bytes.extend(listing.digest.to_string().as_bytes());
-        }
-        for path in paths {
-            let known = folder.node(path).map_err(|_| Changed)?;
-            let look = folder.look(path).map_err(|_| Changed)?;
-            let kind = match (&known, &look) {
-                (None, None) => ABSENT,
-                (Some(node), Some(look)) if is_the_same(folder, path, node, look) => {
-                    if look.is_directory() {
-                        DIRECTORY
-                    } else if is_settled(&look.stamp) {
-                        LEAF
-                    } else {
-                        return Err(Changed);
-                    }
-                }
-                _ => return Err(Changed),
-            };
-            record(&mut bytes, before, path, kind);
-            before = path.as_bytes();
-            if let Some(look) = look {
-                bytes.extend(answer(path, &look));
+        let mut seen = Writer::default();
+        let small = notes.lists.iter().filter(|list| !is_large(folder, list));
+        for path in small.chain(notes.named.difference(&notes.lists)) {
+            if let Some(listing) = Listing::of(folder, path, is_settled)? {
+                seen.listing(path, &listing);
             }
         }
-        Ok(Self(bytes))
+        for path in notes.others(folder) {
+            seen.path(folder, &path, is_settled)?;
+        }
+        Ok(Self(seen.bytes))
     }
 
     /// The bytes to keep.
@@ -310,23 +325,62 @@ impl Question<'_> {
             LISTED | NAMED => {
                 let (stamp, names) = self.answer.split_at(48);
                 look.is_directory()
-                    && (self.kind == LISTED && stamp_bytes(look.stamp) == stamp
-                        || folder.names(&self.path).is_ok_and(|now| digest(&now).to_string().as_bytes() == names))
+                    && (self.kind == LISTED && look.stamp.bytes() == stamp
+                        || folder.names_now(&self.path).is_ok_and(|now| digest(&now).to_string().as_bytes() == names))
             }
             _ => false,
         }
     }
 }
 
-/// Begins a record: what it shares with the path before it, the rest, the kind.
-fn record(bytes: &mut Vec<u8>, last: &[u8], path: &ImagePath, kind: u8) {
-    let path = path.as_bytes();
-    let same = last.iter().zip(path).take_while(|(a, b)| a == b).count().min(usize::from(u16::MAX));
-    let length = |number: usize| u16::try_from(number).unwrap_or(u16::MAX).to_le_bytes();
-    bytes.extend(length(same));
-    bytes.extend(length(path.len() - same));
-    bytes.push(kind);
-    bytes.extend(&path[same..]);
+/// Writes answers down, each path by what it does not share with the one before it.
+#[derive(Default)]
+struct Writer {
+    bytes: Vec<u8>,
+    before: Vec<u8>,
+}
+
+impl Writer {
+    fn listing(&mut self, path: &ImagePath, listing: &Listing) {
+        self.record(path, if listing.stamp.is_some() { LISTED } else { NAMED });
+        self.bytes.extend(listing.stamp.map_or([0; 48], |stamp| stamp.bytes()));
+        self.bytes.extend(listing.digest.to_string().as_bytes());
+    }
+
+    /// What the build was told of a path. What changed since then is found out by the next build.
+    fn path(&mut self, folder: &Folder, path: &ImagePath, is_settled: &dyn Fn(&Stamp) -> bool) -> Result<(), Changed> {
+        let Some(node) = folder.node(path).map_err(|_| Changed)? else {
+            self.record(path, ABSENT);
+            return Ok(());
+        };
+        let look = match &node.kind {
+            NodeKind::File(content) => content.stamp().map(|stamp| Look::of_file(&node, stamp)),
+            NodeKind::Directory if !path.is_root() => Some(Look::of_folder(&node)),
+            _ => folder.look(path).map_err(|_| Changed)?.filter(|look| is_the_same(folder, path, &node, look)),
+        };
+        let look = look.ok_or(Changed)?;
+        if look.is_directory() {
+            self.record(path, DIRECTORY);
+        } else if is_settled(&look.stamp) {
+            self.record(path, LEAF);
+        } else {
+            return Err(Changed);
+        }
+        self.bytes.extend(answer(path, &look));
+        Ok(())
+    }
+
+    /// Begins a record: what it shares with the path before it, the rest, the kind.
+    fn record(&mut self, path: &ImagePath, kind: u8) {
+        let path = path.as_bytes();
+        let same = self.before.iter().zip(path).take_while(|(a, b)| a == b).count().min(usize::from(u16::MAX));
+        let length = |number: usize| u16::try_from(number).unwrap_or(u16::MAX).to_le_bytes();
+        self.bytes.extend(length(same));
+        self.bytes.extend(length(path.len() - same));
+        self.bytes.push(kind);
+        self.bytes.extend(&path[same..]);
+        path.clone_into(&mut self.before);
+    }
 }
 
 const DIRECTORY_ANSWER: usize = 28;
@@ -343,20 +397,8 @@ fn answer(path: &ImagePath, look: &Look) -> Vec<u8> {
         bytes.extend(device.to_le_bytes());
         bytes.extend(inode.to_le_bytes());
     } else {
-        bytes.extend(stamp_bytes(look.stamp));
+        bytes.extend(look.stamp.bytes());
     }
-    bytes
-}
-
-fn stamp_bytes(stamp: Stamp) -> [u8; 48] {
-    let mut bytes = [0; 48];
-    let (mtime, ctime) = (stamp.mtime, stamp.ctime);
-    let numbers = [stamp.device, stamp.inode, stamp.size, mtime.0.cast_unsigned(), ctime.0.cast_unsigned()];
-    for (place, number) in bytes.chunks_exact_mut(8).zip(numbers) {
-        place.copy_from_slice(&number.to_le_bytes());
-    }
-    bytes[40..44].copy_from_slice(&mtime.1.to_le_bytes());
-    bytes[44..].copy_from_slice(&ctime.1.to_le_bytes());
     bytes
 }
 

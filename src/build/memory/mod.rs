@@ -114,15 +114,15 @@ impl Memory {
         for (root, notes) in &inputs.0 {
             let open = session.open(root, None).ok().filter(|_| !notes.failed())?;
             let is_settled = |stamp: &Stamp| self.cache.is_settled(stamp);
-            for list in notes.lists() {
-                parts.extend(self.keep_list(root, &open.folder, list).ok()?);
+            for list in notes.large_lists(&open.folder) {
+                parts.extend(self.keep_list(root, &open.folder, &list).ok()?);
             }
             parts.push((root.clone(), self.put(root, &Seen::others(&open.folder, notes, &is_settled).ok()?)));
         }
         Some(parts)
     }
 
-    /// A folder that was listed is the same for all images.
+    /// A large folder that was listed is the same for all images.
     fn keep_list(&self, root: &Path, folder: &Folder, list: &ImagePath) -> ListPart {
         let place = (root.to_owned(), list.clone());
         if let Some(known) = self.lists.lock().unwrap_or_else(PoisonError::into_inner).get(&place) {

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::PackageFormat;
 use super::index::Index;
@@ -21,7 +21,7 @@ pub struct Database {
     pub(super) packages: Vec<Package>,
     pub(super) diversions: Vec<Diversion>,
     pub(super) spelling: Spelling,
-    pub(super) index: Option<Index>,
+    index: OnceLock<Index>,
     /// `/var/lib/dpkg`, with the links on the way followed; `None` when the root has no database.
     folder: Option<ImagePath>,
     /// What dpkg itself is built for.
@@ -31,6 +31,12 @@ pub struct Database {
 /// A package, by its place in [`Database::packages`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PackageId(usize);
+
+impl PackageId {
+    pub(super) fn place(self) -> usize {
+        self.0
+    }
+}
 
 /// An installed package.
 #[derive(Clone, PartialEq, Eq)]
@@ -80,9 +86,14 @@ pub(super) struct List {
 impl List {
     /// The paths, as the package has them, without leading `/`.
     pub(super) fn paths(&self) -> impl Iterator<Item = &[u8]> {
-        let (plain, sums): (&[u8], &[u8]) = if self.sums { (b"", &self.text) } else { (&self.text, b"") };
-        deb::list(plain).map(|path| &path[1..]).chain(deb::md5sums(sums).map(|(_, path)| path))
+        paths_of(&self.text, self.sums)
     }
+}
+
+/// The paths of a list, or of one of MD5 sums, without leading `/`.
+fn paths_of(text: &[u8], sums: bool) -> impl Iterator<Item = &[u8]> {
+    let (plain, sums): (&[u8], &[u8]) = if sums { (b"", text) } else { (text, b"") };
+    deb::list(plain).map(|path| &path[1..]).chain(deb::md5sums(sums).map(|(_, path)| path))
 }
 
 /// A diversion, its paths as the root's links have them.
@@ -150,7 +161,7 @@ impl Database {
             packages: Vec::new(),
             diversions: Vec::new(),
             spelling: Spelling::of(source)?,
-            index: None,
+            index: OnceLock::new(),
             folder: resolve(source, b"/var/lib/dpkg").ok().map(|found| found.real),
             native: String::new(),
         };
@@ -167,13 +178,20 @@ impl Database {
         Ok(database)
     }
 
-    /// Reads the lists of all packages once, for a database that is asked about many images.
+    /// Reads the lists of all packages, which the first question does otherwise.
     ///
     /// # Errors
     /// When a list can't be read.
-    pub fn index(&mut self, source: &dyn Source) -> Result<()> {
-        self.index = Some(Index::read(self, source)?);
-        Ok(())
+    pub fn read_lists(&self, source: &dyn Source) -> Result<()> {
+        self.index(source).map(drop)
+    }
+
+    pub(super) fn index(&self, source: &dyn Source) -> Result<&Index> {
+        if let Some(known) = self.index.get() {
+            return Ok(known);
+        }
+        let index = Index::read(self, source)?;
+        Ok(self.index.get_or_init(|| index))
     }
 
     /// Whether the root has a package database at all.
@@ -240,6 +258,25 @@ impl Database {
         let Some(content) = node.content() else { return Ok(None) };
         let text = read(source, &path, content)?;
         Ok(Some(List { text, sums: package.lists != Lists::Info }))
+    }
+
+    /// Tells the paths of a package's list, without leading `/`; reads it into `buffer`.
+    pub(super) fn each_path(
+        &self,
+        source: &dyn Source,
+        package: &Package,
+        buffer: &mut Vec<u8>,
+        mut tell: impl FnMut(&[u8]),
+    ) -> Result<()> {
+        if let Lists::Kept(kept) = &package.lists {
+            paths_of(&kept.list, false).for_each(tell);
+            return Ok(());
+        }
+        let Some((path, node)) = self.list_node(source, package)? else { return Ok(()) };
+        let Some(content) = node.content() else { return Ok(()) };
+        content.read_into(buffer, LIMIT).map_err(|error| unreadable(source, &path, &error))?;
+        paths_of(buffer, package.lists != Lists::Info).for_each(&mut tell);
+        Ok(())
     }
 
     /// The node of the list of a package's files, or of their MD5 sums when it has no other.

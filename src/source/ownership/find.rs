@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rayon::prelude::*;
 
 use super::Checksum;
-use super::database::{Database, Lists, Package, PackageId, read, unreadable};
+use super::database::{Database, List, Lists, Package, PackageId, read, unreadable};
 use super::wanted::Wanted;
 use crate::deb;
 use crate::path::ImagePath;
@@ -131,24 +131,18 @@ fn listed(database: &Database, source: &dyn Source, wanted: &Wanted) -> Result<V
     if wanted.len() == 0 {
         return Ok(Vec::new());
     }
-    let mut listed: Vec<Vec<PackageId>> = vec![Vec::new(); wanted.len()];
-    if let Some(index) = &database.index {
-        let ids = database.ids();
-        for path in wanted.spellings() {
-            for id in index.packages(path).map(|place| ids[place]) {
-                if let Some(place) = wanted.place(path, &database.package(id).name) {
-                    listed[place].push(id);
-                }
-            }
-        }
-        return Ok(in_order(database, listed));
-    }
+    let index = database.index(source)?;
+    let ids = database.ids();
+    let candidates: BTreeSet<PackageId> =
+        wanted.spellings().flat_map(|path| index.candidates(path)).map(|place| ids[place]).collect();
     let hits = |id: PackageId| -> Result<(PackageId, Vec<usize>)> {
-        let package = database.package(id);
-        let Some(text) = database.list(source, package)? else { return Ok((id, Vec::new())) };
-        Ok((id, text.paths().filter_map(|path| wanted.place(path, &package.name)).collect()))
+        let name = &database.package(id).name;
+        let list = index.list(database, source, id)?;
+        let paths = list.into_iter().flat_map(List::paths);
+        Ok((id, paths.filter_map(|path| wanted.place(path, name)).collect()))
     };
-    let all: Vec<(PackageId, Vec<usize>)> = database.ids().into_par_iter().map(hits).collect::<Result<_>>()?;
+    let mut listed: Vec<Vec<PackageId>> = vec![Vec::new(); wanted.len()];
+    let all: Vec<(PackageId, Vec<usize>)> = candidates.into_par_iter().map(hits).collect::<Result<_>>()?;
     for (id, places) in all {
         for place in places {
             listed[place].push(id);

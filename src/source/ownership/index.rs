@@ -1,4 +1,6 @@
-//! All lines of all packages' lists, ready to be asked again and again: for a process that builds many images.
+//! Which packages have a line in their lists for a path: the lines of all packages, by their hashes alone.
+
+use std::sync::OnceLock;
 
 use rayon::prelude::*;
 
@@ -6,56 +8,44 @@ use super::database::{Database, List, PackageId};
 use crate::report::Result;
 use crate::source::Source;
 
-/// Which packages list a path.
+/// A few bytes for each line of each list. What it finds may be another path of the same hash: the list itself says.
 pub(super) struct Index {
-    lists: Vec<Option<List>>,
     /// By hash.
-    lines: Vec<Line>,
-}
-
-/// A line of a list.
-#[derive(Clone, Copy)]
-struct Line {
-    hash: u64,
-    package: u32,
-    start: u32,
-    len: u32,
+    lines: Vec<(u64, u32)>,
+    /// The lists that were asked for.
+    lists: Vec<OnceLock<Option<List>>>,
 }
 
 impl Index {
-    /// Reads the lists of all packages.
+    /// Reads the lists of all packages, and keeps none.
     pub(super) fn read(database: &Database, source: &dyn Source) -> Result<Self> {
-        let read = |id: &PackageId| database.list(source, database.package(*id));
-        let lists: Vec<Option<List>> = database.ids().par_iter().map(read).collect::<Result<_>>()?;
-        let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
-        let lines = |(package, list): (usize, &Option<List>)| -> Vec<Line> {
-            let Some(list) = list else { return Vec::new() };
-            let start = list.text.as_ptr().addr();
-            let line = |path: &[u8]| Line {
-                hash: hash(path),
-                package: number(package),
-                start: number(path.as_ptr().addr() - start),
-                len: number(path.len()),
-            };
-            list.paths().map(line).collect()
+        let lines = |buffer: &mut Vec<u8>, id: PackageId| -> Result<Vec<(u64, u32)>> {
+            let package = u32::try_from(id.place()).unwrap_or(u32::MAX);
+            let mut lines = Vec::new();
+            database.each_path(source, database.package(id), buffer, |path| lines.push((hash(path), package)))?;
+            Ok(lines)
         };
-        let mut lines: Vec<Line> = lists.par_iter().enumerate().flat_map_iter(lines).collect();
-        lines.par_sort_unstable_by_key(|line| (line.hash, line.package));
-        Ok(Self { lists, lines })
+        let all = database.ids().into_par_iter().map_init(Vec::new, lines);
+        let mut lines = all.collect::<Result<Vec<_>>>()?.concat();
+        lines.par_sort_unstable();
+        Ok(Self { lines, lists: database.ids().iter().map(|_| OnceLock::new()).collect() })
     }
 
-    /// The places of the packages that list a path, as they spell it, without leading `/`.
-    pub(super) fn packages<'a>(&'a self, path: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
+    /// The places of the packages that may list a path, as they spell it, without leading `/`.
+    pub(super) fn candidates(&self, path: &[u8]) -> impl Iterator<Item = usize> {
         let wanted = hash(path);
-        let first = self.lines.partition_point(|line| line.hash < wanted);
-        let lines = self.lines[first..].iter().take_while(move |line| line.hash == wanted);
-        lines.filter(move |line| self.text(line) == Some(path)).map(|line| line.package as usize)
+        let first = self.lines.partition_point(|line| line.0 < wanted);
+        self.lines[first..].iter().take_while(move |line| line.0 == wanted).map(|line| line.1 as usize)
     }
 
-    fn text(&self, line: &Line) -> Option<&[u8]> {
-        let list = self.lists.get(line.package as usize)?.as_ref()?;
-        let start = line.start as usize;
-        list.text.get(start..start + line.len as usize)
+    /// The list of a package's files.
+    pub(super) fn list(&self, database: &Database, source: &dyn Source, id: PackageId) -> Result<Option<&List>> {
+        let place = &self.lists[id.place()];
+        if let Some(known) = place.get() {
+            return Ok(known.as_ref());
+        }
+        let list = database.list(source, database.package(id))?;
+        Ok(place.get_or_init(|| list).as_ref())
     }
 }
 

@@ -1,8 +1,8 @@
 //! Who owns a path of a root: in goes a [source](super::Source) with paths, out come the packages and whose each is.
 //!
 //! Reads dpkg's database (`/var/lib/dpkg/status` with `info/`, or `status.d/` of a distroless image), all of it
-//! in parallel and none of it kept: a map of every file of a root would cost more than the question. Only a database
-//! that is asked about many images gets such a map ([`Database::index`]).
+//! in parallel and none of it kept but a hash of each line: a map of every file of a root would cost more than the
+//! question.
 
 mod about;
 mod checksum;
