@@ -107,9 +107,13 @@ pub(super) fn assemble(
         let platform = platform(recipe, &closing.wanted, &closing.closure, &closing.tree, headers)?;
         Ok(Closed { selection, closing, env, suggestions, platform })
     };
-    // Only a recipe that names packages waits for the database; it is read beside all else.
+    // Only a recipe that names packages waits for the database; it is read beside all else. Not by a thread of the pool:
+    // who waits for the pool there may be given another image's question for the same database.
     let (closed, database) = if recipe.packages.is_empty() {
-        let (closed, database) = rayon::join(|| close(&[]), || session.database(&opened));
+        let (closed, database) = std::thread::scope(|scope| {
+            let database = scope.spawn(|| session.database(&opened));
+            (close(&[]), database.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
         (closed?, database?)
     } else {
         let database = session.database(&opened)?;

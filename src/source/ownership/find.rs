@@ -134,7 +134,7 @@ fn listed(database: &Database, source: &dyn Source, wanted: &Wanted) -> Result<V
     let index = database.index(source)?;
     let ids = database.ids();
     let candidates: BTreeSet<PackageId> =
-        wanted.spellings().flat_map(|path| index.candidates(path)).map(|place| ids[place]).collect();
+        index.candidates(wanted.spellings()).into_iter().map(|place| ids[place]).collect();
     let hits = |id: PackageId| -> Result<(PackageId, Vec<usize>)> {
         let name = &database.package(id).name;
         let list = index.list(database, source, id)?;

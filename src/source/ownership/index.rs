@@ -1,5 +1,6 @@
 //! Which packages have a line in their lists for a path: the lines of all packages, by their hashes alone.
 
+use std::collections::{BTreeSet, HashSet};
 use std::sync::OnceLock;
 
 use rayon::prelude::*;
@@ -10,7 +11,7 @@ use crate::source::Source;
 
 /// A few bytes for each line of each list. What it finds may be another path of the same hash: the list itself says.
 pub(super) struct Index {
-    /// By hash.
+    /// Hash and package, package by package.
     lines: Vec<(u64, u32)>,
     /// The lists that were asked for.
     lists: Vec<OnceLock<Option<List>>>,
@@ -26,16 +27,25 @@ impl Index {
             Ok(lines)
         };
         let all = database.ids().into_par_iter().map_init(Vec::new, lines);
-        let mut lines = all.collect::<Result<Vec<_>>>()?.concat();
-        lines.par_sort_unstable();
+        let lines = all.collect::<Result<Vec<_>>>()?.concat();
         Ok(Self { lines, lists: database.ids().iter().map(|_| OnceLock::new()).collect() })
     }
 
-    /// The places of the packages that may list a path, as they spell it, without leading `/`.
-    pub(super) fn candidates(&self, path: &[u8]) -> impl Iterator<Item = usize> {
-        let wanted = hash(path);
-        let first = self.lines.partition_point(|line| line.0 < wanted);
-        self.lines[first..].iter().take_while(move |line| line.0 == wanted).map(|line| line.1 as usize)
+    /// The places of the packages that may list one of some paths, as they spell it, without leading `/`.
+    pub(super) fn candidates<'a>(&self, paths: impl ExactSizeIterator<Item = &'a [u8]>) -> BTreeSet<usize> {
+        // A bit for each path turns almost every line away.
+        let bits = paths.len().saturating_mul(64).next_power_of_two().clamp(1 << 12, 1 << 30);
+        let place = |hash: u64| (usize::try_from(hash >> 6).unwrap_or(0) & (bits / 64 - 1), 1 << (hash % 64));
+        let mut filter = vec![0_u64; bits / 64];
+        let wanted: HashSet<u64> = paths.map(hash).collect();
+        for (word, bit) in wanted.iter().map(|hash| place(*hash)) {
+            filter[word] |= bit;
+        }
+        let may_be = |hash: u64| {
+            let (word, bit) = place(hash);
+            filter[word] & bit != 0 && wanted.contains(&hash)
+        };
+        self.lines.iter().filter(|line| may_be(line.0)).map(|line| line.1 as usize).collect()
     }
 
     /// The list of a package's files.

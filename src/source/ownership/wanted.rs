@@ -60,7 +60,7 @@ impl Wanted {
     }
 
     /// Every spelling of the asked paths, without leading `/`.
-    pub(super) fn spellings(&self) -> impl Iterator<Item = &[u8]> {
+    pub(super) fn spellings(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         self.spellings.keys().map(Vec::as_slice)
     }
 
