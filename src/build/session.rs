@@ -1,10 +1,10 @@
 //! What the builds of one process share: opened roots, their package databases, what was read of ELF files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
-use crate::cache::Cache;
+use crate::cache::{Cache, Key, KeyMaker};
 use crate::closure::Headers;
 use crate::layer::{self, Commons};
 use crate::output::{Destination, Engine};
@@ -13,12 +13,11 @@ use crate::recipe::{Layers, Recipe, Root};
 use crate::report::{Diagnostic, Error, Result, Span, plain};
 use crate::source::ownership::Database;
 use crate::source::{Content, Folder, Notes, Recorder};
-use crate::tree::Tree;
 
 use super::assemble::Denied;
 use super::memory::{Inputs, Memory, Parts};
 use super::write::{self, Packed};
-use super::{Assembled, NO_ROOT, Options, Progress, assemble, in_order};
+use super::{Assembled, NO_ROOT, Options, Progress, Silent, assemble, in_order};
 
 /// An image of which fewer bytes are packed leaves other threads to the images beside it.
 const LARGE: u64 = 8 << 20;
@@ -33,9 +32,21 @@ pub struct Session {
     headers: Arc<Headers>,
     /// Whether many recipes come: worth an index of what all packages own.
     many: bool,
+    /// Members of a workspace that were assembled to find out what they have in common, until each is asked for.
+    members: Mutex<Members>,
     /// Small images are packed beside one another, a large one by all threads: memory does not grow with the recipes.
     packing: RwLock<()>,
     memory: Option<Memory>,
+}
+
+/// How many entries of members' trees are kept at most: what goes beyond it is assembled twice rather than remembered.
+const MOST_ENTRIES: usize = 200_000;
+
+#[derive(Default)]
+struct Members {
+    assembled: HashMap<Key, Assembled>,
+    /// Of all their trees.
+    entries: usize,
 }
 
 /// A root that was opened, with its package database once it is asked for.
@@ -81,6 +92,11 @@ impl Session {
         self
     }
 
+    /// Whether many recipes come, of which several ask the same.
+    pub(super) fn is_of_many(&self) -> bool {
+        self.many
+    }
+
     pub(super) fn memory(&self) -> Option<&Memory> {
         self.memory.as_ref()
     }
@@ -90,7 +106,31 @@ impl Session {
     /// # Errors
     /// Whatever stops the build; all of a stage's findings at once.
     pub fn assemble(&self, recipe: &Recipe, options: &Options, progress: &dyn Progress) -> Result<Assembled> {
+        if let Some(assembled) = self.member(recipe, options) {
+            progress.judged(&assembled.platform, &assembled.verdicts);
+            return Ok(assembled);
+        }
         assemble::assemble(recipe, options, progress, self, Denied::Refused)
+    }
+
+    /// A member of a workspace that was assembled before.
+    fn member(&self, recipe: &Recipe, options: &Options) -> Option<Assembled> {
+        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        if members.assembled.is_empty() || options.suggestions || options.debug_twin {
+            return None;
+        }
+        let assembled = members.assembled.remove(&member_key(recipe))?;
+        members.entries -= assembled.tree.len();
+        Some(assembled)
+    }
+
+    fn keep_member(&self, recipe: &Recipe, assembled: Assembled) {
+        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = members.entries + assembled.tree.len();
+        if entries <= MOST_ENTRIES {
+            members.entries = entries;
+            members.assembled.insert(member_key(recipe), assembled);
+        }
     }
 
     /// As [`Session::assemble`], for a look: what the policy denies stays among the verdicts.
@@ -111,13 +151,20 @@ impl Session {
         let (mut commons, mut inputs, mut errors) = (Commons::default(), Inputs::default(), Vec::new());
         let members: Vec<&Recipe> = members.iter().filter(|recipe| matches!(recipe.layers, Layers::Auto)).collect();
         let assemble = |recipe: &&Recipe| {
+            if let Ok(assembled) = assemble::assemble(recipe, &options, &Silent, self, Denied::Refused) {
+                return Ok((assembled, true));
+            }
             let lenient = Recipe { policy: policy::allow_all(recipe), ..(*recipe).clone() };
-            self.assemble(&lenient, &options, progress).map(|assembled| (assembled.tree, assembled.inputs))
+            assemble::assemble(&lenient, &options, progress, self, Denied::Refused).map(|assembled| (assembled, false))
         };
-        in_order(&members, options.threads, assemble, |_, done: Result<(Tree, Inputs)>| {
-            let added = done.and_then(|(tree, own)| {
-                inputs.extend(own);
-                commons.add(&tree)
+        in_order(&members, options.threads, assemble, |recipe, done: Result<(Assembled, bool)>| {
+            let added = done.and_then(|(assembled, is_allowed)| {
+                inputs.extend(assembled.inputs.clone());
+                commons.add(&assembled.tree)?;
+                if is_allowed {
+                    self.keep_member(recipe, assembled);
+                }
+                Ok(())
             });
             errors.extend(added.err().into_iter().flat_map(|error| error.0));
         });
@@ -210,6 +257,11 @@ impl Session {
         };
         root.database_inputs.get_or_init(keep).clone()
     }
+}
+
+/// What tells recipes of one process apart: all that each says, and where.
+fn member_key(recipe: &Recipe) -> Key {
+    KeyMaker::new("member").with(format!("{recipe:?}").as_bytes()).finish()
 }
 
 fn no_root(path: &Path, span: Option<Span>, error: &std::io::Error) -> Error {

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Cache, Key, Stamp};
@@ -32,7 +33,8 @@ impl Segments {
 }
 
 /// What is kept of a blob.
-struct Record {
+#[derive(Debug, Clone)]
+pub(super) struct Record {
     stamp: Stamp,
     /// Whether it was flushed to the disk.
     flushed: bool,
@@ -56,6 +58,7 @@ impl Cache {
             placed?;
             let stamp = Stamp::of(&std::fs::metadata(&path)?);
             self.put(KIND, digest.bytes(), &Record { stamp, flushed, segments: segments.clone() }.bytes());
+            self.renamed.lock().unwrap_or_else(PoisonError::into_inner).remove(digest);
             Ok(())
         };
         // A blob that is not kept is packed again.
@@ -66,7 +69,7 @@ impl Cache {
     /// `flush` wants it on the disk.
     pub fn bring_blob(&self, digest: &Digest, to: &Path, flush: bool, threads: usize) -> Option<u64> {
         let path = self.blob_path(digest);
-        let record = Record::parse(&self.get(KIND, digest.bytes())?)?;
+        let record = self.record(digest)?;
         let file = self.open_blob(digest)?;
         let found = Stamp::of(&file.metadata().ok()?);
         let trusted = found == record.stamp;
@@ -83,14 +86,30 @@ impl Cache {
         linked.ok()?;
         let stamp = Stamp::of(&file.metadata().ok()?);
         if stamp != record.stamp || flushed != record.flushed {
-            self.put(KIND, digest.bytes(), &Record { stamp, flushed, segments: record.segments.clone() }.bytes());
+            let renamed = Record { stamp, flushed, segments: record.segments.clone() };
+            self.renamed.lock().unwrap_or_else(PoisonError::into_inner).insert(*digest, renamed);
         }
         Some(record.segments.size())
     }
 
+    fn record(&self, digest: &Digest) -> Option<Record> {
+        if let Some(known) = self.renamed.lock().unwrap_or_else(PoisonError::into_inner).get(digest) {
+            return Some(known.clone());
+        }
+        Record::parse(&self.get(KIND, digest.bytes())?)
+    }
+
+    /// Writes down what `stat` says of blobs after their last new name.
+    pub(super) fn keep_renamed(&self) {
+        let renamed = std::mem::take(&mut *self.renamed.lock().unwrap_or_else(PoisonError::into_inner));
+        for (digest, record) in renamed {
+            self.put(KIND, digest.bytes(), &record.bytes());
+        }
+    }
+
     /// The parts that a blob was written in.
     pub fn segments(&self, digest: &Digest) -> Option<Segments> {
-        Record::parse(&self.get(KIND, digest.bytes())?).map(|record| record.segments)
+        self.record(digest).map(|record| record.segments)
     }
 
     /// Opens a blob, to read pieces of it that are checked one by one.

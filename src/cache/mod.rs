@@ -7,10 +7,12 @@
 //! used, and appears whole under its name or not at all. Nothing here knows what the values mean.
 
 use crate::oci::{Digest, Hashes};
+use std::collections::HashMap;
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
@@ -26,6 +28,7 @@ pub use blobs::{Segment, Segments};
 pub use keep::{Damage, Keep, Pruned, Usage};
 pub use stamp::{Stamp, Time};
 
+use blobs::Record;
 use log::Log;
 
 /// The cache folder is not used: it is not safe, or can't be made.
@@ -43,7 +46,7 @@ const VERSION: &str = "v1";
 /// How many bytes of a value's file are its checksum.
 const CHECK: usize = 16;
 
-/// Where a piece of a blob is, in the words of whoever keeps it.
+/// The size of something about a blob, whose digest it begins with, in the words of whoever keeps it.
 pub const PLACE: usize = 64;
 
 /// An open cache. Cheap to share between threads.
@@ -53,6 +56,9 @@ pub struct Cache {
     now: Time,
     facts: Log<32>,
     places: Log<PLACE>,
+    /// Of blobs that got another name in this run: written down at its end. A run that is killed before only means that
+    /// they are read once more.
+    renamed: Mutex<HashMap<Digest, Record>>,
     /// Whether the file system shares blocks between files; unknown ones are asked once.
     no_reflinks: AtomicBool,
 }
@@ -139,6 +145,7 @@ impl Cache {
         Ok(Self {
             facts: Log::new(versioned.join("facts")),
             places: Log::new(versioned.join("places")),
+            renamed: Mutex::default(),
             folder: versioned,
             now,
             no_reflinks: AtomicBool::new(false),
@@ -196,7 +203,7 @@ impl Cache {
         self.facts.put(key, fact);
     }
 
-    /// Where a piece of a blob is.
+    /// Where a piece of a blob is, or what else is kept as long as a blob is.
     pub fn place(&self, key: &Key) -> Option<[u8; PLACE]> {
         self.places.get(key)
     }
@@ -262,6 +269,7 @@ impl Cache {
 impl Drop for Cache {
     fn drop(&mut self) {
         self.flush();
+        self.keep_renamed();
     }
 }
 

@@ -6,6 +6,7 @@ use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
+use super::{Bytes, glibc};
 use crate::elf::{self, DlopenHints, Hardening, Object, ParseError, Versions};
 use crate::source::{Content, ContentId, Reader, Stamp};
 
@@ -14,9 +15,15 @@ use crate::source::{Content, ContentId, Reader, Stamp};
 pub struct Headers {
     facts: Cells<Facts>,
     whole: Cells<Option<Box<[u8]>>>,
+    imports: Cells<Result<Imports, Arc<str>>>,
+    /// What stands in loaders like a list of directories.
+    directories: Cells<Vec<Vec<Bytes>>>,
     files_read: AtomicUsize,
     bytes_read: AtomicU64,
 }
+
+/// The names that a file asks other objects for.
+pub type Imports = Arc<BTreeSet<Arc<[u8]>>>;
 
 /// Which file, as it was when it was looked at: one that changed since is another.
 type FileKey = (ContentId, Option<Stamp>);
@@ -74,8 +81,12 @@ impl Headers {
     ///
     /// # Errors
     /// When it can't be read.
-    pub fn imports(&self, content: &Content) -> io::Result<BTreeSet<Arc<[u8]>>> {
-        self.ask(content, |object, reader| object.imports(reader))
+    pub fn imports(&self, content: &Content) -> io::Result<Imports> {
+        let imports = once(&self.imports, content, || {
+            let found = self.ask(content, |object, reader| object.imports(reader));
+            found.map(Arc::new).map_err(|error| crate::report::plain(&error).into())
+        });
+        (*imports).clone().map_err(|why| io::Error::other(why.to_string()))
     }
 
     /// How a file is hardened; `None` when it is no ELF file.
@@ -171,6 +182,11 @@ impl Headers {
             self.bytes_read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             Some(bytes.into_boxed_slice())
         })
+    }
+
+    /// What stands in a loader like a list of directories.
+    pub(super) fn directories(&self, content: &Content, loader: &[u8]) -> Arc<Vec<Vec<Bytes>>> {
+        once(&self.directories, content, || glibc::directories_in(loader))
     }
 
     fn open(&self, content: &Content) -> io::Result<Counted<'_>> {

@@ -33,7 +33,7 @@ pub mod diagnose;
 pub use closing::{close, close_sharing, locate};
 pub use failure::{Fatal, FatalReason, Missing, NearMiss, NotTaken, Refusal, Searched, VersionError, Warning};
 pub use hardened::{Hardened, Protected};
-pub use headers::Headers;
+pub use headers::{Headers, Imports};
 pub use paths::{NeededPath, PathReason};
 pub use resolution::{
     Alias, Because, DlopenNote, EnvProgram, Foreign, Found, Kind, Libc, Loaded, Loader, Resolution, Script,

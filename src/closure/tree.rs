@@ -210,6 +210,11 @@ impl<'a> Tree<'a> {
         self.headers.whole(content, limit)
     }
 
+    /// What stands in a loader, whose bytes these are, like a list of directories.
+    pub(super) fn directories_in(&self, content: &Content, loader: &[u8]) -> Arc<Vec<Vec<Bytes>>> {
+        self.headers.directories(content, loader)
+    }
+
     /// What a directory holds, by name.
     pub(super) fn list(&self, path: &[u8]) -> Arc<[Listed]> {
         let Some(directory) = self.directory(path) else { return Arc::default() };

@@ -102,14 +102,12 @@ impl Known {
     /// A layer that is known by what `stat` says of its files.
     pub(super) fn by_stat(&self, layout: &Layout, keys: &Keys, staging: &Staging, threads: usize) -> Option<Layer> {
         let content = self.cache.fact(keys.stat.as_ref()?)?;
-        // Seen as used, so that it is kept beside the layer.
-        self.cache.get(SHAPE, &keys.shape)?;
         self.take(&content, layout, staging, threads)
     }
 
     /// Whether the cache has a layer of the same paths, modes and sizes, so that reading this one may be enough.
     pub(super) fn has_shape(&self, keys: &Keys) -> bool {
-        self.cache.get(SHAPE, &keys.shape).is_some()
+        self.cache.place(&keys.shape).is_some()
     }
 
     /// A layer that is known by its content: the hashes of its pieces.
@@ -128,11 +126,7 @@ impl Known {
     }
 
     fn take(&self, content: &Key, layout: &Layout, staging: &Staging, threads: usize) -> Option<Layer> {
-        let value = self.cache.get(LAYER, content)?;
-        let (diff_id, rest) = value.split_first_chunk::<32>()?;
-        let (digest, rest) = rest.split_first_chunk::<32>()?;
-        let (diff_id, digest) = (DiffId::new(Digest::from_bytes(*diff_id)), Digest::from_bytes(*digest));
-        (rest == layout.size.to_le_bytes()).then_some(())?;
+        let (digest, diff_id) = parse_layer(&self.cache.place(content)?);
         let blob = staging.blob(digest);
         let flush = staging.blob_durability() == Durability::Synced;
         let size = self.cache.bring_blob(&digest, &blob, flush, threads)?;
@@ -143,17 +137,15 @@ impl Known {
 
     /// The digest of the tar stream that files of this content gave here.
     pub(super) fn diff_id(&self, content: &Key) -> Option<DiffId> {
-        let value = self.cache.get(LAYER, content)?;
-        value.first_chunk::<32>().map(|diff_id| DiffId::new(Digest::from_bytes(*diff_id)))
+        self.cache.place(content).map(|place| parse_layer(&place).1)
     }
 
     /// Keeps what was found out of a layer whose blob is elsewhere.
     pub(super) fn keep_facts(&self, keys: &Keys, hashes: &[Key], content: &Key, layer: &Layer) {
-        self.cache.put(LAYER, content, &value(layer));
+        self.remember_layer(keys, content, layer);
         if !hashes.is_empty() {
             self.remember_stat(keys, hashes, content);
         }
-        self.cache.put(SHAPE, &keys.shape, content);
     }
 
     /// How layers are compressed.
@@ -196,7 +188,7 @@ impl Known {
         let segments = crate::cache::Segments(blob.segments.clone());
         self.cache.keep_blob(&layer.digest, &layer.blob, &segments, flushed);
         let content = self.content_key(hashes);
-        self.cache.put(LAYER, &content, &value(layer));
+        self.remember_layer(keys, &content, layer);
         // gzip has its head before the first piece.
         let before = blob.segments.len().saturating_sub(pieces.len());
         let before = before.min(usize::from(matches!(self.compression, Compression::Gzip(_))));
@@ -208,8 +200,13 @@ impl Known {
             at += u64::from(size);
         }
         self.remember_stat(keys, hashes, &content);
-        self.cache.put(SHAPE, &keys.shape, &content);
         content
+    }
+
+    /// Both are let go with the blob, whose digest comes first.
+    fn remember_layer(&self, keys: &Keys, content: &Key, layer: &Layer) {
+        self.cache.keep_place(content, &two(layer.digest.bytes(), layer.diff_id.digest().bytes()));
+        self.cache.keep_place(&keys.shape, &two(layer.digest.bytes(), content));
     }
 
     fn remember_stat(&self, keys: &Keys, hashes: &[Key], content: &Key) {
@@ -242,9 +239,17 @@ impl Known {
     }
 }
 
+fn two(first: &[u8; 32], second: &[u8; 32]) -> [u8; PLACE] {
+    let mut bytes = [0; PLACE];
+    bytes[..32].copy_from_slice(first);
+    bytes[32..].copy_from_slice(second);
+    bytes
+}
+
 /// What is kept of a layer under its content.
-fn value(layer: &Layer) -> Vec<u8> {
-    [&layer.diff_id.digest().bytes()[..], layer.digest.bytes(), &layer.unpacked.to_le_bytes()].concat()
+fn parse_layer(bytes: &[u8; PLACE]) -> (Digest, DiffId) {
+    let half = |at: usize| Digest::from_bytes(bytes[at..].first_chunk().copied().unwrap_or_default());
+    (half(0), DiffId::new(half(32)))
 }
 
 /// What gzip has to know of a piece that it does not compress itself.

@@ -55,8 +55,9 @@ impl Staging {
             }
         };
         let staging = Self { path, durability, copied: false, _lock: lock };
-        let blobs = staging.path.join("blobs/sha256");
-        std::fs::create_dir_all(&blobs).map_err(|error| Error::io("create", &blobs, &error))?;
+        for folder in ["blobs", "blobs/sha256"].map(|name| staging.path.join(name)) {
+            std::fs::create_dir(&folder).map_err(|error| Error::io("create", &folder, &error))?;
+        }
         Ok(staging)
     }
 

@@ -25,6 +25,7 @@ use crate::path::ImagePath;
 pub struct Folder {
     handle: Arc<FolderHandle>,
     nodes: RwLock<HashMap<ImagePath, Option<Node>>>,
+    looks: RwLock<HashMap<ImagePath, Option<Look>>>,
     names: RwLock<HashMap<ImagePath, Names>>,
     lists: RwLock<HashMap<ImagePath, Listing>>,
 }
@@ -86,7 +87,13 @@ impl Folder {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let descriptor = Arc::new(rustix::fs::open(&path, flags, Mode::empty())?);
         let handle = Arc::new(FolderHandle { descriptor, path, open: Mutex::default() });
-        Ok(Self { handle, nodes: RwLock::default(), names: RwLock::default(), lists: RwLock::default() })
+        Ok(Self {
+            handle,
+            nodes: RwLock::default(),
+            looks: RwLock::default(),
+            names: RwLock::default(),
+            lists: RwLock::default(),
+        })
     }
 
     /// The folder's path on this machine, as it was given.
@@ -102,6 +109,16 @@ impl Folder {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// As [`Folder::look`], with the answer of the first time.
+    pub(super) fn look_once(&self, path: &ImagePath) -> io::Result<Option<Look>> {
+        if let Some(known) = self.looks.read().unwrap_or_else(PoisonError::into_inner).get(path) {
+            return Ok(*known);
+        }
+        let look = self.look(path)?;
+        self.looks.write().unwrap_or_else(PoisonError::into_inner).insert(path.clone(), look);
+        Ok(look)
     }
 
     /// The names that a folder holds now, sorted; nothing is remembered.
@@ -143,7 +160,11 @@ fn names_in(directory: &OwnedFd) -> io::Result<Vec<Vec<u8>>> {
     let mut entries = RawDir::new(directory, buffer.spare_capacity_mut());
     let mut names = Vec::new();
     while let Some(entry) = entries.next() {
-        let entry = entry?;
+        let entry = match entry {
+            // It was removed since it was opened.
+            Err(Errno::NOENT) => break,
+            entry => entry?,
+        };
         let name = entry.file_name().to_bytes();
         if name != b"." && name != b".." {
             names.push(name.to_vec());

@@ -266,10 +266,11 @@ impl Seen {
         Self(bytes)
     }
 
-    /// Asks everything again; whether every answer is the same.
-    pub fn still_holds(&self, folder: &Folder, threads: usize) -> bool {
+    /// Asks everything again; whether every answer is the same. `remember` what is asked, where others will ask it, too.
+    pub fn still_holds(&self, folder: &Folder, threads: usize, remember: bool) -> bool {
         let Some(questions) = self.questions() else { return false };
-        let holds = |questions: &[Question]| questions.iter().all(|question| question.holds(folder));
+        let look = |path: &ImagePath| if remember { folder.look_once(path) } else { folder.look(path) };
+        let holds = |questions: &[Question]| questions.iter().all(|question| question.holds(folder, &look));
         // A thread is not begun faster than a few hundred files are looked at.
         let share = questions.len().div_ceil(threads.max(1)).max(700);
         if questions.len() <= share {
@@ -316,8 +317,8 @@ struct Question<'a> {
 }
 
 impl Question<'_> {
-    fn holds(&self, folder: &Folder) -> bool {
-        let Ok(look) = folder.look(&self.path) else { return false };
+    fn holds(&self, folder: &Folder, look: &impl Fn(&ImagePath) -> io::Result<Option<Look>>) -> bool {
+        let Ok(look) = look(&self.path) else { return false };
         let Some(look) = look else { return self.kind == ABSENT };
         match self.kind {
             DIRECTORY => look.is_directory() && answer(&self.path, &look) == self.answer,

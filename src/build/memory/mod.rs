@@ -55,11 +55,44 @@ pub(super) struct Inputs(Vec<(PathBuf, Notes)>);
 /// Parts of what was seen that are written down, each with its root; `None` when some of it can't be.
 pub(super) type Parts = Option<Vec<(PathBuf, Key)>>;
 
-/// What is kept of an image: the parts of what was seen, each with its root, and what came of it.
+/// What was seen for one image.
+struct Kept {
+    /// Parts that other images may have, too: written down by themselves.
+    shared: Vec<(PathBuf, Key)>,
+    /// Each with its root.
+    own: Vec<(PathBuf, Seen)>,
+}
+
+/// What is kept of an image: the parts of what was seen, each with its root, and what came of it. Its own parts follow it,
+/// of which it has the sizes.
 #[derive(Serialize, Deserialize)]
 struct Record {
     inputs: Vec<(PathBuf, Key)>,
+    own: Vec<(PathBuf, usize)>,
     outcome: Outcome,
+}
+
+impl Record {
+    fn bytes(&self, own: &[(PathBuf, Seen)]) -> Option<Vec<u8>> {
+        let head = serde_json::to_vec(self).ok()?;
+        let mut bytes = (head.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(head);
+        own.iter().for_each(|(_, seen)| bytes.extend(seen.bytes()));
+        Some(bytes)
+    }
+
+    fn parse(bytes: &[u8]) -> Option<(Self, Vec<(PathBuf, Seen)>)> {
+        let (length, rest) = bytes.split_first_chunk()?;
+        let (head, mut rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+        let record: Self = serde_json::from_slice(head).ok()?;
+        let mut own = Vec::new();
+        for (root, size) in &record.own {
+            let (seen, after) = rest.split_at_checked(*size)?;
+            own.push((root.clone(), Seen::new(seen.to_vec())));
+            rest = after;
+        }
+        Some((record, own))
+    }
 }
 
 impl Inputs {
@@ -87,9 +120,12 @@ impl Memory {
 
     /// What is remembered under a key, when all that it follows from is still so.
     fn get(&self, session: &Session, key: &Key, threads: usize) -> Option<Outcome> {
-        let record: Record = serde_json::from_slice(&self.cache.get(IMAGE, key)?).ok()?;
+        let (record, own) = Record::parse(&self.cache.get(IMAGE, key)?)?;
+        let ask = |root: &Path, seen: &Seen| {
+            session.open(root, None).is_ok_and(|root| seen.still_holds(&root.folder, threads, session.is_of_many()))
+        };
         let holds = |(root, part): &(PathBuf, Key)| self.holds(session, root, part, threads);
-        record.inputs.iter().all(holds).then_some(record.outcome)
+        (own.iter().all(|(root, seen)| ask(root, seen)) && record.inputs.iter().all(holds)).then_some(record.outcome)
     }
 
     fn holds(&self, session: &Session, root: &Path, part: &Key, threads: usize) -> bool {
@@ -101,25 +137,36 @@ impl Memory {
         let ask = || {
             let root = session.open(root, None).ok()?;
             let seen = Seen::new(self.cache.get(INPUTS, part)?);
-            Some(part_key(root.folder.path(), &seen) == *part && seen.still_holds(&root.folder, threads))
+            let is_it = part_key(root.folder.path(), &seen) == *part;
+            Some(is_it && seen.still_holds(&root.folder, threads, session.is_of_many()))
         };
         let holds = ask().unwrap_or(false);
         self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(*part, holds);
         holds
     }
 
-    /// Writes down what was seen.
+    /// Writes down what was seen, for several images.
     pub(super) fn keep(&self, session: &Session, inputs: &Inputs) -> Parts {
-        let mut parts = Vec::new();
+        let Kept { mut shared, own } = self.keep_shared(session, inputs)?;
+        shared.extend(own.into_iter().map(|(root, seen)| {
+            let key = self.put(&root, &seen);
+            (root, key)
+        }));
+        Some(shared)
+    }
+
+    /// Writes down of what was seen what several images may have in common.
+    fn keep_shared(&self, session: &Session, inputs: &Inputs) -> Option<Kept> {
+        let (mut shared, mut own) = (Vec::new(), Vec::new());
         for (root, notes) in &inputs.0 {
             let open = session.open(root, None).ok().filter(|_| !notes.failed())?;
             let is_settled = |stamp: &Stamp| self.cache.is_settled(stamp);
             for list in notes.large_lists(&open.folder) {
-                parts.extend(self.keep_list(root, &open.folder, &list).ok()?);
+                shared.extend(self.keep_list(root, &open.folder, &list).ok()?);
             }
-            parts.push((root.clone(), self.put(root, &Seen::others(&open.folder, notes, &is_settled).ok()?)));
+            own.push((root.clone(), Seen::others(&open.folder, notes, &is_settled).ok()?));
         }
-        Some(parts)
+        Some(Kept { shared, own })
     }
 
     /// A large folder that was listed is the same for all images.
@@ -186,13 +233,14 @@ impl Session {
     pub fn remember(&self, recipe: &Recipe, pending: Pending) {
         let Some(memory) = self.memory() else { return };
         let keep = || {
-            let mut inputs = memory.keep(self, &pending.inputs)?;
+            let Kept { shared: mut inputs, own } = memory.keep_shared(self, &pending.inputs)?;
             inputs.extend(self.database_inputs(recipe)?);
             if let Some(shared) = &pending.shared {
                 inputs.extend(shared.kept(self, memory)?);
             }
-            let record = Record { inputs, outcome: pending.outcome };
-            memory.cache.put(IMAGE, &pending.key, &serde_json::to_vec(&record).ok()?);
+            let sizes = own.iter().map(|(root, seen)| (root.clone(), seen.bytes().len())).collect();
+            let record = Record { inputs, own: sizes, outcome: pending.outcome };
+            memory.cache.put(IMAGE, &pending.key, &record.bytes(&own)?);
             Some(())
         };
         // What is not remembered is built again.

@@ -11,16 +11,15 @@ const MOST: usize = 8;
 
 /// The directories that are compiled into a loader, each with a slash at the end; by the machine's custom where they
 /// can't be told.
-pub(super) fn system_directories(tree: &Tree<'_>, loader: &[u8], port: &Port) -> Vec<Bytes> {
-    let runs = runs(loader);
+pub(super) fn system_directories(tree: &Tree<'_>, runs: &[Vec<Bytes>], port: &Port) -> Vec<Bytes> {
     if let Some(list) = runs.iter().find(|run| run.len() > 1) {
-        return list.iter().map(|directory| Arc::from(*directory)).collect();
+        return list.clone();
     }
     // A loader with one directory has no list by which to tell it from other strings.
     let there = |directory: &[u8]| tree.directory(directory).is_some();
     let single = runs.iter().flatten().find(|directory| is_library_directory(directory) && there(directory));
     if let Some(single) = single {
-        return vec![Arc::from(*single)];
+        return vec![Arc::clone(single)];
     }
     let multiarch = ["/lib/", "/usr/lib/"].map(|prefix| format!("{prefix}{}/", port.triplet));
     let usual: Vec<&str> = if multiarch.iter().any(|directory| there(directory.as_bytes())) {
@@ -34,7 +33,7 @@ pub(super) fn system_directories(tree: &Tree<'_>, loader: &[u8], port: &Port) ->
 }
 
 /// NUL-terminated paths that end in a slash, one after the other, as `SYSTEM_DIRS` stands in the file.
-fn runs(loader: &[u8]) -> Vec<Vec<&[u8]>> {
+pub(super) fn runs(loader: &[u8]) -> Vec<Vec<&[u8]>> {
     let mut runs: Vec<Vec<&[u8]>> = Vec::new();
     let mut is_open = false;
     for text in loader.split(|&byte| byte == 0) {

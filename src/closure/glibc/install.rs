@@ -77,13 +77,15 @@ impl Install {
         policy: CachePolicy,
     ) -> Option<Self> {
         let port = Port::of(program)?;
-        let file = match tree.look(loader.as_bytes()) {
-            Looked::Found(place) => place.content.as_ref().map(|content| tree.whole(content, LONGEST_LOADER)),
+        let content = match tree.look(loader.as_bytes()) {
+            Looked::Found(place) => place.content.clone(),
             _ => None,
         };
+        let file = content.as_ref().map(|content| tree.whole(content, LONGEST_LOADER));
         let file = file.as_deref().and_then(Option::as_deref).unwrap_or_default();
         let version = version(file);
-        let directories = system_directories(tree, file, &port);
+        let listed = content.map(|content| tree.directories_in(&content, file)).unwrap_or_default();
+        let directories = system_directories(tree, &listed, &port);
         let levels = port.levels[port.levels.len().saturating_sub(processor.height)..].to_vec();
         let platform = port.platforms.get(processor.platform).copied();
         let cache = read_cache(tree, program.machine.endian, &directories, policy);

@@ -27,6 +27,12 @@ pub(super) use install::{Install, Processor};
 
 use order::Order;
 
+/// What stands in the bytes of a loader like a list of directories, each with a slash at the end.
+pub(in crate::closure) fn directories_in(loader: &[u8]) -> Vec<Vec<Bytes>> {
+    let owned = |run: Vec<&[u8]>| run.into_iter().map(Bytes::from).collect();
+    directories::runs(loader).into_iter().map(owned).collect()
+}
+
 /// The program's index; the loader's, which is always the second.
 const MAIN: usize = 0;
 const LOADER: usize = 1;

@@ -1,17 +1,18 @@
 //! dpkg's database of a root: the packages, where the list of each stands, and the diversions.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use super::PackageFormat;
 use super::index::Index;
 use super::kept::{self, Kept};
 use super::spelling::Spelling;
+use super::{Checksum, PackageFormat};
 use crate::deb;
 use crate::path::ImagePath;
 use crate::report::{Error, Result};
-use crate::source::{Content, Node, Source, resolve};
+use crate::source::{Content, Node, Source, Stamp, resolve};
 
 /// The most that a file of the database may be long.
 const LIMIT: u64 = 1 << 26;
@@ -22,6 +23,8 @@ pub struct Database {
     pub(super) diversions: Vec<Diversion>,
     pub(super) spelling: Spelling,
     index: OnceLock<Index>,
+    /// Checksums of files that had to be compared with their packages': several images may hold one.
+    pub(super) sums: RwLock<HashMap<Stamp, Checksum>>,
     /// `/var/lib/dpkg`, with the links on the way followed; `None` when the root has no database.
     folder: Option<ImagePath>,
     /// What dpkg itself is built for.
@@ -162,6 +165,7 @@ impl Database {
             diversions: Vec::new(),
             spelling: Spelling::of(source)?,
             index: OnceLock::new(),
+            sums: RwLock::default(),
             folder: resolve(source, b"/var/lib/dpkg").ok().map(|found| found.real),
             native: String::new(),
         };
@@ -277,6 +281,18 @@ impl Database {
         content.read_into(buffer, LIMIT).map_err(|error| unreadable(source, &path, &error))?;
         paths_of(buffer, package.lists != Lists::Info).for_each(&mut tell);
         Ok(())
+    }
+
+    /// The checksum of some content by the algorithm of another.
+    pub(super) fn checksum(&self, like: Checksum, content: &Content) -> std::io::Result<Checksum> {
+        let Some(stamp) = content.stamp() else { return like.of_same_kind(content) };
+        let known = self.sums.read().unwrap_or_else(PoisonError::into_inner).get(&stamp).copied();
+        if let Some(known) = known.filter(|known| std::mem::discriminant(known) == std::mem::discriminant(&like)) {
+            return Ok(known);
+        }
+        let sum = like.of_same_kind(content)?;
+        self.sums.write().unwrap_or_else(PoisonError::into_inner).insert(stamp, sum);
+        Ok(sum)
     }
 
     /// The node of the list of a package's files, or of their MD5 sums when it has no other.

@@ -76,7 +76,7 @@ impl Owners {
         let records = Records::read(database, source, &wanted, &owners)?;
         let judge = |(place, packages): (usize, &Vec<PackageId>)| {
             let (path, node) = &nodes[place];
-            let (sum, state) = records.judge(source, check, place, (path, node), packages)?;
+            let (sum, state) = records.judge((database, source), check, place, (path, node), packages)?;
             Ok(((*path).clone(), Ownership { packages: packages.clone(), sum, state }))
         };
         let owned = listed.par_iter().enumerate().filter(|(_, packages)| !packages.is_empty());
@@ -204,7 +204,7 @@ impl Records {
     /// The digest recorded for a path, and whether what stands there is still what a package installed.
     fn judge(
         &self,
-        source: &dyn Source,
+        (database, source): (&Database, &dyn Source),
         check: Check,
         place: usize,
         (path, node): (&ImagePath, &Node),
@@ -227,7 +227,7 @@ impl Records {
             let known = records.iter().any(|record| record.has_sums);
             return Ok((None, if known { State::Changed } else { State::Installed }));
         }
-        let found = sums[0].of_same_kind(content).map_err(|error| unreadable(source, path, &error))?;
+        let found = database.checksum(sums[0], content).map_err(|error| unreadable(source, path, &error))?;
         Ok((Some(found), if sums.contains(&found) { State::Installed } else { State::Changed }))
     }
 }
