@@ -96,17 +96,7 @@ pub(super) fn assemble(
     let recording = session.memory().is_some();
     let (beside, taken) = (Recorder::new(&host.folder, recording), Recorder::new(&opened.folder, recording));
     let (host, root): (&dyn Source, &dyn Source) = (&beside, &taken);
-    let close = |packages: &select::Packages| -> Result<Closed<'_>> {
-        let selection = selected(recipe, root, host, packages, options)?;
-        progress.stage("resolving");
-        let mut closing = Closing::new(recipe, root, &selection, headers);
-        let owner = (selection.accounts.uid, selection.accounts.gid);
-        let mut finder = closing.run(host, owner, &command(recipe, &selection))?;
-        let env = closing.environment(&finder)?;
-        let suggestions = if options.suggestions { closing.suggestions(&mut finder)? } else { Vec::new() };
-        let platform = platform(recipe, &closing.wanted, &closing.closure, &closing.tree, headers)?;
-        Ok(Closed { selection, closing, env, suggestions, platform })
-    };
+    let close = |packages: &select::Packages| close(recipe, (root, host), packages, headers, options, progress);
     // Only a recipe that names packages waits for the database; it is read beside all else. Not by a thread of the pool:
     // who waits for the pool there may be given another image's question for the same database.
     let (closed, database) = if recipe.packages.is_empty() {
@@ -203,6 +193,26 @@ pub(super) fn assemble(
         notes,
         drift,
     })
+}
+
+/// What the recipe names, and what that takes to run.
+fn close<'a>(
+    recipe: &'a Recipe,
+    (root, host): (&'a dyn Source, &dyn Source),
+    packages: &select::Packages,
+    headers: &'a Headers,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Closed<'a>> {
+    let selection = selected(recipe, root, host, packages, options)?;
+    progress.stage("resolving");
+    let mut closing = Closing::new(recipe, root, &selection, headers);
+    let owner = (selection.accounts.uid, selection.accounts.gid);
+    let mut finder = closing.run(host, owner, &command(recipe, &selection))?;
+    let env = closing.environment(&finder)?;
+    let suggestions = if options.suggestions { closing.suggestions(&mut finder)? } else { Vec::new() };
+    let platform = platform(recipe, &closing.wanted, &closing.closure, &closing.tree, headers)?;
+    Ok(Closed { selection, closing, env, suggestions, platform })
 }
 
 /// What the recipe names; of folders and packages of the root only what the lock file names, where that is asked.

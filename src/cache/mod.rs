@@ -7,7 +7,7 @@
 //! used, and appears whole under its name or not at all. Nothing here knows what the values mean.
 
 use crate::oci::{Digest, Hashes};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -58,7 +58,7 @@ pub struct Cache {
     places: Log<PLACE>,
     /// Of blobs that got another name in this run: written down at its end. A run that is killed before only means that
     /// they are read once more.
-    renamed: Mutex<HashMap<Digest, Record>>,
+    renamed: Mutex<BTreeMap<Digest, Record>>,
     /// Whether the file system shares blocks between files; unknown ones are asked once.
     no_reflinks: AtomicBool,
 }

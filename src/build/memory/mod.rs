@@ -77,7 +77,9 @@ impl Record {
         let head = serde_json::to_vec(self).ok()?;
         let mut bytes = (head.len() as u64).to_le_bytes().to_vec();
         bytes.extend(head);
-        own.iter().for_each(|(_, seen)| bytes.extend(seen.bytes()));
+        for (_, seen) in own {
+            bytes.extend(seen.bytes());
+        }
         Some(bytes)
     }
 
