@@ -133,7 +133,7 @@ fn build_all(args: &Args, console: &Console, texts: &mut Texts, reports: &Report
     let context =
         Context { tags: args.tag.clone(), compression: args.compression, ..args.recipes.held_context(&locks)? };
     let mut loaded = args.recipes.load_in(&context, texts)?;
-    args.judge.lay(&mut loaded, &args.recipes, texts)?;
+    args.judge.lay(&mut loaded, &args.recipes, &locks, texts)?;
     for loaded in &loaded {
         console.show(&loaded.warnings, texts);
     }

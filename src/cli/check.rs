@@ -39,7 +39,7 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
     let locks = args.lock.locks();
     let loaded = args.judge.check().and_then(|()| {
         let mut loaded = args.recipes.load_held(&locks, &mut texts)?;
-        args.judge.lay(&mut loaded, &args.recipes, &mut texts)?;
+        args.judge.lay(&mut loaded, &args.recipes, &locks, &mut texts)?;
         Ok(loaded)
     });
     let loaded = match loaded {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mkimage::build::Progress;
+use mkimage::lock::Locks;
 use mkimage::output;
 use mkimage::policy::{self, Judged};
 use mkimage::recipe::{self, Floor, Loaded, Platform, Recipe};
@@ -12,12 +13,33 @@ use mkimage::report::{Result, Texts};
 use super::environment;
 use super::recipes::{RecipeArgs, usage};
 
-/// The policy of a run.
+/// A policy below recipes.
 #[derive(Debug, Default, clap::Args)]
-pub(super) struct JudgeArgs {
+pub(super) struct PolicyArgs {
     /// A policy that recipes can only tighten, a TOML file with [policy], or `docker://NAME` (`MKIMAGE_POLICY`).
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
+}
+
+impl PolicyArgs {
+    /// The policy, held to a lock file where it comes from a registry.
+    pub(super) fn floor(
+        &self,
+        lock: Option<&Path>,
+        recipes: &RecipeArgs,
+        locks: &Arc<Locks>,
+        texts: &mut Texts,
+    ) -> Result<Option<Floor>> {
+        let file = self.policy.clone().or_else(|| environment::variable("MKIMAGE_POLICY").map(PathBuf::from));
+        file.map(|file| recipe::load_floor(&file, lock, &recipes.held_context(locks)?, texts)).transpose()
+    }
+}
+
+/// The policy of a run.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct JudgeArgs {
+    #[command(flatten)]
+    policy: PolicyArgs,
     /// Write the verdicts to a file, repeatable: FILE.sarif (SARIF 2.1.0) or FILE.xml (`JUnit`).
     #[arg(long, value_name = "FILE")]
     policy_report: Vec<PathBuf>,
@@ -31,8 +53,16 @@ pub(super) struct Reports {
 
 impl JudgeArgs {
     /// Lays the floor below all recipes.
-    pub(super) fn lay(&self, loaded: &mut [Loaded], recipes: &RecipeArgs, texts: &mut Texts) -> Result<()> {
-        let Some(floor) = self.floor(recipes, texts)? else { return Ok(()) };
+    pub(super) fn lay(
+        &self,
+        loaded: &mut [Loaded],
+        recipes: &RecipeArgs,
+        locks: &Arc<Locks>,
+        texts: &mut Texts,
+    ) -> Result<()> {
+        let lock = loaded.iter().flat_map(|loaded| &loaded.recipes).find_map(|recipe| recipe.lock.as_ref());
+        let lock = lock.map(|place| place.file.clone());
+        let Some(floor) = self.policy.floor(lock.as_deref(), recipes, locks, texts)? else { return Ok(()) };
         let floor = Arc::new(floor);
         for loaded in loaded {
             let members = loaded.workspace.iter_mut().flat_map(|workspace| &mut workspace.members);
@@ -41,11 +71,6 @@ impl JudgeArgs {
             }
         }
         Ok(())
-    }
-
-    fn floor(&self, recipes: &RecipeArgs, texts: &mut Texts) -> Result<Option<Floor>> {
-        let file = self.policy.clone().or_else(|| environment::variable("MKIMAGE_POLICY").map(PathBuf::from));
-        file.map(|file| recipe::load_floor(&file, &recipes.context()?, texts)).transpose()
     }
 
     /// Whether verdicts are to be written.

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::assembled::assemble;
 use super::console::Console;
 use super::format::{Format, columns, print_json};
+use super::judging::PolicyArgs;
 use super::recipes::{RecipeArgs, usage};
 
 /// What a lock file is called unless a workspace says otherwise.
@@ -65,6 +66,8 @@ pub(super) fn say_drift(console: &Console, recipe: &Recipe, assembled: &Assemble
 pub(super) struct Args {
     #[command(flatten)]
     recipes: RecipeArgs,
+    #[command(flatten)]
+    policy: PolicyArgs,
     /// List the packages of the images that lock files name, and write nothing.
     #[arg(long)]
     list: bool,
@@ -88,6 +91,8 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
 /// Assembles the images and writes what they take.
 fn write(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCode> {
     let images = assemble(&args.recipes, console, texts)?;
+    // Of a policy in a registry it is written down which one it is.
+    let policy = args.policy.floor(None, &args.recipes, &Arc::default(), texts)?.and_then(|floor| floor.pin);
     let mut files: BTreeMap<PathBuf, Vec<(Key, Taken)>> = BTreeMap::new();
     for (recipe, assembled) in &images {
         let Some((file, key)) = Key::of(recipe, &assembled.platform) else {
@@ -99,7 +104,7 @@ fn write(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCode> 
     let mut documents = Vec::new();
     for (file, images) in files {
         let counts: Vec<String> = images.iter().map(|(_, taken)| counted(taken)).collect();
-        let update = lock::update(&file, images)?;
+        let update = lock::update(&file, images, policy.as_ref())?;
         say(console, &file, &update, &counts);
         documents.push(document(&file, &update));
     }

@@ -41,9 +41,12 @@ fn fetch(registries: &RegistryArgs, wanted: &Wanted<'_>, pin: Option<Digest>, mo
             let is = now.map_or_else(|| "not there".to_owned(), |now| now.to_string());
             let file = wanted.lock.map_or_else(|| "mkimage.lock".into(), |place| mkimage::lock::shown(&place.file));
             let title = format!("`{}` is {is}, and {pin} in `{file}`, and --locked was given", wanted.name);
-            let recipe = wanted.lock.map_or("", |place| &place.name);
+            let accepts = match wanted.lock.map(|place| place.name.as_str()) {
+                Some("") => format!("--policy {}", wanted.name),
+                recipe => recipe.unwrap_or_default().to_owned(),
+            };
             return Err(Diagnostic::error(DRIFT, title)
-                .help(format!("`mkimage lock {recipe}` accepts it, `--frozen` builds with the one that was locked"))
+                .help(format!("`mkimage lock {accepts}` accepts it, `--frozen` builds with the one that was locked"))
                 .into());
         }
     }

@@ -11,7 +11,7 @@ use rustix::fs::FlockOperation;
 use super::{DRIFT, Drift, Key, Mode, NOT_LOCKED, Taken, UNREADABLE, named, shown, text};
 use crate::oci::Digest;
 use crate::path::ImagePath;
-use crate::recipe::{LockPlace, Platform, Recipe};
+use crate::recipe::{LockPlace, Pin, Platform, Recipe};
 use crate::report::{Diagnostic, Error, Result, Span};
 use crate::tree::Tree;
 
@@ -23,6 +23,8 @@ const LIMIT: u64 = 256 << 20;
 pub struct Lock {
     /// By recipe and platform, what the image took.
     pub images: BTreeMap<Key, Taken>,
+    /// The policies of registries that are laid over recipes, by name, with the digests of their manifests.
+    pub policies: BTreeMap<String, Digest>,
 }
 
 impl Lock {
@@ -83,8 +85,8 @@ impl Locks {
         Ok(Some(images.flat_map(|(_, taken)| named(taken)).collect()))
     }
 
-    /// The digest that the lock file has for a recipe of a registry, which the recipe at a place in it extends; none when it
-    /// must not be kept to, or is not known.
+    /// The digest that the lock file has for a recipe of a registry, which the recipe at a place in it extends, or for a
+    /// policy, whose place has no name; none when it must not be kept to, or is not known.
     ///
     /// # Errors
     /// When the file can't be read.
@@ -93,6 +95,9 @@ impl Locks {
             return Ok(None);
         }
         let lock = self.file(&place.file)?.unwrap_or_default();
+        if place.name.is_empty() {
+            return Ok(lock.policies.get(name).copied());
+        }
         let mut images = lock.images.iter().filter(|(key, _)| key.recipe == place.name);
         Ok(images.find_map(|(_, taken)| taken.extends.get(name).copied()))
     }
@@ -181,12 +186,12 @@ pub struct Update {
     pub written: bool,
 }
 
-/// Puts images into a lock file, which keeps what it says of others, as long as their recipes are there. The file
-/// appears whole or stays as it was.
+/// Puts images into a lock file, which keeps what it says of others, as long as their recipes are there; and a policy in the
+/// place of all others, where one is given. The file appears whole or stays as it was.
 ///
 /// # Errors
 /// When it can't be read or written.
-pub fn update(file: &Path, images: Vec<(Key, Taken)>) -> Result<Update> {
+pub fn update(file: &Path, images: Vec<(Key, Taken)>, policy: Option<&Pin>) -> Result<Update> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // Two runs that change different images of one file wait for each other.
     let guard = std::fs::File::open(folder).map_err(|error| Error::io("open", folder, &error))?;
@@ -199,6 +204,9 @@ pub fn update(file: &Path, images: Vec<(Key, Taken)>) -> Result<Update> {
     });
     let drifts = drifts.collect();
     lock.images.extend(images);
+    if let Some(pin) = policy {
+        lock.policies = BTreeMap::from([(pin.name.clone(), pin.digest)]);
+    }
     let mut dropped: Vec<String> = Vec::new();
     lock.images.retain(|key, _| {
         let there = folder.join(&key.recipe).exists();

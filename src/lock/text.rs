@@ -34,13 +34,15 @@ pub(super) enum BadLock {
 /// Writes a lock file's text.
 pub(super) fn write(lock: &Lock) -> String {
     let mut text = format!("{HEAD}version = {VERSION}\n");
+    if !lock.policies.is_empty() {
+        text.push_str("\n[policies]\n");
+        text.push_str(&pins(&lock.policies));
+    }
     for (key, taken) in &lock.images {
         let table = format!("images.{}.{}", quoted(&key.recipe), quoted(&key.platform));
         if !taken.extends.is_empty() {
             let _ = write!(text, "\n[{table}.extends]\n");
-            for (name, digest) in &taken.extends {
-                let _ = writeln!(text, "{} = {}", quoted(name), quoted(&digest.to_string()));
-            }
+            text.push_str(&pins(&taken.extends));
         }
         if !taken.packages.is_empty() {
             let _ = write!(text, "\n[{table}.packages]\n");
@@ -54,6 +56,20 @@ pub(super) fn write(lock: &Lock) -> String {
         }
     }
     text
+}
+
+/// A line for each thing of a registry.
+fn pins(pins: &BTreeMap<String, Digest>) -> String {
+    let line = |(name, digest): (&String, &Digest)| format!("{} = {}\n", quoted(name), quoted(&digest.to_string()));
+    pins.iter().map(line).collect()
+}
+
+fn read_pins(value: Value, what: &str) -> Result<BTreeMap<String, Digest>, BadLock> {
+    let one = |(name, digest): (String, Value)| {
+        let found = digest.as_str().and_then(|text| text.parse().ok());
+        found.ok_or_else(|| form(&format!("`{name}` has no digest"))).map(|digest| (name, digest))
+    };
+    table(value, what)?.into_iter().map(one).collect()
 }
 
 /// The fields of a line: what a reviewer looks for first, the digest last.
@@ -107,6 +123,7 @@ pub(super) fn read(text: &str) -> Result<Lock, BadLock> {
         Some(Value::Integer(other)) => return Err(BadLock::Version(other)),
         _ => return Err(form("it has no `version`")),
     }
+    let policies = table.remove("policies").map(|value| read_pins(value, "policies")).transpose()?.unwrap_or_default();
     let mut images = BTreeMap::new();
     let recipes = match table.remove("images") {
         None => toml::Table::new(),
@@ -118,17 +135,13 @@ pub(super) fn read(text: &str) -> Result<Lock, BadLock> {
             images.insert(Key { recipe: recipe.clone(), platform }, taken);
         }
     }
-    Ok(Lock { images })
+    Ok(Lock { images, policies })
 }
 
 fn image_of(mut image: toml::Table) -> Result<Taken, BadLock> {
     let mut taken = Taken::default();
     if let Some(extends) = image.remove("extends") {
-        for (name, digest) in table(extends, "extends")? {
-            let digest = digest.as_str().and_then(|text| text.parse().ok());
-            let digest = digest.ok_or_else(|| form(&format!("`{name}` has no digest")))?;
-            taken.extends.insert(name, digest);
-        }
+        taken.extends = read_pins(extends, "extends")?;
     }
     if let Some(packages) = image.remove("packages") {
         for (name, version) in table(packages, "packages")? {

@@ -151,6 +151,12 @@ impl<'t, 'c> Files<'t, 'c> {
         self.decode(name, bytes, Path::new(name), Origin::Registry(None))
     }
 
+    /// Gets a policy from a registry, held to what stands at a place in a lock file.
+    pub(super) fn open_policy(&mut self, name: &str, place: Option<LockPlace>) -> Option<usize> {
+        self.top = place.map(|place| (place.file.clone(), Some(place)));
+        self.open_remote(name, None)
+    }
+
     /// Gets a recipe from a registry, with those that it extends; `asked` is the place that names it.
     pub(super) fn open_remote(&mut self, name: &str, asked: Option<Span>) -> Option<usize> {
         let Some(fetch) = &self.context.fetch else {

@@ -42,14 +42,17 @@ pub fn load(input: &Input, context: &Context, texts: &mut Texts) -> Result<Loade
 }
 
 /// Loads a policy that is laid over recipes: a file, or `docker://NAME`, with a table `[policy]` and nothing else. Of the
-/// context, only [`Context::fetch`] counts.
+/// context, only [`Context::fetch`] counts; `lock` is the file that it is held to where it comes from a registry.
 ///
 /// # Errors
 /// Every mistake of the file.
-pub fn load_floor(path: &Path, context: &Context, texts: &mut Texts) -> Result<Floor> {
+pub fn load_floor(path: &Path, lock: Option<&Path>, context: &Context, texts: &mut Texts) -> Result<Floor> {
     let mut files = Files::new(texts, context);
     let opened = match path.to_str().filter(|text| text.starts_with(REMOTE)) {
-        Some(name) => files.open_remote(name, None),
+        Some(name) => {
+            let place = lock.map(|file| LockPlace { file: file.to_owned(), name: String::new() });
+            files.open_policy(name, place)
+        }
         None => files.open(path, None),
     };
     let mistakes = std::mem::take(&mut files.mistakes);
@@ -61,7 +64,7 @@ pub fn load_floor(path: &Path, context: &Context, texts: &mut Texts) -> Result<F
         return Err(Diagnostic::error(KEY, title).at(file.span, "in this file").help(help).into());
     }
     let (floor, mistakes) = resolve::floor(&alone(&file, true), &Context::default(), texts);
-    if mistakes.is_empty() { Ok(floor) } else { Err(Error(in_order(mistakes))) }
+    if mistakes.is_empty() { Ok(Floor { pin: file.pin, ..floor }) } else { Err(Error(in_order(mistakes))) }
 }
 
 /// The text of a recipe or policy that others are to extend from a registry, held against what holds there: keys that are

@@ -99,7 +99,7 @@ pub struct Pin {
     pub digest: Digest,
 }
 
-/// A recipe's place in a lock file.
+/// A recipe's place in a lock file; without a name that of policies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockPlace {
     /// The lock file: that of the workspace, or the one beside the recipe.
@@ -571,8 +571,10 @@ pub struct Date {
 /// A policy that is laid over recipes: they can be stricter than it, and never less strict.
 #[derive(Debug, Clone)]
 pub struct Floor {
-    /// What a person calls it: its file.
+    /// What a person calls it: its file, or its name in a registry.
     pub name: String,
+    /// Which one of a registry it is.
+    pub pin: Option<Pin>,
     /// What it asks.
     pub policy: Policy,
     /// Rules that no recipe may waive.

@@ -253,3 +253,32 @@ fn a_policy_of_a_registry_is_laid_over_recipes() {
     let said = bad(&sandbox, &server, &format!("check app.toml --policy {}", server.name("acme/none:1")), 1);
     assert!(said.contains("error[E0603]"), "{said}");
 }
+
+#[test]
+fn the_lock_file_holds_the_digest_of_a_policy() {
+    let server = Server::new();
+    let sandbox = sandbox(&server);
+    sandbox
+        .file("app.toml", "root = \"root\"\nbinaries = [\"server\"]\n")
+        .file("floor.toml", "[policy]\nmax-files = 1000\n");
+    let to = server.name("acme/policy:1");
+    let pushed = good(&sandbox, &format!("push --recipe floor.toml {to}")).stdout;
+    good(&sandbox, "lock app.toml");
+    let unlocked = std::fs::read_to_string(sandbox.at("mkimage.lock")).unwrap();
+    assert!(!unlocked.contains("[policies]"));
+    // One that nobody locked is taken as it is.
+    good(&sandbox, &format!("check app.toml --locked --policy {to}"));
+    good(&sandbox, &format!("lock app.toml --policy {to}"));
+    let lock = std::fs::read_to_string(sandbox.at("mkimage.lock")).unwrap();
+    let first = pushed.trim_end().rsplit('@').next().unwrap();
+    assert!(lock.contains(&format!("\n[policies]\n\"{to}\" = \"{first}\"\n")), "{lock}");
+    good(&sandbox, "lock app.toml");
+    assert_eq!(std::fs::read_to_string(sandbox.at("mkimage.lock")).unwrap(), lock, "without a policy it stays");
+    sandbox.file("floor.toml", "[policy]\nmax-files = 1\n");
+    good(&sandbox, &format!("push --recipe floor.toml {to}"));
+    bad(&sandbox, &server, &format!("check app.toml --policy {to}"), 3);
+    let said = bad(&sandbox, &server, &format!("check app.toml --locked --policy {to}"), 4);
+    assert!(said.starts_with("error[E0401]: `docker://[HOST]/acme/policy:1` is sha256:"), "{said}");
+    assert!(said.contains("`mkimage lock --policy docker://[HOST]/acme/policy:1` accepts it"), "{said}");
+    good(&sandbox, &format!("check app.toml --frozen --policy {to}"));
+}

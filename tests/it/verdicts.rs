@@ -253,7 +253,7 @@ fn floor(text: &str) -> Arc<Floor> {
     sandbox.file("floor.toml", text);
     let mut texts = Texts::default();
     Arc::new(
-        load_floor(&sandbox.at("floor.toml"), &Context::default(), &mut texts)
+        load_floor(&sandbox.at("floor.toml"), None, &Context::default(), &mut texts)
             .map_err(|e| render(&e.0, &texts, false))
             .unwrap(),
     )

@@ -114,7 +114,7 @@ impl Resolved {
 pub(super) fn floor(merged: &Merged, context: &Context, texts: &Texts) -> (Floor, Vec<Diagnostic>) {
     let mut resolver = Resolver::new(merged, context, texts);
     let (policy, no_waivers) = (resolver.policy(), resolver.forbidden_waivers());
-    (Floor { name: merged.origin.clone(), policy, no_waivers }, resolver.variables.mistakes)
+    (Floor { name: merged.origin.clone(), pin: None, policy, no_waivers }, resolver.variables.mistakes)
 }
 
 struct Resolver<'a> {
