@@ -10,6 +10,7 @@ use mkimage::build::Assembled;
 use mkimage::lock::{self, Key, Lock, Locks, Mode, NOT_LOCKED, Taken, Update, What};
 use mkimage::recipe::Recipe;
 use mkimage::report::{Diagnostic, Error, Result, Texts};
+use mkimage::survey::{self, Package, Survey};
 use serde_json::{Value, json};
 
 use super::assembled::assemble;
@@ -17,6 +18,7 @@ use super::console::Console;
 use super::format::{Format, columns, print_json};
 use super::judging::PolicyArgs;
 use super::recipes::{RecipeArgs, usage};
+use super::subject::Subject;
 
 /// What a lock file is called unless a workspace says otherwise.
 const FILE: &str = "mkimage.lock";
@@ -68,7 +70,8 @@ pub(super) struct Args {
     recipes: RecipeArgs,
     #[command(flatten)]
     policy: PolicyArgs,
-    /// List the packages of the images that lock files name, and write nothing.
+    /// List the packages of the images that lock files name, and write nothing. Images that were built may be named, too: a
+    /// layout, an archive, `docker://NAME`.
     #[arg(long)]
     list: bool,
     /// With --list: only images that hold this package, and in which version.
@@ -158,7 +161,16 @@ fn document(file: &Path, update: &Update) -> Value {
 /// Lists what lock files say.
 fn list(args: &Args, console: &Console) -> Result<ExitCode> {
     let mut rows = Vec::new();
-    for file in lock_files(&args.recipes.recipes)? {
+    let (images, named): (Vec<PathBuf>, Vec<PathBuf>) =
+        args.recipes.recipes.iter().cloned().partition(|it| is_image(it));
+    let files = if named.is_empty() && !images.is_empty() { Vec::new() } else { lock_files(&named)? };
+    for image in &images {
+        let subject = Subject::parse(&image.to_string_lossy());
+        for survey in subject.look(None, None, &args.recipes.registries, console, &mut Texts::default())? {
+            rows.extend(packages_of(&survey, args.package.as_deref()));
+        }
+    }
+    for file in files {
         let lock = Lock::read(&file)?.ok_or_else(|| no_lock(&file))?;
         for (key, taken) in &lock.images {
             rows.extend(packages(&file, key, taken, args.package.as_deref()));
@@ -188,8 +200,29 @@ struct Row {
     paths: Vec<String>,
 }
 
+/// Whether an argument of `--list` is an image that was built.
+fn is_image(path: &Path) -> bool {
+    let is_lock = path.join(FILE).is_file() || path.extension().is_some_and(|extension| extension == "lock");
+    !is_lock && matches!(Subject::parse(&path.to_string_lossy()), Subject::Written(..))
+}
+
+fn is_called(name: &str, only: Option<&str>) -> bool {
+    only.is_none_or(|only| name == only || name.split(':').next() == Some(only))
+}
+
+/// The packages of an image that was built, by the records in it.
+fn packages_of(survey: &Survey, only: Option<&str>) -> Vec<Row> {
+    let row = |(key, package): (&(String, String), &Package)| Row {
+        package: survey::package_name(&survey.packages, key),
+        version: package.version.clone(),
+        image: survey.name.clone(),
+        platform: survey.platform.clone(),
+        paths: survey.owners.iter().filter(|(_, owner)| *owner == key).map(|(path, _)| path.to_string()).collect(),
+    };
+    survey.packages.iter().map(row).filter(|row| is_called(&row.package, only)).collect()
+}
+
 fn packages(file: &Path, key: &Key, taken: &Taken, only: Option<&str>) -> Vec<Row> {
-    let named = |name: &str| only.is_none_or(|only| name == only || name.split(':').next() == Some(only));
     let row = |(name, version): (&String, &String)| {
         let of_it = taken.paths.iter().filter(|(_, fact)| fact.package.as_ref() == Some(name));
         let files = of_it.filter(|(_, fact)| matches!(fact.what, What::File { .. } | What::HardLink(_)));
@@ -201,7 +234,7 @@ fn packages(file: &Path, key: &Key, taken: &Taken, only: Option<&str>) -> Vec<Ro
             paths: files.map(|(path, _)| path.to_string()).collect(),
         }
     };
-    taken.packages.iter().filter(|(name, _)| named(name)).map(row).collect()
+    taken.packages.iter().filter(|(name, _)| is_called(name, only)).map(row).collect()
 }
 
 /// The lock files that the arguments name: themselves, or those beside what they name.

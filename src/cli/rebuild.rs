@@ -32,18 +32,13 @@ pub(super) fn differences(
     let recipes: Vec<&Recipe> = loaded.iter().flat_map(|loaded| &loaded.recipes).collect();
     let mut found = Vec::new();
     for recipe in &recipes {
-        let architecture = recipe.platform.as_ref().map(|platform| platform.architecture.clone());
+        let platform = recipe.platform.as_ref().map(|platform| &platform.value);
         let name = recipe.tags.first().map(|tag| tag.value.clone());
-        let there = Opened::new(
-            images::open(image, &args.registries, console)?,
-            image,
-            architecture.as_deref(),
-            name.as_deref(),
-        )?;
+        let there = Opened::new(images::open(image, &args.registries, console)?, image, platform, name.as_deref())?;
         let several = recipes.len() > 1;
         for difference in differences_of(&there, recipe, console)? {
-            let platform = architecture.as_deref().filter(|_| several).map_or_else(String::new, |it| format!("{it}: "));
-            found.push(Difference { place: format!("{platform}{}", difference.place), ..difference });
+            let whose = platform.filter(|_| several).map_or_else(String::new, |it| format!("{it}: "));
+            found.push(Difference { place: format!("{whose}{}", difference.place), ..difference });
         }
     }
     Ok(found)
@@ -76,7 +71,7 @@ fn differences_of(there: &Opened, recipe: &Recipe, console: &Console) -> Result<
     let to = compression(there, &mut recipe, place.clone());
     let outputs = Outputs { destinations: vec![to], engine: None, stdout: &mut std::io::sink(), push: None };
     build::write(&recipe, &assembled, outputs, &options, &progress)?;
-    let rebuilt = Opened::new(output::open(&place)?, &place, Some(&assembled.platform.architecture), None)?;
+    let rebuilt = Opened::new(output::open(&place)?, &place, Some(&assembled.platform), None)?;
     compare::compare(there, &rebuilt)
 }
 
@@ -168,10 +163,10 @@ pub(super) fn layout_of(recipe: &Recipe) -> String {
 /// layout or archive.
 pub(super) fn compared(recipe: &Recipe, place: &Destination, rebuilt: &Path) -> Result<Option<Diagnostic>> {
     let (Destination::Layout { path, tag } | Destination::Archive { path, tag }) = place else { return Ok(None) };
-    let architecture = recipe.platform.as_ref().map(|platform| platform.architecture.as_str());
+    let platform = recipe.platform.as_ref().map(|platform| &platform.value);
     let own = recipe.tags.first().map(|tag| tag.value.as_str());
-    let first = Opened::new(output::open(path)?, path, architecture, tag.as_deref().or(own))?;
-    let second = Opened::new(output::open(rebuilt)?, rebuilt, architecture, own)?;
+    let first = Opened::new(output::open(path)?, path, platform, tag.as_deref().or(own))?;
+    let second = Opened::new(output::open(rebuilt)?, rebuilt, platform, own)?;
     let found = compare::compare(&first, &second)?;
     let title = format!("two builds of `{}` gave different images", recipe.name.value);
     Ok((!found.is_empty()).then(|| compare::differ(&title, &found)))

@@ -23,6 +23,9 @@ pub(super) struct RegistryArgs {
     /// Ask registries without TLS where they have none; those of this machine are asked so anyway.
     #[arg(long, help_heading = HEADING)]
     insecure: bool,
+    /// Ask no registry: what would need one is an error.
+    #[arg(long, help_heading = HEADING)]
+    offline: bool,
     /// Shared by all that these arguments were given to.
     #[arg(skip)]
     client: Arc<OnceLock<Arc<Client>>>,
@@ -79,6 +82,7 @@ impl RegistryArgs {
             again.extend(["--registry-ca".into(), whole(file)?.into()]);
         }
         again.extend(self.insecure.then(|| OsString::from("--insecure")));
+        again.extend(self.offline.then(|| OsString::from("--offline")));
         Ok(again)
     }
 
@@ -104,6 +108,7 @@ impl RegistryArgs {
                 none_for: proxy("NO_PROXY").unwrap_or_default(),
             },
             insecure: self.insecure,
+            offline: self.offline,
             pace: Pace { spread: std::process::id(), ..Pace::default() },
         }
     }

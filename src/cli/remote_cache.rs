@@ -16,13 +16,13 @@ use super::summary::megabytes;
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct RemoteCacheArgs {
     /// Look for layers in this repository of a registry before packing them, repeatable.
-    #[arg(id = "cache_from", long = "cache-from", value_name = "REF", conflicts_with = "no_cache")]
+    #[arg(id = "cache_from", long = "cache-from", value_name = "REF", conflicts_with_all = ["no_cache", "offline"])]
     from: Vec<String>,
     /// Fetch every layer that is found so, and compare it with the files: also where a repository could take it over unseen.
     #[arg(id = "cache_verify", long = "cache-verify", requires = "cache_from")]
     verify: bool,
     /// Add the layers of what is built to this repository of a registry, repeatable.
-    #[arg(id = "cache_to", long = "cache-to", value_name = "REF", conflicts_with = "no_cache")]
+    #[arg(id = "cache_to", long = "cache-to", value_name = "REF", conflicts_with_all = ["no_cache", "offline"])]
     to: Vec<String>,
 }
 

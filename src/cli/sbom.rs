@@ -8,6 +8,7 @@ use mkimage::attest::{self, Contents, Document, Subject};
 use mkimage::build::{self, Options, Outputs, Session};
 use mkimage::image::Image;
 use mkimage::layer::Durability;
+use mkimage::oci::{Store, StoredImage};
 use mkimage::output::{self, Destination};
 use mkimage::policy::{self, Verdicts};
 use mkimage::recipe::{self, Platform, Recipe, SbomFormat};
@@ -81,17 +82,25 @@ fn described(args: &Args, console: &Console, texts: &mut Texts) -> Result<(Subje
         let built = built(&recipe, folder.path(), console)?;
         return Ok((built.subject, built.contents));
     };
-    let mut found = output::images_for(&store, args.platform.as_ref())?;
-    // Of an index that was not asked for by platform, the image that runs here.
+    let found = images_for_here(&store, args.platform.as_ref())?;
+    let stored = build::stored(&store, build::choose(store.name().as_ref(), &found, tag.as_deref())?, folder.path())?;
+    Ok((stored.subject, stored.contents))
+}
+
+/// The images of a store that may be meant: of an index that was not asked for by platform, the one that runs here.
+///
+/// # Errors
+/// When there is none for the platform.
+pub(super) fn images_for_here(store: &Store, platform: Option<&Platform>) -> Result<Vec<StoredImage>> {
+    let mut found = output::images_for(store, platform)?;
     let own = Platform::host().architecture;
     let of_one_index = found
         .first()
         .is_some_and(|first| first.index.is_some() && found.iter().all(|image| image.index == first.index));
-    if args.platform.is_none() && of_one_index && found.iter().any(|image| image.config["architecture"] == own) {
+    if platform.is_none() && of_one_index && found.iter().any(|image| image.config["architecture"] == own) {
         found.retain(|image| image.config["architecture"] == own);
     }
-    let stored = build::stored(&store, build::choose(store.name().as_ref(), &found, tag.as_deref())?, folder.path())?;
-    Ok((stored.subject, stored.contents))
+    Ok(found)
 }
 
 fn temporary() -> Result<tempfile::TempDir> {
@@ -139,9 +148,14 @@ fn only_recipe(recipes: &RecipeArgs, argument: &str, texts: &mut Texts) -> Resul
 }
 
 /// Where a recipe's image comes from.
-pub(super) fn provenance(argument: &str, console: &Console, texts: &mut Texts) -> Result<Vec<u8>> {
+pub(super) fn provenance(
+    argument: &str,
+    registries: &RegistryArgs,
+    console: &Console,
+    texts: &mut Texts,
+) -> Result<Vec<u8>> {
     let folder = temporary()?;
-    let recipe = only_recipe(&RecipeArgs::of(argument.as_ref()), argument, texts)?;
+    let recipe = only_recipe(&RecipeArgs::of(argument.as_ref()).asking(registries), argument, texts)?;
     let built = built(&recipe, folder.path(), console)?;
     let others: Vec<Document> =
         recipe.sbom.iter().map(|form| attest::sbom(*form, &built.subject, &built.contents)).collect::<Result<_>>()?;

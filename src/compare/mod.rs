@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::oci::{BadStore, Store, StoredImage};
 use crate::output::{CORRUPT, UNREADABLE};
+use crate::recipe::Platform;
 use crate::report::{Code, Diagnostic, Error, Result};
 
 mod bytes;
@@ -39,17 +40,21 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// The image for an architecture in what was opened at `path`; the one called `name` where there are several.
+    /// The image for a platform in what was opened at `path`; the one called `name` where there are several. A variant counts
+    /// where the platform has one and an image is for it: else that of the image was found out, and is not the recipe's.
     ///
     /// # Errors
     /// When it can't be read, or it is not clear which one is meant.
-    pub fn new(store: Store, path: &Path, architecture: Option<&str>, name: Option<&str>) -> Result<Self> {
+    pub fn new(store: Store, path: &Path, platform: Option<&Platform>, name: Option<&str>) -> Result<Self> {
         let mut images = store.images().map_err(|error| unreadable(path, error))?;
-        let fits = |image: &StoredImage| {
-            let of_image = image.config.get("architecture").and_then(Value::as_str);
-            architecture.is_none_or(|architecture| of_image == Some(architecture))
-        };
-        images.retain(fits);
+        if let Some(platform) = platform {
+            let is_it = |image: &StoredImage| image.platform() == platform.to_string();
+            let of_machine = |image: &StoredImage| {
+                image.config.get("architecture").and_then(Value::as_str) == Some(&platform.architecture)
+            };
+            let exact = images.iter().any(is_it);
+            images.retain(|image| if exact { is_it(image) } else { of_machine(image) });
+        }
         if images.len() > 1 {
             let called = |image: &StoredImage| image.names.iter().any(|own| Some(own.as_str()) == name);
             images.retain(called);

@@ -12,6 +12,7 @@ use super::durable::{Renamed, flush_names, replace, write_new};
 use super::index::{Index, marker};
 use super::layout::{self, Layout, Place, read_limited};
 use crate::attest::Referrer;
+use crate::attest::sign::PREDICATE;
 use crate::image::Images;
 use crate::layer::{Durability, Staging};
 use crate::oci::{self, Digest};
@@ -125,10 +126,9 @@ fn add(path: &Path, staging: &Staging, referrers: &[Referrer]) -> Result<()> {
 
 /// Whether an entry is what this one takes the place of: signed statements are told apart by what they state.
 fn same_kind(one: &Referrer, entry: &Value) -> bool {
-    let predicate = "dev.sigstore.bundle.predicateType";
-    let stated = entry.get("annotations").and_then(|all| all.get(predicate)).and_then(Value::as_str);
+    let stated = entry.get("annotations").and_then(|all| all.get(PREDICATE)).and_then(Value::as_str);
     entry.get("artifactType").and_then(Value::as_str).unwrap_or_default() == one.artifact_type
-        && stated == one.annotations.get(predicate).map(String::as_str)
+        && stated == one.annotations.get(PREDICATE).map(String::as_str)
 }
 
 /// The image that a listed manifest is about.

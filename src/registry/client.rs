@@ -8,7 +8,7 @@ use super::authorization::{Access, Scope};
 use super::challenge::Challenge;
 use super::transport::{Body, Failure, FailureKind, Reach, Request, Response, Transport};
 use super::url::{Origin, Url};
-use super::{Keychain, Options, Pace, Remote, Repository, UNREACHABLE, UNSAFE};
+use super::{Keychain, OFFLINE, Options, Pace, Remote, Repository, UNREACHABLE, UNSAFE};
 use crate::oci::Digest;
 use crate::report::{Diagnostic, Error, Result};
 
@@ -24,6 +24,8 @@ pub(super) const MOST_SAID: u64 = 64 << 10;
 pub struct Client {
     pub(super) transport: Transport,
     pub(super) keychain: Keychain,
+    /// Whether nothing is asked.
+    offline: bool,
     insecure: bool,
     pub(super) pace: Pace,
     registries: Mutex<BTreeMap<String, Slot>>,
@@ -78,6 +80,7 @@ impl Client {
         Ok(Self {
             transport: Transport::new(&options.authorities, options.proxies, options.pace.idle)?,
             keychain: options.keychain,
+            offline: options.offline,
             insecure: options.insecure,
             pace: options.pace,
             registries: Mutex::default(),
@@ -123,6 +126,11 @@ impl Client {
 
     /// The registry of a repository. It is asked once whether it is there, and how it wants to be told who asks.
     pub(super) fn registry(&self, repository: &Repository) -> Result<Arc<Registry>> {
+        if self.offline {
+            return Err(Diagnostic::error(OFFLINE, format!("`{repository}` has to be asked, and --offline was given"))
+                .help("run it without `--offline`, or name what lies on this machine: a layout, an archive, a file")
+                .into());
+        }
         let slot = Arc::clone(lock(&self.registries).entry(repository.registry().to_owned()).or_default());
         let mut slot = lock(&slot);
         if let Some(known) = &*slot {

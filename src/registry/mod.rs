@@ -59,6 +59,8 @@ pub const IMMUTABLE: Code = Code("E0608");
 pub const NO_TAG: Code = Code("E0609");
 /// A file of certificates can't be used.
 pub const BAD_CERTIFICATES: Code = Code("E0610");
+/// A registry is needed, and none may be asked.
+pub const OFFLINE: Code = Code("E0611");
 
 /// How registries are asked.
 #[derive(Debug, Clone, Default)]
@@ -69,6 +71,8 @@ pub struct Options {
     pub authorities: Authorities,
     /// Proxies.
     pub proxies: Proxies,
+    /// Whether no registry may be asked at all: then whatever needs one is an error.
+    pub offline: bool,
     /// Whether any registry may be asked without TLS; else this machine's own alone.
     pub insecure: bool,
     /// How often and how long is waited.

@@ -8,6 +8,7 @@ use mkimage::cache::{Cache, Stamp};
 use mkimage::oci::Digest;
 use snapbox::{assert_data_eq, str};
 
+use crate::registry_server::Server;
 use crate::sandbox::{Run, Sandbox};
 use crate::support::elf::{Elf, NEEDED, SONAME};
 use crate::support::root::{GLIBC, Root};
@@ -436,6 +437,55 @@ fn which_images_hold_a_package() {
     assert_eq!(json["packages"][0]["paths"][0], "/usr/lib/x86_64-linux-gnu/libssl.so.3");
     let none = machine.run(&["lock", "--list", "--package", "openssl"]);
     assert_eq!((none.code, none.stdout.as_str(), none.stderr.as_str()), (0, "", "no image holds files of openssl\n"));
+}
+
+#[test]
+fn images_that_were_built_tell_their_packages_too() {
+    let machine = Machine::new();
+    let built = machine.run(&["build", "tool.toml", "-o", "tool.oci", "-o", "tool.tar", "--no-fsync"]);
+    assert_eq!(built.code, 0, "{}", built.stderr);
+    let server = Server::new();
+    let name = server.name("acme/tool:1");
+    assert_eq!(machine.sandbox.run(&["push", "tool.oci", &name]).code, 0);
+    let row = |image: &str| {
+        let listed = machine.sandbox.run(&["lock", "--list", image, "--package", "libssl3"]);
+        assert_eq!(listed.code, 0, "{image}: {}", listed.stderr);
+        listed.stdout.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    for image in ["tool.oci", "tool.tar", "oci:tool.oci:latest", &name] {
+        let row = row(image);
+        assert_eq!((row.len(), row[0].as_str(), row[1].as_str()), (4, "libssl3", "3.0.21-1"), "{image}: {row:?}");
+        assert_eq!(row[3], "linux/amd64");
+    }
+    let all = machine.sandbox.run(&["lock", "--list", "tool.oci", "tool.tar", "--format", "json"]);
+    let all: serde_json::Value = serde_json::from_str(&all.stdout).unwrap();
+    let of_ssl: Vec<_> = all["packages"].as_array().unwrap().iter().filter(|row| row["package"] == "libssl3").collect();
+    assert_eq!(of_ssl.len(), 2, "{all}");
+    assert_eq!(of_ssl[0]["paths"][0], "/usr/lib/x86_64-linux-gnu/libssl.so.3");
+}
+
+#[test]
+fn without_a_network_whatever_needs_one_is_an_error() {
+    let machine = Machine::new();
+    machine.sandbox.file("extends.toml", "extends = ['docker://127.0.0.1:1/acme/base:1']\nbinaries = ['tool']\n");
+    machine.says(&["lock", "tool.toml", "--offline"]);
+    machine.says(&["build", "tool.toml", "--locked", "--offline", "--no-fsync", "-o", "tool.oci"]);
+    assert_eq!(machine.sandbox.run(&["verify", "tool.oci", "--offline"]).code, 0);
+    for arguments in [
+        &["build", "tool.toml", "--no-fsync", "-o", "docker://127.0.0.1:1/acme/tool:1"][..],
+        &["build", "extends.toml", "--no-fsync"],
+        &["lock", "extends.toml"],
+        &["lock", "--list", "docker://127.0.0.1:1/acme/tool:1"],
+        &["verify", "docker://127.0.0.1:1/acme/tool:1"],
+    ] {
+        let arguments = [arguments, &["--offline"]].concat();
+        let builds = ["tool.toml", "extends.toml"].contains(&arguments[1]);
+        let run = if builds { machine.run(&arguments) } else { machine.sandbox.run(&arguments) };
+        let said = "has to be asked, and --offline was given";
+        assert!(run.code == 1 && run.stderr.contains(said), "{arguments:?}: {} {}", run.code, run.stderr);
+    }
+    let caches = machine.run(&["build", "tool.toml", "--offline", "--cache-from", "127.0.0.1:1/acme/cache"]);
+    assert_eq!(caches.code, 2, "{}", caches.stderr);
 }
 
 #[test]

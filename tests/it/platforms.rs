@@ -3,6 +3,7 @@
 use snapbox::str;
 
 use super::commands::prints;
+use super::registry_server::Server;
 use super::sandbox::Sandbox;
 
 /// A program for each of three machines, and a recipe that takes the one for its platform.
@@ -296,6 +297,34 @@ fn one_recipe_gives_an_index() {
     let debug = sandbox.run(&["build", "-q", "all.toml", "--debug", "--platform=linux/amd64", "-o", "all.oci"]);
     assert_eq!((debug.code, debug.stdout.lines().count()), (0, 2), "{}", debug.stderr);
     assert_eq!(sandbox.run(&["verify", "-q", "all.oci"]).code, 0);
+}
+
+/// Two variants of one architecture, too.
+#[test]
+fn each_platform_is_held_against_its_own_image() {
+    let sandbox = sandbox();
+    sandbox.file("dist/arm/api", arm_program(0x500_0400, Some(6))).mode("dist/arm/api", 0o755);
+    let recipe = std::fs::read_to_string(sandbox.at("api.toml")).unwrap();
+    sandbox.file("all.toml", format!("platforms = ['linux/arm/v6', 'linux/amd64', 'linux/arm/v7']\n{recipe}"));
+    let built = sandbox.run(&["build", "all.toml", "--check", "-o", "all.oci"]);
+    assert!(built.code == 0 && built.stderr.ends_with("built twice: the same images\n"), "{}", built.stderr);
+    let server = Server::new();
+    let name = server.name("acme/api:1");
+    let pushed = sandbox.run(&["push", "all.oci", &name]);
+    assert_eq!(pushed.code, 0, "{}", pushed.stderr);
+    for image in ["all.oci", &name] {
+        let verified = sandbox.run(&["verify", image, "all.toml"]);
+        let same = verified.stdout.contains("the same when it is built again");
+        assert!(verified.code == 0 && same, "{image}: {} {}", verified.stdout, verified.stderr);
+    }
+    sandbox.file("all.toml", format!("platforms = ['linux/arm/v6', 'linux/amd64', 'linux/arm/v7']\n{recipe}[env]\nA = '${{variant}}'\n[vars]\nvariant = 'x'\n"));
+    for image in ["all.oci", &name] {
+        let verified = sandbox.run(&["verify", image, "all.toml"]);
+        assert_eq!(verified.code, 4, "{}", verified.stderr);
+        for platform in ["linux/arm/v6: ", "linux/arm/v7: ", "linux/amd64: "] {
+            assert!(verified.stderr.contains(platform), "{platform}: {}", verified.stderr);
+        }
+    }
 }
 
 #[test]

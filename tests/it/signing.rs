@@ -189,6 +189,33 @@ fn provenance_names_what_went_in_and_nothing_of_the_machine() {
     assert_eq!(*byproduct, Digest::of(sbom.trim_end().as_bytes()).hex());
 }
 
+/// Bare, from what is attached: the same as of the recipe, from a layout, an archive and a registry.
+#[test]
+fn provenance_of_an_image_is_what_is_attached_to_it() {
+    let root = root();
+    let sandbox = sandbox(&root, ALL);
+    with_keys(&sandbox).file("tool.openvex.json", VEX);
+    good(&sandbox, "build tool.toml --sign-key a.key --compression zstd -o tool.oci -o oci-archive:tool.tar");
+    let expected = good(&sandbox, "provenance tool.toml");
+    for image in ["tool.oci", "oci:tool.oci:1.0", "tool.tar", "tool.oci --key a.pub", "tool.oci --platform linux/amd64"]
+    {
+        assert_eq!(good(&sandbox, &format!("provenance {image}")), expected, "{image}");
+    }
+    refused(&sandbox, "provenance tool.oci --key b.pub", 1, "E0706");
+    refused(&sandbox, "provenance oci:tool.oci:7", 1, "E0700");
+    refused(&sandbox, "provenance tool.oci --platform linux/arm64", 1, "E0274");
+    refused(&sandbox, "provenance docker://127.0.0.1:1/acme/tool:1 --offline", 1, "E0611");
+
+    let server = Server::new();
+    let name = server.name("acme/tool:1.0");
+    good(&sandbox, &format!("push tool.oci {name}"));
+    assert_eq!(good(&sandbox, &format!("provenance {name} --key a.pub")), expected);
+    refused(&sandbox, &format!("provenance {name} --key b.pub"), 1, "E0706");
+
+    std::fs::remove_dir_all(sandbox.at("tool.oci.att")).unwrap();
+    refused(&sandbox, "provenance tool.oci", 1, "has no provenance");
+}
+
 #[test]
 fn provenance_says_what_the_policy_let_pass() {
     let root = root();

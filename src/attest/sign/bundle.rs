@@ -12,6 +12,8 @@ pub const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 /// What a statement states that only signs.
 pub(super) const SIGNED: &str = "https://sigstore.dev/cosign/sign/v1";
 const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
+/// The annotation that tells statements apart without reading them.
+pub const PREDICATE: &str = "dev.sigstore.bundle.predicateType";
 const STATEMENT: &str = "https://in-toto.io/Statement/v1";
 
 /// A document about an image, which is JSON, as a signed bundle that refers to it.
@@ -42,8 +44,7 @@ fn signed(subject: &Subject, about: &Value, (predicate_type, predicate): (&str, 
         predicate_type: predicate_type.to_owned(),
         blob: Blob::new(oci::canonical_value(&bundle)),
     };
-    let annotations =
-        [("dev.sigstore.bundle.content", "dsse-envelope"), ("dev.sigstore.bundle.predicateType", predicate_type)];
+    let annotations = [("dev.sigstore.bundle.content", "dsse-envelope"), (PREDICATE, predicate_type)];
     Referrer::new(subject, &document, &annotations)
 }
 
@@ -61,26 +62,31 @@ fn encoded(kind: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-/// What a good bundle states: the kind of statement, when `key` signed it and it is about the image.
-pub(super) fn stated(bundle: &[u8], image: Digest, key: &PublicKey) -> Option<String> {
+/// What a bundle states of an image: the kind of statement, and its predicate. With a key, what that key signed alone; without
+/// one, no signature is looked at.
+pub fn stated(bundle: &[u8], image: Digest, key: Option<&PublicKey>) -> Option<(String, Value)> {
     let bundle: Value = oci::read(bundle).ok()?;
     let envelope = &bundle["dsseEnvelope"];
     let kind = envelope["payloadType"].as_str().filter(|kind| *kind == PAYLOAD_TYPE)?;
     let payload = Base64::decode_vec(envelope["payload"].as_str()?).ok()?;
-    let signed = encoded(kind, &payload);
-    let good = |one: &Value| {
-        let signature = one["sig"].as_str().and_then(|text| Base64::decode_vec(text).ok());
-        signature.is_some_and(|signature| key.verifies(&signed, &signature))
-    };
-    if bundle["mediaType"] != BUNDLE || !envelope["signatures"].as_array()?.iter().any(good) {
+    let signatures = envelope["signatures"].as_array()?;
+    let is_good = key.is_none_or(|key| {
+        let signed = encoded(kind, &payload);
+        signatures.iter().any(|one| {
+            let signature = one["sig"].as_str().and_then(|text| Base64::decode_vec(text).ok());
+            signature.is_some_and(|signature| key.verifies(&signed, &signature))
+        })
+    });
+    if bundle["mediaType"] != BUNDLE || !is_good {
         return None;
     }
     // Only what was signed is read.
-    let statement: Value = oci::read(&payload).ok()?;
+    let mut statement: Value = oci::read(&payload).ok()?;
     let hex = image.hex();
     let is_about = |one: &Value| one["digest"]["sha256"].as_str() == Some(&hex);
     let fits = statement["_type"] == STATEMENT && statement["subject"].as_array()?.iter().any(is_about);
-    statement["predicateType"].as_str().filter(|_| fits).map(str::to_owned)
+    let kind = statement["predicateType"].as_str().filter(|_| fits)?.to_owned();
+    Some((kind, statement["predicate"].take()))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ mod key;
 mod payload;
 mod verify;
 
-pub use bundle::{BUNDLE, bundle, sign_bundle};
+pub use bundle::{BUNDLE, PREDICATE, bundle, sign_bundle, stated};
 pub use key::{PrivateKey, PublicKey};
 pub use payload::{payload_tag, sign_payload};
 pub use verify::{Attached, Checked, check};
@@ -22,3 +22,5 @@ pub const BAD_KEY: Code = Code("E0701");
 pub const LOCKED_KEY: Code = Code("E0702");
 /// An image has no signature of a key.
 pub const NOT_SIGNED: Code = Code("E0703");
+/// An image has no provenance that can be had.
+pub const NO_PROVENANCE: Code = Code("E0706");

@@ -45,9 +45,9 @@ pub fn check(image: Digest, attached: &[Attached<'_>], key: &PublicKey) -> Check
                     checked.others += 1;
                 }
             } else if layer["mediaType"] == BUNDLE {
-                match bytes().and_then(|bundle| stated(&bundle, image, key)) {
-                    Some(kind) if kind == SIGNED => checked.signatures += 1,
-                    Some(kind) => {
+                match bytes().and_then(|bundle| stated(&bundle, image, Some(key))) {
+                    Some((kind, _)) if kind == SIGNED => checked.signatures += 1,
+                    Some((kind, _)) => {
                         checked.statements.insert(kind);
                     }
                     None => checked.others += 1,
