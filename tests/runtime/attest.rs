@@ -18,12 +18,17 @@ const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/ci-sbom");
 const NODE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/ci-npm/node_modules");
 const VERIFIERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/ci-verifiers");
 
+/// Microsoft's reader of SARIF: it checks the schema, and what the schema does not say.
+const SARIF: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/target/ci-npm/node_modules/@microsoft/sarif-multitool-linux/Sarif.Multitool");
+
 pub(crate) const TESTS: &[Test] = &[
     Test {
         name: "sboms_are_valid_and_scanners_find_the_same",
         needs: &["python3.11", "node", PYTHON, NODE],
         run: sboms,
     },
+    Test { name: "verdicts_are_valid_sarif", needs: &["/usr/bin/dash", SARIF], run: sarif },
     Test { name: "signatures_are_verified_by_others", needs: &["docker-registry", "node", NODE], run: signatures },
 ];
 
@@ -152,6 +157,47 @@ fn sboms(workshop: &Workshop) {
     let file = workshop.path("broken.json");
     fs::write(&file, broken).expect("the folder is ours");
     assert!(!Call::new("node").args([&script("validate.cjs"), NODE]).arg(&file).ended().success);
+}
+
+/// A finding that is denied, one that is warned of, one that is waived.
+fn sarif(workshop: &Workshop) {
+    workshop.write(
+        "sarif.toml",
+        "name = \"company/sarif\"\nbinaries = [\"/usr/bin/dash\"]\n\
+         [policy]\nshell = \"deny\"\ndeny-packages = [\"dash\"]\n\
+         [[policy.waive]]\nrule = \"shell\"\nreason = \"the start script\"\nuntil = \"2999-12-31\"\n",
+    );
+    let file = workshop.path("verdicts.sarif");
+    let checked = workshop.mkimage().args(["check", "sarif.toml", "--policy-report"]).arg(&file).ended();
+    assert!(!checked.success, "the policy denies it");
+    let good = json(&read(&file));
+    let results: Vec<&Value> = array(&good["runs"][0], "results").collect();
+    for level in ["error", "note"] {
+        assert!(results.iter().any(|one| one["level"] == level), "{level}: {results:?}");
+    }
+    assert_eq!(mistakes(workshop, &good), Vec::<String>::new());
+
+    // A reader that takes anything would take the above, too.
+    let broken = |change: &dyn Fn(&mut Value)| {
+        let mut sarif = good.clone();
+        change(&mut sarif["runs"][0]["results"][0]);
+        mistakes(workshop, &sarif)
+    };
+    assert_eq!(broken(&|result| result["ruleIdd"] = "x".into()), ["JSON1005"]);
+    assert_eq!(broken(&|result| result["ruleIndex"] = 999.into()), ["SARIF1009"]);
+    assert_eq!(broken(&|result| drop(result.as_object_mut().map(|fields| fields.remove("message")))), ["JSON1002"]);
+}
+
+/// The rules of the reader that a log breaks. It exits with 0 whatever it finds, and tells it in a log of its own.
+fn mistakes(workshop: &Workshop, sarif: &Value) -> Vec<String> {
+    let (file, found) = (workshop.path("read.sarif"), workshop.path("found.sarif"));
+    fs::write(&file, sarif.to_string()).expect("the folder is ours");
+    let _ = fs::remove_file(&found);
+    let call = Call::new(SARIF).env("DOTNET_SYSTEM_GLOBALIZATION_INVARIANT", "1").arg("validate").arg(&file);
+    call.args(["--level", "Error", "--output"]).arg(&found).text();
+    let found = json(&read(&found));
+    assert_eq!(found["runs"][0]["invocations"][0]["executionSuccessful"], true, "{found}");
+    array(&found["runs"][0], "results").map(|one| text(&one["ruleId"])).collect()
 }
 
 /// The packages that Syft lists. Each once, and with the source package that Grype asks for.
