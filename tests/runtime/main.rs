@@ -24,6 +24,7 @@ mod caches;
 mod run;
 mod attest;
 mod traced;
+mod updates;
 mod vendored;
 mod platforms;
 
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         run::TESTS,
         attest::TESTS,
         traced::TESTS,
+        updates::TESTS,
         vendored::TESTS,
         platforms::TESTS,
         pages::TESTS,
