@@ -47,8 +47,8 @@ pub fn plan_among<'a>(
     let assignment = match layers {
         Layers::Single => Assignment::new(tree, vec!["all files".to_owned()], |_, _| 0),
         Layers::Auto => match commons {
-            Some(commons) => auto(tree).with_common(commons.groups_of(tree)?),
-            None => auto(tree),
+            Some(commons) => auto(tree, package_of).with_common(commons.groups_of(tree)?),
+            None => auto(tree, package_of),
         },
         Layers::Package => by_package(tree, package_of),
         Layers::List(rules) => by_rules(tree, rules, package_of)?,
@@ -151,21 +151,34 @@ pub(super) enum Stability {
     Rest,
 }
 
-fn auto(tree: &Tree) -> Assignment {
+/// By expected change. What the root's packages own changes with them, other files with the service.
+fn auto<'a>(tree: &Tree, package_of: &dyn Fn(&ImagePath) -> Option<&'a str>) -> Assignment {
+    // A folder is where the first file in it is.
+    let is_packages = |path: &ImagePath, entry: &Entry| {
+        let of = if entry.is_directory() {
+            tree.below(path).find(|(_, below)| !below.is_directory()).map_or(path, |(file, _)| file)
+        } else {
+            path
+        };
+        is_package_record(of) || package_of(of).is_some()
+    };
+
     let wanted: BTreeSet<&str> = tree.iter().filter_map(|(_, entry)| entry.layer.as_deref()).collect();
     let wanted: Vec<&str> = wanted.into_iter().collect();
     // Those beyond the limit share the last.
-    let room = MOST - 4;
-    let mut names: Vec<String> = ["runtime", "shared libraries", "extras"].map(str::to_owned).to_vec();
+    let own = ["runtime", "shared libraries", "extras", "packages"].map(str::to_owned);
+    let (first, room) = (own.len(), MOST - own.len() - 1);
+    let mut names = own.to_vec();
     names.extend(wanted.iter().take(room).map(|&name| name.to_owned()));
     let rest = names.len();
     names.push("application".to_owned());
     Assignment::new(tree, names, |path, entry| match entry.layer.as_deref() {
-        Some(name) => 3 + wanted.binary_search(&name).unwrap_or(0).min(room - 1),
+        Some(name) => first + wanted.binary_search(&name).unwrap_or(0).min(room - 1),
         None => match stability(tree, path, entry, 0) {
             Stability::Runtime => 0,
             Stability::Libraries => 1,
             Stability::Extras => 2,
+            Stability::Rest if is_packages(path, entry) => 3,
             Stability::Rest => rest,
         },
     })

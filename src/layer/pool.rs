@@ -7,7 +7,7 @@ use super::fill::Raw;
 
 /// How many bytes of pieces may be on their way for each thread. Pieces are written in order: while one thread is at a
 /// large one, the others go on with what follows, and must not run out of room before it is done.
-const ROOM: usize = 6 << 20;
+const ROOM: usize = 3 << 20;
 
 /// What one piece needs while it is on its way.
 #[derive(Debug, Default)]

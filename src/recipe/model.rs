@@ -460,7 +460,7 @@ pub struct Healthcheck {
 /// How files are spread over layers.
 #[derive(Debug, Clone, Default)]
 pub enum Layers {
-    /// By expected change: runtime, shared libraries, extras, each `layer` name, the rest.
+    /// By expected change: runtime, shared libraries, extras, the rest of what packages own, each `layer` name, the rest.
     #[default]
     Auto,
     /// One.

@@ -59,9 +59,9 @@ fn a_security_update_shows_exactly_that() {
 --- registry.example/web:latest (linux/amd64)  sha256:HEX
 +++ registry.example/web:latest (linux/amd64)  sha256:HEX
   size      2.4 kB -> 2.4 kB
-  download  2.3 kB -> 2.3 kB
+  download  2.4 kB -> 2.4 kB
   files     13 -> 13
-  pull      922 B in 2 new layers, 1 shared
+  pull      689 B in 2 new layers, 2 shared
 
 packages
   ~ libssl3  3.0.15-1~deb12u1 -> 3.0.17-1~deb12u2  0 B
@@ -72,9 +72,9 @@ files
 
 layers
   - shared libraries  376 B
-  - application       546 B
+  - packages          313 B
   + shared libraries  376 B
-  + application       546 B
+  + packages          313 B
 
 "#]],
     );
@@ -152,9 +152,9 @@ fn everything_that_differs_is_told() {
 --- registry.example/web:latest (linux/amd64)  sha256:HEX
 +++ registry.example/web:latest (linux/amd64)  sha256:HEX
   size      2.4 kB -> 2.8 kB                  +389 B +16.3 %
-  download  2.4 kB -> 2.7 kB                  +253 B +10.4 %
+  download  2.5 kB -> 2.8 kB                  +245 B +9.6 %
   files     19 -> 20
-  pull      1.3 kB in 2 new layers, 1 shared
+  pull      1.1 kB in 2 new layers, 2 shared
 
 files
   ~ /opt/mode                              mode 0644 -> 4755
@@ -197,9 +197,9 @@ size by reason
 
 layers
   - shared libraries  371 B
-  - application       656 B
+  - application       457 B
   + shared libraries  591 B
-  + application       689 B
+  + application       482 B
 
 "#]],
     );
@@ -219,10 +219,10 @@ fn markdown_is_a_short_table_and_folded_details() {
 | | before | after | change |
 | --- | ---: | ---: | ---: |
 | size | 2.4 kB | 2.8 kB | +389 B (+16.3 %) |
-| download | 2.4 kB | 2.7 kB | +253 B (+10.4 %) |
+| download | 2.5 kB | 2.8 kB | +245 B (+9.6 %) |
 | files | 19 | 20 | +1 |
 | packages | 1 | 1 | 0 |
-| to pull, with the one before | | 1.3 kB in 2 new layers, 1 shared | |
+| to pull, with the one before | | 1.1 kB in 2 new layers, 2 shared | |
 
 > [!WARNING]
 > - `/opt/mode` is setuid
@@ -317,10 +317,11 @@ fn markdown_is_a_short_table_and_folded_details() {
 |  | layer | compressed |
 | --- | --- | --- |
 | shared | `runtime` | 1.4 kB |
+| shared | `packages` | 303 B |
 | gone | `shared libraries` | 371 B |
-| gone | `application` | 656 B |
+| gone | `application` | 457 B |
 | new | `shared libraries` | 591 B |
-| new | `application` | 689 B |
+| new | `application` | 482 B |
 
 </details>
 
@@ -465,7 +466,7 @@ fn a_download_above_the_limit_stops_the_build() {
     assert_data_eq!(
         sizes(&run.stderr),
         str![[r#"
-error[E0350]: the layers are 2.2 kB compressed, and policy allows 1 kB
+error[E0350]: the layers are 2.3 kB compressed, and policy allows 1 kB
  --> old.toml:5:16
   |
 5 | max-download = "1kB"

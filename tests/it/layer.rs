@@ -351,7 +351,9 @@ fn layers_by_expected_change() {
     need(&mut tree, "/etc/passwd", Cause::Generated("account file"));
     need(&mut tree, "/var/lib/dpkg/status.d/libc6", Cause::Generated("package record"));
     tree.place(at("/usr/lib/zz"), made(EntryKind::HardLink(at("/usr/lib/libz.so.1.2.13")), 0o644)).unwrap();
-    let plans = plan(&tree, &Layers::Auto, &|_| None).unwrap();
+    tree.place(at("/usr/bin/tool"), made(EntryKind::File(Content::bytes("x")), 0o755)).unwrap();
+    let owned = |path: &mkimage::path::ImagePath| (*path == at("/usr/bin/tool")).then_some("tool");
+    let plans = plan(&tree, &Layers::Auto, &owned).unwrap();
     let text: Vec<String> = plans
         .iter()
         .map(|plan| {
@@ -367,8 +369,9 @@ fn layers_by_expected_change() {
         "runtime: /etc/passwd /lib64/ld-linux-x86-64.so.2 /usr/lib/libc.so.6",
         "shared libraries: /usr/lib/libz.so.1 /usr/lib/libz.so.1.2.13 /usr/lib/zz",
         "extras: /etc/ssl/cert.pem",
+        "packages: /usr/bin/tool /var/lib/dpkg/status.d/libc6",
         "assets: /srv/static",
-        "application: /usr/bin/app /var/lib/dpkg/status.d/libc6",
+        "application: /usr/bin/app",
     ];
     assert_eq!(text, expected);
     assert_eq!(plans[2].paths, ["/etc", "/etc/ssl", "/etc/ssl/cert.pem"].map(at));

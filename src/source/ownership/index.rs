@@ -12,7 +12,7 @@ use crate::source::Source;
 /// A few bytes for each line of each list. What it finds may be another path of the same hash: the list itself says.
 pub(super) struct Index {
     /// Hash and package, package by package.
-    lines: Vec<(u64, u32)>,
+    lines: Vec<(u32, u32)>,
     /// The lists that were asked for.
     lists: Vec<OnceLock<Option<List>>>,
 }
@@ -20,7 +20,7 @@ pub(super) struct Index {
 impl Index {
     /// Reads the lists of all packages, and keeps none.
     pub(super) fn read(database: &Database, source: &dyn Source) -> Result<Self> {
-        let lines = |buffer: &mut Vec<u8>, id: PackageId| -> Result<Vec<(u64, u32)>> {
+        let lines = |buffer: &mut Vec<u8>, id: PackageId| -> Result<Vec<(u32, u32)>> {
             let package = u32::try_from(id.place()).unwrap_or(u32::MAX);
             let mut lines = Vec::new();
             database.each_path(source, database.package(id), buffer, |path| lines.push((hash(path), package)))?;
@@ -34,14 +34,14 @@ impl Index {
     /// The places of the packages that may list one of some paths, as they spell it, without leading `/`.
     pub(super) fn candidates<'a>(&self, paths: impl ExactSizeIterator<Item = &'a [u8]>) -> BTreeSet<usize> {
         // A bit for each path turns almost every line away.
-        let bits = paths.len().saturating_mul(64).next_power_of_two().clamp(1 << 12, 1 << 30);
-        let place = |hash: u64| (usize::try_from(hash >> 6).unwrap_or(0) & (bits / 64 - 1), 1 << (hash % 64));
-        let mut filter = vec![0_u64; bits / 64];
-        let wanted: HashSet<u64> = paths.map(hash).collect();
+        let words = paths.len().next_power_of_two().clamp(1 << 6, 1 << 24);
+        let place = |hash: u32| ((hash >> 6) as usize & (words - 1), 1 << (hash % 64));
+        let mut filter = vec![0_u64; words];
+        let wanted: HashSet<u32> = paths.map(hash).collect();
         for (word, bit) in wanted.iter().map(|hash| place(*hash)) {
             filter[word] |= bit;
         }
-        let may_be = |hash: u64| {
+        let may_be = |hash: u32| {
             let (word, bit) = place(hash);
             filter[word] & bit != 0 && wanted.contains(&hash)
         };
@@ -59,10 +59,12 @@ impl Index {
     }
 }
 
-/// FNV-1a, over words: the paths come from the root's own packages, and a collision only costs a comparison.
-fn hash(path: &[u8]) -> u64 {
+/// FNV-1a, over words, of which the upper half counts: the paths come from the root's own packages, and a collision only
+/// costs a comparison.
+fn hash(path: &[u8]) -> u32 {
     let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23);
     let (words, rest) = path.as_chunks::<8>();
     let hash = words.iter().fold(0xcbf2_9ce4_8422_2325, |hash, word| mix(hash, u64::from_le_bytes(*word)));
-    rest.iter().fold(hash ^ path.len() as u64, |hash, byte| mix(hash, u64::from(*byte)))
+    let hash = rest.iter().fold(hash ^ path.len() as u64, |hash, byte| mix(hash, u64::from(*byte)));
+    u32::try_from(hash >> 32).unwrap_or(u32::MAX)
 }
