@@ -411,10 +411,10 @@ impl Source for Overlay<'_> {
         Ok(names)
     }
 
-    fn names(&self, path: &ImagePath) -> io::Result<Vec<Vec<u8>>> {
-        let mut names = self.tree.names(path)?;
+    fn names(&self, path: &ImagePath, fits: &dyn Fn(&[u8]) -> bool) -> io::Result<Vec<Vec<u8>>> {
+        let mut names = self.tree.names(path, fits)?;
         if !self.hidden(path) && self.tree.get(path).is_none_or(Entry::is_directory) {
-            names.extend(self.base.names(path)?);
+            names.extend(self.base.names(path, fits)?);
             names.sort_unstable();
             names.dedup();
         }

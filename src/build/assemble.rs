@@ -109,7 +109,7 @@ pub(super) fn assemble(
         let database = session.database(&opened)?;
         (close(&packages(recipe, root, &database)?)?, database)
     };
-    let Closed { selection, mut closing, env, suggestions, platform } = closed;
+    let Closed { mut selection, mut closing, env, suggestions, platform } = closed;
 
     progress.stage("assembling");
     let mut tree = std::mem::take(&mut closing.tree);
@@ -126,6 +126,8 @@ pub(super) fn assemble(
         return Err(Error(denied));
     }
     notes.extend(remarks);
+    // All of it is in the image's tree.
+    selection.tree = Tree::default();
 
     progress.stage("looking up packages");
     // The check reads what the image loads, the inventory what the root's packages list: neither waits for the other.

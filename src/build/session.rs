@@ -40,7 +40,7 @@ pub struct Session {
 }
 
 /// How many entries of members' trees are kept at most: what goes beyond it is assembled twice rather than remembered.
-const MOST_ENTRIES: usize = 200_000;
+const MOST_ENTRIES: usize = 50_000;
 
 #[derive(Default)]
 struct Members {

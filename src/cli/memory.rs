@@ -17,11 +17,19 @@ pub(super) fn settle() {
 }
 
 /// Gives back to the kernel what was freed so far, and lies between what was not: twenty megabytes after a large image was
-/// put together, at the moment at which packing wants as much for its buffers.
+/// put together, at the moment at which packing wants as much for its buffers. It walks through all that is not free: of
+/// many images, ever fewer do it.
 pub(super) fn trim() {
     #[cfg(target_env = "gnu")]
-    // SAFETY: returns free memory of the allocator, which it may be asked for at any time and by any thread.
-    unsafe {
-        libc::malloc_trim(0);
+    {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+
+        static ASKED: AtomicUsize = AtomicUsize::new(1);
+        if ASKED.fetch_add(1, Ordering::Relaxed).is_power_of_two() {
+            // SAFETY: returns free memory of the allocator, which it may be asked for at any time and by any thread.
+            unsafe {
+                libc::malloc_trim(0);
+            }
+        }
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn name(folders: &Folders, seen: &Seen<'_>, found: &mut Found) -> Res
         }
     }
     for folder in all("libdir") {
-        for (name, _) in lookup::list(seen.view, &folder)? {
+        for name in lookup::names(seen.view, &folder, &|name| name.ends_with(b".hmac"))? {
             let Some(library) = name.strip_prefix(b".").and_then(|name| name.strip_suffix(b".hmac")) else { continue };
             if there(seen.image, &folder.join(library))?.is_some() {
                 let text =

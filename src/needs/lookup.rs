@@ -29,17 +29,17 @@ pub(super) fn there(view: &dyn Source, path: &ImagePath) -> Result<Option<Resolv
     }
 }
 
-/// The names in a folder, links on the way followed; none when there is no folder.
-pub(super) fn names(view: &dyn Source, folder: &ImagePath) -> Result<Vec<Vec<u8>>> {
+/// The names in a folder that `fits` takes, links on the way followed; none when there is no folder.
+pub(super) fn names(view: &dyn Source, folder: &ImagePath, fits: &dyn Fn(&[u8]) -> bool) -> Result<Vec<Vec<u8>>> {
     match there(view, folder)? {
         Some(found) if found.node.is_directory() => {
-            view.names(&found.real).map_err(|error| unreadable(view, &found.real, &error))
+            view.names(&found.real, fits).map_err(|error| unreadable(view, &found.real, &error))
         }
         _ => Ok(Vec::new()),
     }
 }
 
-/// As [`names`], each with what stands there.
+/// What is in a folder, links on the way followed; nothing when there is no folder.
 pub(super) fn list(view: &dyn Source, folder: &ImagePath) -> Result<Vec<(Vec<u8>, Node)>> {
     match there(view, folder)? {
         Some(found) if found.node.is_directory() => {
@@ -60,10 +60,8 @@ pub(super) fn find(view: &dyn Source, pattern: &[Token]) -> Result<Vec<ImagePath
                 continue;
             }
             let hidden = name.first() == Some(&Token::Byte(b'.'));
-            let taken = names(view, folder)?
-                .into_iter()
-                .filter(|text| matches(name, text) && (hidden || !text.starts_with(b".")));
-            next.extend(taken.map(|name| folder.join(&name)));
+            let fits = |text: &[u8]| matches(name, text) && (hidden || !text.starts_with(b"."));
+            next.extend(names(view, folder, &fits)?.into_iter().map(|name| folder.join(&name)));
         }
         found = next;
     }

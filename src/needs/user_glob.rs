@@ -31,10 +31,10 @@ pub(super) fn find(source: &dyn Source, pattern: &[u8]) -> Result<Vec<ImagePath>
                 None => next.extend(folder.join_path(name)),
                 Some(matcher) => {
                     let hidden = name.starts_with(b".");
-                    let fits = |name: &Vec<u8>| {
+                    let fits = |name: &[u8]| {
                         (hidden || !name.starts_with(b".")) && matcher.is_match(String::from_utf8_lossy(name).as_ref())
                     };
-                    next.extend(names(source, &folder)?.into_iter().filter(fits).map(|name| folder.join(&name)));
+                    next.extend(names(source, &folder, &fits)?.into_iter().map(|name| folder.join(&name)));
                 }
             }
         }

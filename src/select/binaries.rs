@@ -231,7 +231,7 @@ impl<'a> Selector<'a> {
         let mut names = Vec::new();
         for folder in PATH {
             let Ok(found) = resolve(self.root, folder.as_bytes()) else { continue };
-            let listed = self.root.names(&found.real).ok()?;
+            let listed = self.root.names(&found.real, &|_| true).ok()?;
             names.extend(listed.into_iter().filter_map(|name| String::from_utf8(name).ok()));
         }
         super::accounts::nearest(name, names.iter().map(String::as_str)).map(str::to_owned)

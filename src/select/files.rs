@@ -221,7 +221,7 @@ impl<'a> Selector<'a> {
     fn no_match(&mut self, source: &dyn Source, pattern: &[u8], from: &Spanned<Origin>) {
         let (folder, _) = glob::split(pattern);
         let state = match resolve(source, &folder) {
-            Ok(found) if source.names(&found.real).is_ok_and(|names| names.is_empty()) => {
+            Ok(found) if source.names(&found.real, &|_| true).is_ok_and(|names| names.is_empty()) => {
                 format!("`{}` is there and empty", show(&folder))
             }
             Ok(_) => format!("`{}` is there, nothing in it matches", show(&folder)),

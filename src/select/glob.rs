@@ -76,8 +76,8 @@ fn descend(
             }
         }
         Step::Name(matcher) => {
-            let fits = |name: &Vec<u8>| matcher.is_match_candidate(&Candidate::from_bytes(name));
-            for name in source.names(folder)?.into_iter().filter(fits) {
+            let fits = |name: &[u8]| matcher.is_match_candidate(&Candidate::from_bytes(name));
+            for name in source.names(folder, &fits)? {
                 let (path, length) = (folder.join(&name), push(below, &name));
                 if rest.is_empty() {
                     found.insert((path, below.clone()));

@@ -349,8 +349,13 @@ impl Selector<'_> {
 
     fn neighbour(&self, missing: &ImagePath) -> Option<ImagePath> {
         let folder = missing.parent()?;
-        let names: Vec<String> =
-            self.root.names(&folder).ok()?.into_iter().filter_map(|name| String::from_utf8(name).ok()).collect();
+        let names: Vec<String> = self
+            .root
+            .names(&folder, &|_| true)
+            .ok()?
+            .into_iter()
+            .filter_map(|name| String::from_utf8(name).ok())
+            .collect();
         let near = accounts::nearest(std::str::from_utf8(missing.name()).ok()?, names.iter().map(String::as_str))?;
         Some(folder.join(near.as_bytes()))
     }

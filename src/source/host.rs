@@ -31,7 +31,7 @@ pub struct Folder {
 }
 
 /// The names in a folder, sorted.
-type Names = Arc<[Vec<u8>]>;
+pub(super) type Names = Arc<[Vec<u8>]>;
 
 /// What a folder holds.
 type Listing = Arc<[(Vec<u8>, Node)]>;
@@ -132,6 +132,14 @@ impl Folder {
         Ok(link.into_bytes())
     }
 
+    /// The names in a folder as they were at the first look; none when there is no such folder.
+    pub(super) fn known_names(&self, path: &ImagePath) -> io::Result<Names> {
+        if let Some(known) = self.names.read().unwrap_or_else(PoisonError::into_inner).get(path) {
+            return Ok(Arc::clone(known));
+        }
+        Ok(self.open_names(path)?.map_or_else(|| Names::from([]), |(_, names)| names))
+    }
+
     /// A folder, opened, with its names as they were at the first look; `None` when there is no such folder.
     fn open_names(&self, path: &ImagePath) -> io::Result<Option<(OwnedFd, Names)>> {
         let directory = match self.handle.open_beneath(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW) {
@@ -213,11 +221,9 @@ impl Source for Folder {
         Ok(lists.entry(path.clone()).or_insert(entries.into()).to_vec())
     }
 
-    fn names(&self, path: &ImagePath) -> io::Result<Vec<Vec<u8>>> {
-        if let Some(known) = self.names.read().unwrap_or_else(PoisonError::into_inner).get(path) {
-            return Ok(known.to_vec());
-        }
-        Ok(self.open_names(path)?.map(|(_, names)| names.to_vec()).unwrap_or_default())
+    fn names(&self, path: &ImagePath, fits: &dyn Fn(&[u8]) -> bool) -> io::Result<Vec<Vec<u8>>> {
+        let names = self.known_names(path)?;
+        Ok(names.iter().filter(|name| fits(name)).cloned().collect())
     }
 
     fn describe(&self) -> String {

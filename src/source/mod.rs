@@ -35,13 +35,13 @@ pub trait Source: Send + Sync {
     /// When the folder is there and could not be read.
     fn list(&self, path: &ImagePath) -> io::Result<Vec<(Vec<u8>, Node)>>;
 
-    /// The names in the folder at `path`, sorted bytewise, for who does not ask what each of them is. Empty when there is
-    /// no folder.
+    /// The names in the folder at `path` that `fits` takes, sorted bytewise, for who does not ask what each of them is.
+    /// Empty when there is no folder.
     ///
     /// # Errors
     /// When the folder is there and could not be read.
-    fn names(&self, path: &ImagePath) -> io::Result<Vec<Vec<u8>>> {
-        Ok(self.list(path)?.into_iter().map(|(name, _)| name).collect())
+    fn names(&self, path: &ImagePath, fits: &dyn Fn(&[u8]) -> bool) -> io::Result<Vec<Vec<u8>>> {
+        Ok(self.list(path)?.into_iter().map(|(name, _)| name).filter(|name| fits(name)).collect())
     }
 
     /// What a person calls this tree, as `/` or `sysroots/bookworm`.

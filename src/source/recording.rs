@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
-use super::host::{Folder, Look};
+use super::host::{Folder, Look, Names};
 use super::{Node, NodeKind, Source, Stamp};
 use crate::oci::{Digest, Sha256};
 use crate::path::ImagePath;
@@ -73,8 +73,8 @@ impl Source for Recorder<'_> {
         found
     }
 
-    fn names(&self, path: &ImagePath) -> io::Result<Vec<Vec<u8>>> {
-        let found = self.folder.names(path);
+    fn names(&self, path: &ImagePath, fits: &dyn Fn(&[u8]) -> bool) -> io::Result<Vec<Vec<u8>>> {
+        let found = self.folder.names(path, fits);
         self.note(|notes| {
             notes.failed |= found.is_err();
             notes.paths.insert(path.clone());
@@ -114,7 +114,7 @@ impl Notes {
     fn others(&self, folder: &Folder) -> BTreeSet<ImagePath> {
         let mut others = self.paths.clone();
         for list in &self.lists {
-            let below = folder.names(list).unwrap_or_default();
+            let below = folder.known_names(list).unwrap_or_else(|_| Names::from([]));
             let below = below.iter().map(|name| list.join(name));
             if is_large(folder, list) {
                 for path in below {
@@ -134,7 +134,7 @@ impl Notes {
 const LARGE: usize = 64;
 
 fn is_large(folder: &Folder, list: &ImagePath) -> bool {
-    folder.names(list).is_ok_and(|names| names.len() >= LARGE)
+    folder.known_names(list).is_ok_and(|names| names.len() >= LARGE)
 }
 
 /// The paths and the folders above them. Of what is below something that is no folder, that alone says it all.
@@ -182,7 +182,7 @@ struct Listing {
 impl Listing {
     /// The names that were given; `None` where there is no such folder.
     fn of(folder: &Folder, path: &ImagePath, is_settled: &dyn Fn(&Stamp) -> bool) -> Result<Option<Self>, Changed> {
-        let known = folder.names(path).map_err(|_| Changed)?;
+        let known = folder.known_names(path).map_err(|_| Changed)?;
         let found = folder.look(path).map_err(|_| Changed)?;
         let Some(look) = found.filter(Look::is_directory) else {
             return if known.is_empty() { Ok(None) } else { Err(Changed) };
@@ -232,8 +232,8 @@ impl Seen {
         let mut seen = Writer::default();
         let Some(listing) = Listing::of(folder, path, is_settled)? else { return Ok(None) };
         seen.listing(path, &listing);
-        for name in folder.names(path).map_err(|_| Changed)? {
-            seen.path(folder, &path.join(&name), is_settled)?;
+        for name in folder.known_names(path).map_err(|_| Changed)?.iter() {
+            seen.path(folder, &path.join(name), is_settled)?;
         }
         Ok(Some(Self(seen.bytes)))
     }
