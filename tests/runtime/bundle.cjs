@@ -1,4 +1,5 @@
-// Verifies bundles of Sigstore with the project's JavaScript library: MODULES KEY BUNDLE... Prints what it refuses.
+// Verifies bundles of Sigstore with the project's JavaScript library: MODULES KEY IMAGE BUNDLE... Prints what it refuses.
+// The library verifies who signed a statement; what the statement is about is for its caller to compare.
 const crypto = require('crypto')
 const fs = require('fs')
 const path = require('path')
@@ -14,10 +15,14 @@ const trust = toTrustMaterial(root, asked => {
   return { publicKey, validFor: () => true }
 })
 const verifier = new Verifier(trust, { tlogThreshold: 0, ctlogThreshold: 0, timestampThreshold: 0, tsaThreshold: 0 })
+const image = process.argv[4].replace('sha256:', '')
 let refused = 0
-for (const file of process.argv.slice(4)) {
+for (const file of process.argv.slice(5)) {
   try {
-    verifier.verify(toSignedEntity(bundleFromJSON(JSON.parse(fs.readFileSync(file, 'utf8')))))
+    const bundle = bundleFromJSON(JSON.parse(fs.readFileSync(file, 'utf8')))
+    verifier.verify(toSignedEntity(bundle))
+    const statement = JSON.parse(bundle.content.dsseEnvelope.payload.toString())
+    if (!statement.subject.some(subject => subject.digest.sha256 === image)) throw new Error('about another image')
   } catch (error) {
     refused += 1
     console.log(file, String(error))

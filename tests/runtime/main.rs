@@ -23,6 +23,7 @@ mod reproducible;
 mod caches;
 mod run;
 mod attest;
+mod forged;
 mod traced;
 mod updates;
 mod vendored;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         clients::TESTS,
         run::TESTS,
         attest::TESTS,
+        forged::TESTS,
         traced::TESTS,
         updates::TESTS,
         vendored::TESTS,
