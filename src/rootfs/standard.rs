@@ -32,7 +32,7 @@ pub fn add_standard(tree: &mut Tree, root: &dyn Source, standard: &Standard<'_>)
         let kind = EntryKind::File(Content::bytes(cache));
         generated(tree, "/etc/ld.so.cache", kind, 0o644, (0, 0), "cache of libraries outside the system directories")?;
     }
-    for path in ["/etc/os-release", "/etc/debian_version", "/etc/alpine-release", "/etc/redhat-release"] {
+    for path in RELEASES {
         let found = resolve(root, path.as_bytes()).is_ok_and(|found| found.node.content().is_some());
         if found {
             let reason = Reason::new(Cause::Generated("name of the distribution, for scanners"), None);
@@ -51,6 +51,18 @@ pub fn add_standard(tree: &mut Tree, root: &dyn Source, standard: &Standard<'_>)
     }
     Ok(())
 }
+
+/// Where distributions say which one they are. Scanners ask more than `os-release`: to Trivy, Ubuntu without `lsb-release` is
+/// a Debian, Oracle Linux by `redhat-release` alone is Red Hat's, and Amazon's is none at all.
+const RELEASES: [&str; 7] = [
+    "/etc/os-release",
+    "/etc/debian_version",
+    "/etc/lsb-release",
+    "/etc/alpine-release",
+    "/etc/redhat-release",
+    "/etc/oracle-release",
+    "/etc/system-release",
+];
 
 const FOLDERS: [(&str, u32); 8] = [
     ("/dev", 0o755),
