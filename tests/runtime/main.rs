@@ -24,6 +24,9 @@ mod caches;
 mod run;
 mod attest;
 mod forged;
+mod databases;
+#[path = "../it/support/rpm.rs"]
+mod rpm;
 mod traced;
 mod updates;
 mod vendored;
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         run::TESTS,
         attest::TESTS,
         forged::TESTS,
+        databases::TESTS,
         traced::TESTS,
         updates::TESTS,
         vendored::TESTS,

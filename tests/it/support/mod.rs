@@ -2,3 +2,4 @@
 
 pub(crate) mod elf;
 pub(crate) mod root;
+pub(crate) mod rpm;
