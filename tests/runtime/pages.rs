@@ -1,5 +1,6 @@
 //! Reports in a real browser: what they show, how a keyboard moves through them, how large they are.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -12,6 +13,11 @@ pub(crate) const TESTS: &[Test] = &[
         name: "a_report_opens_in_a_browser",
         needs: &["chromium", "/usr/lib/postgresql/15/bin/postgres"],
         run: postgres,
+    },
+    Test {
+        name: "the_picture_of_the_readme_is_today_s",
+        needs: &["python3.11", "/usr/lib/postgresql/15/bin/postgres"],
+        run: picture,
     },
     Test { name: "a_report_of_twenty_images_opens", needs: &["chromium"], run: twenty },
 ];
@@ -80,6 +86,47 @@ fn postgres(workshop: &Workshop) {
         assert!(log.contains(word), "{word}: {log}");
     }
     assert_eq!(dom.matches("role=\"tab\"").count(), 7);
+}
+
+/// `docs/postgres.svg` is what `tree --format treemap` draws of the recipe: its head to the letter, the same large areas, and
+/// about the same sum. Packages of this machine may be newer than those of the picture: versions and sizes are not compared.
+fn picture(workshop: &Workshop) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/postgres.svg");
+    let well_formed = "import sys, xml.dom.minidom; xml.dom.minidom.parse(sys.argv[1])";
+    Call::new("python3.11").args(["-c", well_formed]).arg(&file).text();
+    let kept = fs::read_to_string(&file).expect("the picture is there");
+    let drawn = workshop.mkimage().args(["tree", "--format", "treemap", "postgres.toml"]).text();
+    let again = "`mkimage tree --format treemap recipes/postgres.toml > docs/postgres.svg` draws it anew";
+    let head = |svg: &str| svg.split("<text class=\"note\"").next().map(str::to_owned);
+    assert_eq!(head(&kept), head(&drawn), "{again}");
+    let (kept, drawn) = (areas(&kept), areas(&drawn));
+    assert!(kept.len() > 30, "{kept:?}");
+    for (of, other) in [(&kept, &drawn), (&drawn, &kept)] {
+        for (name, megabytes) in of.iter().filter(|(_, megabytes)| **megabytes >= 1.0) {
+            let there = other.get(name).copied().unwrap_or_default();
+            assert!((there - megabytes).abs() < megabytes / 4.0, "{name}: {megabytes} MB, {there} MB; {again}");
+        }
+    }
+}
+
+/// The areas of a treemap by name, without versions of libraries, and their megabytes; those of one name together.
+fn areas(svg: &str) -> BTreeMap<String, f64> {
+    let mut areas = BTreeMap::new();
+    for title in svg.split("<g><title>").skip(1).filter_map(|rest| rest.split("</title>").next()) {
+        let (name, size) = title.rsplit_once(": ").expect("a size follows the name");
+        let name = name.split_once(".so.").map_or(name.to_owned(), |(name, _)| format!("{name}.so"));
+        let name = name.trim_start_matches(|letter: char| letter.is_ascii_digit() || letter == ' ');
+        let (number, unit) =
+            size.split(", ").next().and_then(|size| size.split_once(' ')).expect("a number and a unit");
+        let number: f64 = number.parse().expect("a number");
+        let megabytes = match unit {
+            "MB" => number,
+            "kB" => number / 1_000.0,
+            _ => number / 1_000_000.0,
+        };
+        *areas.entry(name.to_owned()).or_default() += megabytes;
+    }
+    areas
 }
 
 fn twenty(workshop: &Workshop) {
