@@ -2,6 +2,9 @@
 //! `mkimage lock` writes them.
 
 use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use md5::Digest as _;
 use mkimage::cache::{Cache, Stamp};
@@ -486,6 +489,80 @@ fn without_a_network_whatever_needs_one_is_an_error() {
     }
     let caches = machine.run(&["build", "tool.toml", "--offline", "--cache-from", "127.0.0.1:1/acme/cache"]);
     assert_eq!(caches.code, 2, "{}", caches.stderr);
+}
+
+/// Somebody who answers to whatever comes, and counts: a registry, or a proxy that leads to one.
+struct Counted {
+    address: std::net::SocketAddr,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Counted {
+    fn new() -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let counted = Self { address: listener.local_addr().unwrap(), connections: Arc::default() };
+        let connections = Arc::clone(&counted.connections);
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                connections.fetch_add(1, Ordering::SeqCst);
+                std::thread::spawn(move || {
+                    // Not there, in HTTP: an answer that is not asked for again. What is still sent is read, since a
+                    // connection that breaks is tried again.
+                    let answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+                    let _ = stream.read(&mut [0; 4096]);
+                    let _ = stream.write_all(answer);
+                    let _ = stream.shutdown(std::net::Shutdown::Write);
+                    let _ = std::io::copy(&mut stream, &mut std::io::sink());
+                });
+            }
+        });
+        counted
+    }
+}
+
+#[test]
+fn without_a_network_no_connection_is_opened() {
+    let machine = Machine::new();
+    let (registry, proxy) = (Counted::new(), Counted::new());
+    let near = format!("docker://{}/acme/tool:1", registry.address);
+    let far = "docker://registry.example/acme/tool:1";
+    machine.sandbox.file("near.toml", format!("extends = ['{near}']\nbinaries = ['tool']\n"));
+    machine.sandbox.file("far.toml", format!("extends = ['{far}']\nbinaries = ['tool']\n"));
+    machine.says(&["build", "tool.toml", "--no-fsync", "-o", "tool.oci"]);
+    let root = machine.root.host("/").to_str().unwrap().to_owned();
+    let run = |arguments: &[&str], more: &[&str]| {
+        machine.sandbox.run_with(&[arguments, more].concat(), |command| {
+            for name in ["http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
+                command.env(name, format!("http://{}", proxy.address));
+            }
+        })
+    };
+    let asked = || [&registry, &proxy].map(|counted| counted.connections.swap(0, Ordering::SeqCst));
+    for (name, recipe) in [(near.as_str(), "near.toml"), (far, "far.toml")] {
+        for arguments in [
+            &["build", "tool.toml", "--root", &root, "--no-fsync", "-o", name][..],
+            &["build", recipe, "--root", &root, "--no-fsync"],
+            &["check", recipe, "--root", &root],
+            &["lock", recipe, "--root", &root],
+            &["tree", recipe, "--root", &root],
+            &["push", "tool.oci", name],
+            &["pull", name, "pulled.oci"],
+            &["inspect", name],
+            &["verify", name],
+            &["sbom", name],
+            &["provenance", name],
+            &["diff", "tool.oci", name],
+        ] {
+            let offline = run(arguments, &["--offline"]);
+            assert!(offline.code == 1 && offline.stderr.contains("E0611"), "{arguments:?}: {}", offline.stderr);
+            assert_eq!(asked(), [0, 0], "{arguments:?} opens a connection in spite of --offline");
+            // Without the word it does ask: a registry of this machine itself, another one by the proxy.
+            let online = run(arguments, &[]);
+            assert_eq!(online.code, 1, "{arguments:?}: {}", online.stderr);
+            let [by_itself, by_proxy] = asked();
+            assert!(if name == near { by_itself } else { by_proxy } > 0, "{arguments:?}: {}", online.stderr);
+        }
+    }
 }
 
 #[test]
