@@ -192,6 +192,7 @@ impl Session {
         let mut how = layer::Options {
             cache: options.cache.clone(),
             remote: options.remote.clone(),
+            image: Some(format!("{} {}", recipe.name.value, assembled.platform)),
             watch: options.watch.clone(),
             ..layer::Options::new(options.threads)
         };

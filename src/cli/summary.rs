@@ -55,8 +55,13 @@ fn effort(layers: &[&Layer]) -> String {
             megabytes(all.fetched)
         )
     };
+    let pieces = if all.pieces_remote == 0 {
+        String::new()
+    } else {
+        format!(" {} from a registry ({} fetched),", all.pieces_remote, megabytes(all.pieces_fetched))
+    };
     format!(
-        "packing: {} of {} layers from the cache,{remote} {} pieces from the cache, {} compressed; \
+        "packing: {} of {} layers from the cache,{remote} {} pieces from the cache,{pieces} {} compressed; \
          {} read, {} hashed, {} compressed, {} written",
         all.layers_known,
         layers.len(),

@@ -112,6 +112,7 @@ impl<'a> Packing<'a> {
             let pieces = self.found.iter().take(self.found.len() - 1).map_while(OnceLock::get);
             let (hashes, checks): (Vec<Key>, Vec<PieceCheck>) = pieces.copied().unzip();
             let flushed = staging.blob_durability() == Durability::Synced;
+            layer.lineage = known.lineage(self.layout, &hashes);
             layer.content = Some(known.keep(keys, &hashes, &layer, &blob, &checks, flushed));
         }
         Ok(layer)

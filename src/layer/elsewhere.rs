@@ -2,11 +2,12 @@
 //!
 //! In: layers that the cache of this machine lacks. Out: those that a registry has. What the image says of one, the digest of
 //! its tar stream, is made here, from this machine's files. Where the bytes are wanted, they are fetched and held against
-//! the files piece by piece; where all outputs are repositories that take the layer over, they stay where they are.
+//! the files piece by piece; where all outputs are repositories that take the layer over, they stay where they are. For a
+//! layer that no registry has, pieces are looked for in its [`predecessor`].
 
 use std::fs::File;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::blob::Blob;
 use super::entry::Entry;
@@ -14,7 +15,7 @@ use super::known::{Keys, Known};
 use super::layout::Layout;
 use super::pack::hash_pieces;
 use super::remote::RemoteCache;
-use super::{Durability, Effort, Layer, Options, Staging, codec, proof};
+use super::{Durability, Effort, Layer, Options, Staging, codec, predecessor, proof};
 use crate::cache::Key;
 use crate::registry::Repository;
 use crate::report::Result;
@@ -44,7 +45,7 @@ pub(super) fn find(
     options: &Options,
     staging: &Staging,
 ) -> Result<()> {
-    let Some(remote) = options.remote.as_deref().filter(|remote| remote.is_asked()) else { return Ok(()) };
+    let Some(remote) = options.remote.as_ref().filter(|remote| remote.is_asked()) else { return Ok(()) };
     let mut wanted = Vec::new();
     for (number, layout) in layouts.iter().enumerate().filter(|(number, _)| layers[*number].is_none()) {
         let Some(keys) = &keys[number] else { continue };
@@ -80,7 +81,7 @@ pub(super) fn find(
 
 struct Search<'a> {
     known: &'a Known,
-    remote: &'a RemoteCache,
+    remote: &'a Arc<RemoteCache>,
     options: &'a Options,
     staging: &'a Staging,
 }
@@ -89,7 +90,13 @@ impl Search<'_> {
     /// `None` when it has to be packed: no cache has it, or what one has is not of these files.
     fn one(&self, wanted: &Wanted) -> Option<Layer> {
         let media_type = codec::media_type(self.known.compression());
-        let (from, entry) = self.remote.find(&wanted.content, &media_type)?;
+        let Some((from, entry)) = self.remote.find(&wanted.content, &media_type) else {
+            if let Some(lineage) = self.known.lineage(wanted.layout, &wanted.hashes) {
+                let borrower = predecessor::Borrower { known: self.known, remote: self.remote, staging: self.staging };
+                borrower.borrow(wanted.layout, &wanted.content, &lineage);
+            }
+            return None;
+        };
         // Before anything is fetched: no codec makes a stream much larger.
         let size = wanted.layout.size;
         if entry.unpacked != size || entry.size > size + size / 8 + (1 << 20) {
@@ -128,6 +135,7 @@ impl Search<'_> {
         let layer = Layer {
             elsewhere: Some(self.remote.elsewhere(&entry, &from)),
             content: Some(wanted.content),
+            lineage: self.known.lineage(wanted.layout, &wanted.hashes),
             ..Layer::new(wanted.layout, self.known.compression(), &blob, diff_id, effort)
         };
         self.known.keep_facts(wanted.keys, &wanted.hashes, &wanted.content, &layer);
@@ -177,6 +185,7 @@ impl Search<'_> {
         let mut layer = Layer::new(wanted.layout, compression, &blob, proof.diff_id, effort);
         let kept = self.known.keep(wanted.keys, &wanted.hashes, &layer, &blob, &proof.checks, flushed);
         layer.content = Some(kept);
+        layer.lineage = self.known.lineage(wanted.layout, &wanted.hashes);
         Some(layer)
     }
 }

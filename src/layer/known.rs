@@ -15,10 +15,11 @@ use super::blob::Blob;
 use super::codec::{self, Packed};
 use super::layout::Layout;
 use super::record::Member;
-use super::{Durability, Effort, Layer, Staging};
+use super::{Durability, Effort, Layer, Lineage, Options, RemoteCache, Staging, proof};
 use crate::cache::{Cache, Key, KeyMaker, PLACE, key_of};
 use crate::oci::{DiffId, Digest};
 use crate::recipe::Compression;
+use crate::registry::Repository;
 use crate::source::Content;
 
 /// A layer by its content.
@@ -42,13 +43,38 @@ pub(super) struct Known {
     compression: Compression,
     codec: Vec<u8>,
     open: Mutex<HashMap<Digest, Option<Arc<File>>>>,
+    /// Whose layers they are, where a registry's cache wants to know.
+    image: Option<String>,
+    lent: Mutex<HashMap<Key, Lent>>,
+}
+
+/// A piece out of a registry's cache, as it came: nothing of it was looked at yet.
+#[derive(Debug, Clone)]
+pub(super) struct Lent {
+    pub(super) file: Arc<File>,
+    pub(super) at: u64,
+    pub(super) size: u32,
+    /// Who is told when it is another one.
+    pub(super) cache: Arc<RemoteCache>,
+    pub(super) from: Repository,
+}
+
+/// Where a compressed piece was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// In this machine's cache.
+    Cache,
+    /// In a registry's.
+    Registry,
 }
 
 impl Known {
     /// Nothing is known of layers that are not compressed: to keep them costs more than to make them.
-    pub(super) fn new(cache: Option<&Arc<Cache>>, compression: Compression) -> Option<Self> {
-        let cache = Arc::clone(cache.filter(|_| compression != Compression::None)?);
-        Some(Self { cache, compression, codec: codec::identity(compression), open: Mutex::default() })
+    pub(super) fn new(options: &Options, compression: Compression) -> Option<Self> {
+        let cache = Arc::clone(options.cache.as_ref().filter(|_| compression != Compression::None)?);
+        let image = options.image.clone().filter(|_| options.remote.is_some());
+        let (codec, open, lent) = (codec::identity(compression), Mutex::default(), Mutex::default());
+        Some(Self { cache, compression, codec, open, image, lent })
     }
 
     /// The keys of a layer.
@@ -102,7 +128,11 @@ impl Known {
     /// A layer that is known by what `stat` says of its files.
     pub(super) fn by_stat(&self, layout: &Layout, keys: &Keys, staging: &Staging, threads: usize) -> Option<Layer> {
         let content = self.cache.fact(keys.stat.as_ref()?)?;
-        self.take(&content, layout, staging, threads)
+        let layer = self.take(&content, layout, staging, threads)?;
+        let hashes =
+            || (0..layout.pieces.len() - 1).map(|piece| self.piece_hash(keys, piece)).collect::<Option<Vec<_>>>();
+        let lineage = self.image.as_ref().and_then(|_| self.lineage(layout, &hashes()?));
+        Some(Layer { lineage, ..layer })
     }
 
     /// Whether the cache has a layer of the same paths, modes and sizes, so that reading this one may be enough.
@@ -122,7 +152,24 @@ impl Known {
         let content = self.content_key(hashes);
         let layer = self.take(&content, layout, staging, threads)?;
         self.remember_stat(keys, hashes, &content);
-        Some(layer)
+        Some(Layer { lineage: self.lineage(layout, hashes), ..layer })
+    }
+
+    /// What a layer of these pieces is the successor of. `None` where nobody asks.
+    pub(super) fn lineage(&self, layout: &Layout, hashes: &[Key]) -> Option<Lineage> {
+        let image = self.image.as_ref().filter(|_| hashes.len() + 1 == layout.pieces.len())?;
+        let name = self.maker("layer by name").with(image.as_bytes()).with(layout.plan.name.as_bytes()).finish();
+        Some(Lineage { name, pieces: hashes.iter().map(|hash| self.piece_key(hash)).collect() })
+    }
+
+    /// Whether the cache has a piece, by the key that [`Lineage`] has for it.
+    pub(super) fn has_piece(&self, key: &Key) -> bool {
+        self.cache.place(key).is_some()
+    }
+
+    /// Takes a piece, of which nothing is believed until it is brought.
+    pub(super) fn lend(&self, key: Key, piece: Lent) {
+        self.lent.lock().unwrap_or_else(PoisonError::into_inner).insert(key, piece);
     }
 
     fn take(&self, content: &Key, layout: &Layout, staging: &Staging, threads: usize) -> Option<Layer> {
@@ -158,16 +205,36 @@ impl Known {
         self.cache.fact(keys.pieces.get(piece)?.as_ref()?)
     }
 
-    /// A piece that was compressed before, by the hash of its bytes.
-    pub(super) fn bring_piece(&self, hash: &Key, packed: &mut Packed) -> bool {
+    /// A piece that was compressed before, by its bytes and their hash.
+    pub(super) fn bring_piece(&self, hash: &Key, raw: &[u8], packed: &mut Packed) -> Option<Origin> {
+        let key = self.piece_key(hash);
         let bring = |packed: &mut Packed| -> Option<()> {
-            let place = Place::parse(&self.cache.place(&self.piece_key(hash))?);
+            let place = Place::parse(&self.cache.place(&key)?);
             let file = self.blob(&place.blob)?;
             let size = usize::try_from(place.size).ok()?;
             packed.take_over(size, place.raw_crc, place.raw_size, |room| file.read_exact_at(room, place.at)).ok()?;
             (crc32fast::hash(packed.bytes()) == place.crc).then_some(())
         };
-        bring(packed).is_some()
+        if bring(packed).is_some() {
+            return Some(Origin::Cache);
+        }
+        let lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()?;
+        self.bring_lent(&lent, raw, packed).map(|()| Origin::Registry)
+    }
+
+    /// A piece that somebody else compressed: it counts when it decompresses to these bytes.
+    fn bring_lent(&self, lent: &Lent, raw: &[u8], packed: &mut Packed) -> Option<()> {
+        let raw_size = u32::try_from(raw.len()).ok()?;
+        // Only gzip wants it.
+        let gzip = matches!(self.compression, Compression::Gzip(_));
+        let raw_crc = if gzip { crc32fast::hash(raw) } else { 0 };
+        let size = usize::try_from(lent.size).ok()?;
+        packed.take_over(size, raw_crc, raw_size, |room| lent.file.read_exact_at(room, lent.at)).ok()?;
+        let is_it = proof::unpacks_to(self.compression, packed.bytes(), false, raw);
+        if !is_it {
+            lent.cache.refute_piece(&lent.from);
+        }
+        is_it.then_some(())
     }
 
     fn blob(&self, digest: &Digest) -> Option<Arc<File>> {

@@ -30,6 +30,7 @@ mod pack;
 mod piece;
 mod plan;
 mod pool;
+mod predecessor;
 mod proof;
 mod record;
 mod remote;
@@ -71,6 +72,9 @@ pub struct Options {
     pub cache: Option<Arc<Cache>>,
     /// Registries that may have what the cache has not.
     pub remote: Option<Arc<RemoteCache>>,
+    /// Whose layers they are: a name that later builds of the image give, too. In registries, pieces are looked for in what
+    /// was added last under it.
+    pub image: Option<String>,
     /// The repositories that the layers go to, when they go nowhere else: these take over what a registry has, and no
     /// byte of it is wanted here.
     pub targets: Vec<Repository>,
@@ -83,7 +87,7 @@ pub struct Options {
 impl Options {
     /// Packs with so many threads, without a cache and without hashes of files.
     pub fn new(threads: NonZeroUsize) -> Self {
-        Self { threads, cache: None, remote: None, targets: Vec::new(), file_hashes: false, watch: None }
+        Self { threads, cache: None, remote: None, image: None, targets: Vec::new(), file_hashes: false, watch: None }
     }
 }
 
@@ -102,6 +106,10 @@ pub struct Effort {
     pub pieces_packed: u64,
     /// Pieces that the cache had.
     pub pieces_known: u64,
+    /// Pieces that a layer of a registry's cache had.
+    pub pieces_remote: u64,
+    /// Bytes of these.
+    pub pieces_fetched: u64,
     /// Bytes of files that were read.
     pub read: u64,
     /// Bytes that were hashed: of tar streams, pieces and blobs.
@@ -120,11 +128,22 @@ impl std::ops::AddAssign for Effort {
         self.fetched += other.fetched;
         self.pieces_packed += other.pieces_packed;
         self.pieces_known += other.pieces_known;
+        self.pieces_remote += other.pieces_remote;
+        self.pieces_fetched += other.pieces_fetched;
         self.read += other.read;
         self.hashed += other.hashed;
         self.compressed += other.compressed;
         self.written += other.written;
     }
+}
+
+/// By what a cache in a registry gives pieces of a layer to later ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lineage {
+    /// The key of the name that it shares with those before and after it: of the image's, its own, and how it is compressed.
+    pub name: Key,
+    /// The keys of its pieces but the last.
+    pub pieces: Arc<[Key]>,
 }
 
 /// A packed layer.
@@ -150,6 +169,8 @@ pub struct Layer {
     pub elsewhere: Option<Elsewhere>,
     /// What caches know it by.
     pub content: Option<Key>,
+    /// Which layer it follows, where a registry's cache is used and its pieces are known.
+    pub lineage: Option<Lineage>,
     /// The hashes of each of its regular files, by path, when these were asked for. A hard link has those of the file
     /// that it is a name of.
     pub hashes: Vec<(ImagePath, Hashes)>,
@@ -176,6 +197,7 @@ impl Layer {
             blob: blob.path.clone(),
             elsewhere: None,
             content: None,
+            lineage: None,
             hashes: Vec::new(),
             effort,
         }

@@ -15,7 +15,7 @@ use super::chains::Packing;
 use super::codec::Encoder;
 use super::digests::{self, Digests};
 use super::fill::{Filler, Raw, Unreadable};
-use super::known::{Keys, Known, PieceCheck};
+use super::known::{Keys, Known, Origin, PieceCheck};
 use super::layout::Layout;
 use super::piece::Piece;
 use super::pool::{Buffers, Pool};
@@ -44,7 +44,7 @@ pub fn pack(
 ) -> Result<Vec<Layer>> {
     let parent = super::parent_entry();
     let layouts: Vec<Layout> = plans.iter().map(|plan| Layout::new(tree, plan, &parent)).collect();
-    let known = Known::new(options.cache.as_ref(), compression);
+    let known = Known::new(options, compression);
     let mut layers: Vec<Option<Layer>> = Vec::new();
     let mut keys: Vec<Option<Keys>> = Vec::new();
     for layout in &layouts {
@@ -253,11 +253,14 @@ impl<'a> Work<'a> {
                 watched(self.watch, Activity::Hash, || key_of(buffers.raw.bytes()))
             })
         });
-        let found = known.zip(hash).is_some_and(|((known, _), hash)| {
-            watched(self.watch, Activity::Read, || known.bring_piece(&hash, &mut buffers.packed))
+        let found = known.zip(hash).and_then(|((known, _), hash)| {
+            let bring = || known.bring_piece(&hash, buffers.raw.bytes(), &mut buffers.packed);
+            watched(self.watch, Activity::Read, bring)
         });
-        if found {
+        if found == Some(Origin::Cache) {
             effort.pieces_known = 1;
+        } else if found == Some(Origin::Registry) {
+            (effort.pieces_remote, effort.pieces_fetched) = (1, buffers.packed.bytes().len() as u64);
         } else {
             if encoder.is_none() {
                 *encoder = Some(Encoder::new(self.compression).map_err(Error::internal)?);

@@ -59,21 +59,11 @@ pub(super) fn compare(
     if gzip && parts.next(GZIP_HEAD.len())? != Some(&GZIP_HEAD[..]) {
         return Ok(None);
     }
-    let mut decoder = zstd::bulk::Decompressor::new()?;
-    let (mut hash, mut crc, mut checks, mut unpacked) =
-        (Sha256::default(), crc32fast::Hasher::new(), Vec::new(), Vec::new());
+    let (mut hash, mut crc, mut checks) = (Sha256::default(), crc32fast::Hasher::new(), Vec::new());
     let is_same = each_piece(layout, watch, |piece, raw| {
-        // No codec makes a piece much larger.
-        let Some(part) = parts.next(raw.len() + raw.len() / 8 + 1024)? else { return Ok(false) };
+        let Some(part) = parts.next(most_packed(raw.len()))? else { return Ok(false) };
         let is_last = piece + 1 == layout.pieces.len();
-        let same = watched(watch, Activity::Read, || {
-            if gzip {
-                return deflate::inflates_to(part, is_last, raw);
-            }
-            unpacked.resize(unpacked.len().max(raw.len() + 1), 0);
-            let size = decoder.decompress_to_buffer(part, &mut unpacked[..=raw.len()]);
-            size.is_ok_and(|size| unpacked[..size] == *raw)
-        });
+        let same = watched(watch, Activity::Read, || unpacks_to(compression, part, is_last, raw));
         let mut own = crc32fast::Hasher::new();
         if gzip {
             own.update(raw);
@@ -96,6 +86,21 @@ pub(super) fn compare(
         }
     }
     Ok(Some(Proof { diff_id: DiffId::new(hash.finish()), segments: parts.segments, checks }))
+}
+
+/// The most bytes that a piece of this size is compressed to: no codec makes one much larger.
+pub(super) fn most_packed(size: usize) -> usize {
+    size + size / 8 + 1024
+}
+
+/// Whether a compressed piece is sound and decompresses to these bytes.
+pub(super) fn unpacks_to(compression: Compression, packed: &[u8], is_last: bool, raw: &[u8]) -> bool {
+    match compression {
+        Compression::Gzip(_) => deflate::inflates_to(packed, is_last, raw),
+        // It stops at one byte more than there should be.
+        Compression::Zstd(_) => zstd::bulk::decompress(packed, raw.len() + 1).is_ok_and(|unpacked| unpacked == raw),
+        Compression::None => packed == raw,
+    }
 }
 
 /// Shows every piece of a layer to `look`, in order, as long as that says so. Returns whether it always did.

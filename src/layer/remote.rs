@@ -1,16 +1,18 @@
 //! Layers that registries keep for all who build: `--cache-from` and `--cache-to`.
 //!
-//! In: the key of a layer, by content. Out: what a registry says that it was packed to, which [`super::elsewhere`] holds
-//! against the files; and, the other way, entries for layers that were packed here. Whatever is wrong with a registry means
-//! one warning and a build that does more itself, never an error, and never another byte of an image.
+//! In: the key of a layer, by content, or that of its name. Out: what a registry says that it was packed to, which
+//! [`super::elsewhere`] holds against the files; and, the other way, entries for layers that were packed here. Whatever is
+//! wrong with a registry means one warning and a build that does more itself, never an error, and never another byte of an
+//! image.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::entry::{self, Entry, MOST_TABLE};
+use super::entry::{self, Entry, MOST_TABLE, Part};
 use super::{Durability, Effort, Layer, Staging};
 use crate::cache::{Cache, Key, REMOTE_NOT_USED};
 use crate::oci::{Digest, MediaType};
@@ -21,6 +23,10 @@ use crate::report::{Diagnostic, Error, Result};
 
 /// What stands before the key in tags, where the name of the cache has no tag.
 const PREFIX: &str = "mkimage";
+/// What stands between that and the key of a name.
+const LAST: &str = "last-";
+/// How many digits of such a key tags have: no more than any key has with what stands before it.
+const NAME_DIGITS: usize = 32;
 /// The longest tag, by the OCI distribution specification.
 const LONGEST_TAG: usize = 128;
 /// How many layers are added at once.
@@ -139,13 +145,61 @@ impl RemoteCache {
 
     fn entry(&self, depot: &Depot, key: &Key, media_type: &MediaType) -> Result<Option<Entry>> {
         let place = depot.place(key);
-        let manifest = match self.asking.manifest(&place) {
-            Ok(manifest) => manifest,
-            Err(error) if is(&error, NOT_FOUND) => return Ok(None),
-            Err(error) => return Err(error),
-        };
+        let Some(manifest) = self.manifest(&place)? else { return Ok(None) };
         let wrong = || Error::from(Diagnostic::error(WRONG_CONTENT, format!("`{place}` is no entry for that layer")));
-        Entry::parse(&manifest.bytes, key, media_type).ok_or_else(wrong).map(Some)
+        Entry::parse(&manifest.bytes, Some(key), media_type).ok_or_else(wrong).map(Some)
+    }
+
+    fn manifest(&self, place: &Remote) -> Result<Option<Document>> {
+        match self.asking.manifest(place) {
+            Err(error) if is(&error, NOT_FOUND) => Ok(None),
+            manifest => manifest.map(Some),
+        }
+    }
+
+    /// What each cache in turn has of the layer that was added last under a name, for one that is packed as `key`.
+    pub(super) fn predecessors<'a>(
+        &'a self,
+        name: &'a Key,
+        key: &'a Key,
+        media_type: &'a MediaType,
+    ) -> impl Iterator<Item = (&'a Repository, Entry, Vec<Part>)> {
+        self.from.iter().filter_map(move |depot| {
+            let (entry, parts) = self.ask(depot, Some(key), || self.predecessor(depot, name, media_type))??;
+            Some((&depot.repository, entry, parts))
+        })
+    }
+
+    fn predecessor(&self, depot: &Depot, name: &Key, media_type: &MediaType) -> Result<Option<(Entry, Vec<Part>)>> {
+        let place = depot.last(name);
+        let wrong = || Error::from(Diagnostic::error(WRONG_CONTENT, format!("`{place}` is no entry of such a layer")));
+        let Some(manifest) = self.manifest(&place)? else { return Ok(None) };
+        let entry = Entry::parse(&manifest.bytes, None, media_type).ok_or_else(wrong)?;
+        let table = self.client.blob_bytes(&depot.repository, entry.table, MOST_TABLE)?;
+        let parts = entry::pieces(&table, entry.size, media_type).ok_or_else(wrong)?;
+        Ok(Some((entry, parts)))
+    }
+
+    /// Fetches parts of a layer, of which nothing is known yet, into a file at their places. `None` when they are not to be
+    /// had, or only with more than `most` bytes.
+    pub(super) fn fetch_parts(
+        &self,
+        key: &Key,
+        (from, entry): (&Repository, &Entry),
+        (ranges, most): (&[Range<u64>], u64),
+        to: (&File, &Path),
+    ) -> Option<()> {
+        let depot = self.from.iter().find(|depot| depot.repository == *from)?;
+        let fetch = || self.client.blob_parts(from, entry.digest, (ranges, most), to);
+        self.ask(depot, Some(key), fetch)?.then_some(())
+    }
+
+    /// Says that a piece is not what the files give.
+    pub(super) fn refute_piece(&self, repository: &Repository) {
+        if let Some(depot) = self.from.iter().find(|depot| depot.repository == *repository) {
+            let what = "a layer says that it has a piece of these files, and gives another one";
+            self.warn(depot, &Diagnostic::error(WRONG_CONTENT, what).into());
+        }
     }
 
     /// Says that an entry is not what the files give.
@@ -327,6 +381,10 @@ impl RemoteCache {
         };
         let pushed = self.ask(depot, None, || self.client.push(&depot.repository, &job, Rules::Move));
         lock(&depot.held).insert(*key);
+        if let (Some(_), Some(lineage)) = (&pushed, &layer.lineage) {
+            // Whoever comes last has it, and who is refused, as where tags don't move, gives the next build less.
+            let _ = self.client.set_tag(&depot.last(&lineage.name), &job.documents[0]);
+        }
         pushed.map_or_else(Published::default, |pushed| Published { entries: 1, sent: pushed.sent.1 })
     }
 
@@ -348,7 +406,10 @@ impl RemoteCache {
         let Some(segments) = cache.segments(&layer.digest) else { return Ok(None) };
         let staging = staging().map_err(Clone::clone)?;
         let brought = staging.bring(cache, layer, 1);
-        Ok(brought.map(|layer| (entry::table(&segments), Some(layer.blob))))
+        Ok(brought.map(|brought| {
+            let pieces = layer.lineage.as_ref().map_or(&[][..], |lineage| &lineage.pieces);
+            (entry::table(&segments, pieces), Some(brought.blob))
+        }))
     }
 }
 
@@ -379,7 +440,16 @@ impl Depot {
     }
 
     fn place(&self, key: &Key) -> Remote {
-        let tag = format!("{}-{}", self.prefix, entry::hex(key));
+        self.tagged(&entry::hex(key))
+    }
+
+    /// The layer that was added last under the name of this key.
+    fn last(&self, name: &Key) -> Remote {
+        self.tagged(&format!("{LAST}{}", &entry::hex(name)[..NAME_DIGITS]))
+    }
+
+    fn tagged(&self, end: &str) -> Remote {
+        let tag = format!("{}-{end}", self.prefix);
         Remote { repository: self.repository.clone(), tag: Some(tag), digest: None }
     }
 }

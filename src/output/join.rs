@@ -215,6 +215,7 @@ impl<'a> Part<'a> {
             blob,
             elsewhere: None,
             content: None,
+            lineage: None,
             hashes: Vec::new(),
             effort: Effort::default(),
         })

@@ -173,6 +173,7 @@ fn stage_layer(store: &Store, layer: &StoredLayer, staging: &Staging) -> Result<
         blob,
         elsewhere: None,
         content: None,
+        lineage: None,
         hashes: Vec::new(),
         effort: Effort::default(),
     })

@@ -2,6 +2,8 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::authorization::Scope;
@@ -92,6 +94,82 @@ impl Client {
         self.fetch(repository, digest, Size::Exactly(size), file, path)
     }
 
+    /// Reads parts of a blob into a file, each to its place in the blob; errors call the file `path`. `ranges` ascend and are
+    /// apart. **What comes is held against nothing**: the digest is that of the whole.
+    ///
+    /// A registry that knows no ranges gives all of the blob. Then it is read up to the end of the last range; `false` when
+    /// that is at more than `most` bytes, and nothing is read.
+    ///
+    /// # Errors
+    /// When the registry does not give them, or others, or the file can't be written.
+    pub fn blob_parts(
+        &self,
+        repository: &Repository,
+        digest: Digest,
+        (ranges, most): (&[Range<u64>], u64),
+        (file, path): (&File, &Path),
+    ) -> Result<bool> {
+        let registry = self.registry(repository)?;
+        let (scope, what) = (Scope::pull(repository), format!("give parts of blob `{digest}` of `{repository}`"));
+        let end = ranges.last().map_or(0, |last| last.end);
+        for range in ranges {
+            let mut at = range.start;
+            let (mut attempt, mut breaks) = (1, 0);
+            while at < range.end {
+                let headers = vec![("Range", format!("bytes={at}-{}", range.end - 1))];
+                let url = blob_url(&registry.origin, repository, digest);
+                let ask = Ask { what: &what, method: "GET", url, scope: &scope, headers, body: &nothing };
+                let before = at;
+                let failure = match self.once(&registry, &ask) {
+                    Ok(response) if is_passing(response.status) && attempt < self.pace.tries => {
+                        std::thread::sleep(self.pause(attempt, Some(&response)));
+                        attempt += 1;
+                        continue;
+                    }
+                    Ok(response) if response.status == 206 => {
+                        if range_start(&response) != Some(at) {
+                            return Err(wrong_blob(repository, digest, "is given from another byte than asked for"));
+                        }
+                        save(response.into_reader(range.end - at), file, path, &mut at)?
+                    }
+                    Ok(response) if response.status == 200 => {
+                        if end > most {
+                            return Ok(false);
+                        }
+                        let mut whole = 0;
+                        let saved = save(response.into_reader(end), file, path, &mut whole)?;
+                        if whole == end {
+                            return Ok(true);
+                        }
+                        saved
+                    }
+                    Ok(response) if response.status == 416 => {
+                        return Err(wrong_blob(repository, digest, &format!("has no {} bytes", range.end)));
+                    }
+                    Ok(response) => return Err(self.refused(&registry, &ask, response)),
+                    Err(Trouble::Broken(failure)) => Some(failure),
+                    Err(Trouble::Final(error)) => return Err(error),
+                };
+                breaks += 1;
+                let last = breaks >= MOST_BREAKS || (at == before && attempt >= self.pace.tries);
+                match failure {
+                    _ if at == range.end => {}
+                    // Less than was asked for, in good order: registries may do that.
+                    None if at > before && !last => attempt = 1,
+                    failure if last => {
+                        return Err(Self::gave_up(&ask, &failure.unwrap_or_else(Failure::cut), attempt.max(breaks)));
+                    }
+                    _ => {
+                        attempt = if at > before { 1 } else { attempt };
+                        std::thread::sleep(self.pause(attempt, None));
+                        attempt += 1;
+                    }
+                }
+            }
+        }
+        Ok(true)
+    }
+
     fn fetch(&self, repository: &Repository, digest: Digest, size: Size, file: &mut File, path: &Path) -> Result<()> {
         let registry = self.registry(repository)?;
         let (scope, what) = (Scope::pull(repository), format!("give blob `{digest}` of `{repository}`"));
@@ -160,11 +238,30 @@ fn finish(progress: Progress<'_>, repository: &Repository, digest: Digest) -> Re
     Err(error.note("the registry, or something before it, has other bytes under that name").into())
 }
 
+/// Writes what comes, from a place on, which goes along. A failure of the registry's is inside.
+fn save(mut from: impl Read, file: &File, path: &Path, at: &mut u64) -> Result<Option<Failure>> {
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(None),
+            Ok(count) => {
+                file.write_all_at(&buffer[..count], *at).map_err(|error| Error::io("write", path, &error))?;
+                *at += count as u64;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Ok(Some(broken(&error))),
+        }
+    }
+}
+
 /// Whether an answer goes on where the last one broke.
 fn continues(response: &Response, from: u64) -> bool {
-    let range = response.header("content-range").and_then(|range| range.strip_prefix("bytes "));
-    let start = range.and_then(|range| range.split('-').next()?.parse().ok());
-    from == 0 || (response.status == 206 && start == Some(from))
+    from == 0 || (response.status == 206 && range_start(response) == Some(from))
+}
+
+/// The first byte of the part that an answer gives.
+fn range_start(response: &Response) -> Option<u64> {
+    response.header("content-range")?.strip_prefix("bytes ")?.split('-').next()?.parse().ok()
 }
 
 pub(super) fn blob_url(origin: &super::url::Origin, repository: &Repository, digest: Digest) -> Url {

@@ -101,6 +101,16 @@ impl Client {
         Ok(pushed)
     }
 
+    /// Gives a manifest that a repository has one more tag, with one request: for tags that many move, of which nobody
+    /// minds who was the last.
+    ///
+    /// # Errors
+    /// When the registry does not take it.
+    pub fn set_tag(&self, place: &Remote, document: &Document) -> Result<()> {
+        let registry = self.registry(&place.repository)?;
+        self.put(&registry, place, document)
+    }
+
     fn put(&self, registry: &Registry, place: &Remote, document: &Document) -> Result<()> {
         self.put_manifest(registry, place, document, &[]).map(drop).map_err(NotTaken::into_error)
     }

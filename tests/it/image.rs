@@ -21,6 +21,7 @@ fn layer(name: &str, files: u64) -> Layer {
         blob: "/nonexistent".into(),
         elsewhere: None,
         content: None,
+        lineage: None,
         hashes: Vec::new(),
         effort: Effort::default(),
     }

@@ -80,6 +80,8 @@ pub(crate) struct State {
     pub(crate) referrers: bool,
     /// Whether it says the state of a tag, and heeds what is said of it.
     pub(crate) conditions: bool,
+    /// The most bytes of a blob's part that it gives at once; `None`: it knows no parts.
+    pub(crate) parts: Option<usize>,
     next: u64,
 }
 
@@ -97,7 +99,12 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = Self {
             address: listener.local_addr().unwrap(),
-            state: Arc::new(Mutex::new(State { referrers: true, conditions: true, ..State::default() })),
+            state: Arc::new(Mutex::new(State {
+                referrers: true,
+                conditions: true,
+                parts: Some(usize::MAX),
+                ..State::default()
+            })),
         };
         let (state, address) = (Arc::clone(&server.state), server.address);
         std::thread::spawn(move || {
@@ -380,14 +387,19 @@ impl Connection {
         let Some(bytes) = state.blobs.get(&(repository.to_owned(), digest.to_owned())) else {
             return Answer::error(404, "BLOB_UNKNOWN", "blob unknown to registry");
         };
-        let start =
-            asked.headers.get("range").and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
-        match start {
-            Some(start) if start < bytes.len() => {
-                let range = format!("bytes {start}-{}/{}", bytes.len() - 1, bytes.len());
-                Answer { body: bytes[start..].to_vec(), ..Answer::new(206) }.with("Content-Range", range)
+        let asked_for = |range: &String| -> Option<(usize, usize)> {
+            let (start, end) = range.strip_prefix("bytes=")?.split_once('-')?;
+            let end = if end.is_empty() { bytes.len() } else { end.parse::<usize>().ok()? + 1 };
+            Some((start.parse().ok()?, end.min(bytes.len())))
+        };
+        match asked.headers.get("range").and_then(asked_for).zip(state.parts) {
+            Some(((start, _), _)) if start >= bytes.len() => Answer::new(416),
+            Some(((start, end), most)) => {
+                let end = end.min(start.saturating_add(most));
+                let range = format!("bytes {start}-{}/{}", end - 1, bytes.len());
+                Answer { body: bytes[start..end].to_vec(), ..Answer::new(206) }.with("Content-Range", range)
             }
-            _ => {
+            None => {
                 let answer = Answer::new(200).with("Docker-Content-Digest", digest).with("Content-Length", bytes.len());
                 Answer { body: bytes.clone(), ..answer }
             }

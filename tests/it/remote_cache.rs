@@ -66,8 +66,8 @@ impl Shop {
     /// The entries: tag and manifest.
     fn entries(&self) -> Vec<(String, Value)> {
         let state = self.server.state();
-        let of_cache =
-            state.manifests.iter().filter(|((repository, name), _)| repository == "cache" && !name.contains(':'));
+        let is_entry = |name: &str| !name.contains(':') && !name.contains("-last-");
+        let of_cache = state.manifests.iter().filter(|((repository, name), _)| repository == "cache" && is_entry(name));
         of_cache.map(|((_, name), (_, bytes))| (name.clone(), serde_json::from_slice(bytes).unwrap())).collect()
     }
 
@@ -343,4 +343,219 @@ fn names_of_caches() {
     assert!(bad(format!("{none}:{}", "x".repeat(64))).contains("leaves no room for keys"));
     let both = shop.sandbox.run(&["build", "app.toml", "--no-cache", "--cache-to", &none]);
     assert_eq!(both.code, 2, "{}", both.stderr);
+}
+
+/// A shop whose largest layer has many pieces.
+struct Large {
+    shop: Shop,
+    /// The size of that layer, as the first build packed it.
+    size: u64,
+    /// Its digest.
+    digest: String,
+}
+
+const FILES: [&str; 5] = ["five", "four", "one", "three", "two"];
+
+impl Large {
+    /// Builds for the first time, to `output`.
+    fn new(output: &str) -> Self {
+        let shop = Shop::new();
+        for (number, name) in (1..).zip(FILES) {
+            write(&shop, name, number);
+        }
+        let run = shop.build("first", "to", &["-o", output]);
+        let (mut size, mut digest) = (0, String::new());
+        for (_, entry) in shop.entries() {
+            let layer = &entry["layers"][0];
+            if layer["size"].as_u64().unwrap() > size {
+                (size, digest) = (layer["size"].as_u64().unwrap(), layer["digest"].as_str().unwrap().to_owned());
+            }
+        }
+        assert!(size > 1 << 20, "{}", run.stderr);
+        shop.server.state().seen.clear();
+        Self { shop, size, digest }
+    }
+
+    /// What is asked for of the first build's layer: the bytes of each part, all for a request of the whole.
+    fn asked(&self) -> Vec<u64> {
+        let seen = self.shop.server.seen("GET", "/blobs/");
+        let of_layer = seen.iter().filter(|seen| seen.path.ends_with(&self.digest));
+        let size = |range: &str| -> Option<u64> {
+            let (start, end) = range.strip_prefix("bytes=")?.split_once('-')?;
+            Some(end.parse::<u64>().ok()? + 1 - start.parse::<u64>().ok()?)
+        };
+        of_layer.map(|seen| seen.range.as_deref().and_then(size).unwrap_or(self.size)).collect()
+    }
+
+    /// Changes a file, and says what an image of it is that was made without a cache.
+    fn changed(&self, name: &str, output: &str) -> String {
+        write(&self.shop, name, 99);
+        self.shop.build(&format!("alone-{name}"), "", &["-o", output]).stdout
+    }
+
+    /// Changes the entry that moves, and its table.
+    fn tamper(&self, change: impl Fn(&mut Value, &mut Value)) {
+        let mut state = self.shop.server.state();
+        let last: Vec<_> = state.manifests.keys().filter(|(_, name)| name.contains("-last-")).cloned().collect();
+        for key in last {
+            let (kind, bytes) = state.manifests[&key].clone();
+            let mut entry: Value = serde_json::from_slice(&bytes).unwrap();
+            let table = (key.0.clone(), entry["config"]["digest"].as_str().unwrap().to_owned());
+            let mut table: Value = serde_json::from_slice(&state.blobs[&table]).unwrap();
+            change(&mut entry, &mut table);
+            let table = table.to_string().into_bytes();
+            entry["config"]["digest"] = Digest::of(&table).to_string().into();
+            entry["config"]["size"] = table.len().into();
+            state.blobs.insert((key.0.clone(), Digest::of(&table).to_string()), table);
+            state.manifests.insert(key, (kind, entry.to_string().into_bytes()));
+        }
+    }
+}
+
+/// Fills a file with noise, of a size from which it has a piece of its own.
+fn write(shop: &Shop, name: &str, seed: u64) {
+    let noise = (0..50_000_u64).map(|n| (n + seed * 1_000_003).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_string());
+    std::fs::write(shop.root.host(&format!("/usr/share/data/{name}")), noise.collect::<String>()).unwrap();
+}
+
+fn warnings(run: &Run) -> usize {
+    run.stderr.matches("warning[E0501]").count()
+}
+
+#[test]
+fn pieces_come_from_the_layer_that_was_added_last() {
+    for (first, output) in [("oci:first.oci", "oci:second.oci"), ("first.tar", "second.tar")] {
+        let large = Large::new(first);
+        let expected = large.changed("one", &output.replace("second", "alone"));
+        let run = large.shop.build("second", "from to", &["-o", output]);
+        assert_eq!((run.stdout.as_str(), warnings(&run)), (expected.as_str(), 0), "{}", run.stderr);
+        assert!(run.stderr.contains(" pieces from the cache, 5 from a registry ("), "{}", run.stderr);
+        assert!(run.stderr.contains(" fetched), 2 compressed; "), "the changed one and the end: {}", run.stderr);
+        let asked = large.asked();
+        assert_eq!(asked.len(), 2, "what is before the changed piece, and what is behind it");
+        assert!(asked.iter().sum::<u64>() < large.size - large.size / 8, "{asked:?} of {}", large.size);
+        assert_eq!(large.shop.sandbox.run(&["verify", output.trim_start_matches("oci:")]).code, 0);
+        assert!(
+            large.shop.sandbox.run(&["cache", "verify", "--cache-dir", "second"]).stdout.contains("are sound"),
+            "pieces are kept as those that were packed"
+        );
+
+        // The tag has moved, and the next one starts from there: two pieces are other ones than the first build's.
+        large.shop.server.state().seen.clear();
+        let expected = large.changed("two", &output.replace("second", "beside"));
+        let run = large.shop.build("third", "from", &["-o", &output.replace("second", "third")]);
+        assert_eq!((run.stdout, large.asked().len()), (expected, 0));
+        assert!(run.stderr.contains(" fetched), 2 compressed; "), "{}", run.stderr);
+
+        // What this machine has is not asked for.
+        large.shop.server.state().seen.clear();
+        let run = large.shop.build("second", "from", &["-o", &output.replace("second", "fourth")]);
+        assert!(run.stderr.contains(" 2 compressed; ") && large.shop.server.seen("GET", "-last-").is_empty());
+    }
+}
+
+#[test]
+fn little_is_not_asked_for() {
+    let large = Large::new("oci:first.oci");
+    // Most of it is another one: what is left is less than half.
+    for name in ["one", "two", "three"] {
+        write(&large.shop, name, 99);
+    }
+    let run = large.shop.build("second", "from", &["-o", "oci:second.oci"]);
+    assert_eq!((large.asked().len(), warnings(&run)), (0, 0), "{}", run.stderr);
+    assert!(!run.stderr.contains("pieces from the cache, 1 from"), "{}", run.stderr);
+}
+
+#[test]
+fn a_predecessor_that_lies_changes_nothing() {
+    let large = Large::new("oci:first.oci");
+    let expected = large.changed("one", "oci:alone.oci");
+    let kept = large.shop.server.state().manifests.clone();
+    let built = |folder: &str| {
+        let run = large.shop.build(folder, "from", &["-o", &format!("oci:{folder}.oci")]);
+        assert_eq!(run.stdout, expected, "{folder}");
+        assert_eq!(large.shop.sandbox.run(&["verify", &format!("{folder}.oci")]).code, 0, "{folder}");
+        large.shop.server.state().manifests = kept.clone();
+        run
+    };
+    // Keys of these files, for pieces of others.
+    large.tamper(|_, table| table["pieces"].as_array_mut().unwrap().rotate_right(1));
+    let run = built("keys");
+    assert!(run.stderr.contains("gives another one") && warnings(&run) == 1, "{}", run.stderr);
+    assert!(!run.stderr.contains("pieces from the cache, 5 from"), "{}", run.stderr);
+
+    // Pieces that are larger than any codec makes them: nothing is fetched.
+    large.shop.server.state().seen.clear();
+    large.tamper(|entry, table| {
+        let sizes = table["segments"].as_array_mut().unwrap();
+        for size in sizes.iter_mut() {
+            *size = (1_u64 << 30).into();
+        }
+        entry["layers"][0]["size"] = (sizes.len() as u64 * (1 << 30)).into();
+    });
+    let run = built("sizes");
+    assert_eq!((warnings(&run), large.asked().len()), (1, 0), "{}", run.stderr);
+
+    // A table of another blob.
+    large.tamper(|entry, _| entry["layers"][0]["size"] = 5.into());
+    let run = built("table");
+    assert_eq!((warnings(&run), large.asked().len()), (1, 0), "{}", run.stderr);
+    assert!(run.stderr.contains("is no entry of such a layer"), "{}", run.stderr);
+
+    // A blob that ends before its pieces do.
+    let blob = ("cache".to_owned(), large.digest.clone());
+    let whole = large.shop.server.state().blobs.get_mut(&blob).map(|bytes| bytes.split_off(1 << 10)).unwrap();
+    let run = built("short");
+    assert!(run.stderr.contains("has no ") && warnings(&run) == 1, "{}", run.stderr);
+    large.shop.server.state().blobs.get_mut(&blob).unwrap().extend(whole);
+
+    // Other bytes, and bytes of another place.
+    let path: &'static str = large.digest.clone().leak();
+    large.shop.server.plan("GET", path, 1, Fault::Flip);
+    let run = built("bytes");
+    assert!(run.stderr.contains("gives another one") && warnings(&run) == 1, "{}", run.stderr);
+    large.shop.server.plan("GET", path, 1, Fault::Header("Content-Range", "bytes 7-8/9".to_owned()));
+    let run = built("place");
+    assert!(run.stderr.contains("from another byte") && warnings(&run) == 1, "{}", run.stderr);
+
+    // Keys of other files are just another layer; one that is gone is no fault.
+    large.tamper(|_, table| {
+        table["pieces"].as_array_mut().unwrap().iter_mut().for_each(|key| *key = "0".repeat(64).into());
+    });
+    assert_eq!(warnings(&built("others")), 0);
+    large.shop.server.state().blobs.remove(&blob);
+    let run = built("gone");
+    assert_eq!(warnings(&run), 0, "{}", run.stderr);
+}
+
+#[test]
+fn a_registry_that_gives_parts_otherwise() {
+    let large = Large::new("oci:first.oci");
+    let expected = large.changed("one", "oci:alone.oci");
+    // Less than it is asked for.
+    large.shop.server.state().parts = Some(200 << 10);
+    let run = large.shop.build("little", "from", &["-o", "oci:little.oci"]);
+    assert_eq!((run.stdout.as_str(), warnings(&run)), (expected.as_str(), 0), "{}", run.stderr);
+    assert!(run.stderr.contains(" fetched), 2 compressed; ") && large.asked().len() > 2, "{}", run.stderr);
+
+    // None: all of it is read where most is wanted.
+    large.shop.server.state().parts = None;
+    large.shop.server.state().seen.clear();
+    let run = large.shop.build("whole", "from", &["-o", "oci:whole.oci"]);
+    assert_eq!((run.stdout.as_str(), warnings(&run)), (expected.as_str(), 0), "{}", run.stderr);
+    assert!(run.stderr.contains(" fetched), 2 compressed; ") && large.asked().len() == 1, "{}", run.stderr);
+
+    // And none of it where little is.
+    let recipe = "name = \"company/app\"\ntags = [\"1\"]\nbinaries = [\"/usr/bin/app\"]\n\
+                  files = [\"/usr/share/data/three\", \"/usr/share/data/two\"]\n";
+    large.shop.sandbox.file("app.toml", recipe);
+    let expected = large.shop.build("alone", "", &["-o", "oci:less.oci"]).stdout;
+    let run = large.shop.build("less", "from", &["-o", "oci:lesser.oci"]);
+    assert_eq!((run.stdout.as_str(), warnings(&run)), (expected.as_str(), 0), "{}", run.stderr);
+    assert!(run.stderr.contains(" 0 pieces from the cache, 4 compressed; "), "{}", run.stderr);
+    // With parts, these two and what stands before them are all that is fetched.
+    large.shop.server.state().parts = Some(usize::MAX);
+    let run = large.shop.build("parts", "from", &["-o", "oci:parts.oci"]);
+    assert_eq!((run.stdout.as_str(), warnings(&run)), (expected.as_str(), 0), "{}", run.stderr);
+    assert!(run.stderr.contains(" pieces from the cache, 3 from a registry ("), "{}", run.stderr);
 }

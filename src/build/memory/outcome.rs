@@ -185,6 +185,7 @@ impl Kept {
                 blob: PathBuf::new(),
                 elsewhere: None,
                 content: layer.content.and_then(|text| Some(*blake3::Hash::from_hex(text).ok()?.as_bytes())),
+                lineage: None,
                 effort: crate::layer::Effort::default(),
                 hashes: Vec::default(),
             })
