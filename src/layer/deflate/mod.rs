@@ -59,13 +59,18 @@ fn last_block(stream: &[u8]) -> Result<(usize, usize), Malformed> {
     }
 }
 
-/// Whether a fragment is a sound part of a DEFLATE stream and inflates to `piece`.
+/// Whether a fragment is a sound part of a DEFLATE stream and inflates to `piece`. One that ends the stream must be the
+/// last, and nothing may stand behind its end: what follows it in a blob would not be reached.
 pub(super) fn inflates_to(fragment: &[u8], last: bool, piece: &[u8]) -> bool {
     // An empty block that is the last ends what is open.
     let end: &[u8] = if last { b"" } else { &[0b011, 0] };
+    let whole = [fragment, end].concat();
+    let ends_there = last_block(&whole)
+        .is_ok_and(|(header, end)| if last { end.div_ceil(8) == fragment.len() } else { header == fragment.len() * 8 });
     let mut out = vec![0; piece.len() + 1];
-    let result = libdeflater::Decompressor::new().deflate_decompress(&[fragment, end].concat(), &mut out);
-    result == Ok(piece.len()) && out[..piece.len()] == *piece
+    ends_there
+        && libdeflater::Decompressor::new().deflate_decompress(&whole, &mut out) == Ok(piece.len())
+        && out[..piece.len()] == *piece
 }
 
 #[cfg(test)]
@@ -126,6 +131,17 @@ mod tests {
             flate2::read::DeflateDecoder::new(&stream[..]).read_to_end(&mut out).unwrap();
             assert_eq!(out, pieces.concat(), "level {level}");
         }
+    }
+
+    #[test]
+    fn a_fragment_that_ends_the_stream_is_the_last() {
+        let piece = sample(3, 9_000);
+        let open = fragment(6, &piece);
+        let closed = [&open[..], &[0b011, 0]].concat();
+        assert!(inflates_to(&open, false, &piece) && inflates_to(&closed, true, &piece));
+        assert!(!inflates_to(&closed, false, &piece), "what follows would be lost");
+        assert!(!inflates_to(&open, true, &piece), "it has no end");
+        assert!(!inflates_to(&[&closed[..], b"more"].concat(), true, &piece), "more behind the end");
     }
 
     #[test]
