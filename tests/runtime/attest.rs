@@ -359,12 +359,11 @@ fn push(registry: &Registry, layout: &Path) {
     let beside = format!("{}.att", layout.display());
     let index = json(&read(Path::new(&beside).join("index.json").as_path()));
     for entry in array(&index, "manifests") {
-        match entry["annotations"]["org.opencontainers.image.ref.name"].as_str() {
-            Some(tag) => oras(&format!("{beside}:{tag}"), &format!("{name}:{tag}")),
-            None => {
-                oras(&format!("{beside}@{}", text(&entry["digest"])), &format!("{name}@{}", text(&entry["digest"])))
-            }
-        }
+        let one = match entry["annotations"]["org.opencontainers.image.ref.name"].as_str() {
+            Some(tag) => format!(":{tag}"),
+            None => format!("@{}", text(&entry["digest"])),
+        };
+        oras(&format!("{beside}{one}"), &format!("{name}{one}"));
     }
 }
 

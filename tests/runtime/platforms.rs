@@ -1,6 +1,7 @@
 //! One recipe for amd64, arm64 and armhf, whose files come from packages of these machines: its images run here, by qemu,
 //! and other programs find each platform's image under the index.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -29,7 +30,7 @@ fn three_machines(workshop: &Workshop) {
     for (platform, architecture, _) in MACHINES {
         let root = workshop.path(&format!("root-{architecture}"));
         Call::new("bash").arg(&script).arg(&root).arg(architecture).args(PACKAGES).text();
-        recipe.push_str(&format!("'{platform}' = '{}'\n", root.display()));
+        let _ = writeln!(recipe, "'{platform}' = '{}'", root.display());
     }
     workshop.write("several.toml", &recipe);
     let layout = workshop.path("several.oci");

@@ -413,11 +413,19 @@ fn program_of(machine: u16) -> Vec<u8> {
     elf.extend_from_slice(&2_u16.to_le_bytes());
     elf.extend_from_slice(&machine.to_le_bytes());
     elf.extend_from_slice(&1_u32.to_le_bytes());
-    [0x40_0078_u64, 64, 0].iter().for_each(|word| elf.extend_from_slice(&word.to_le_bytes()));
+    for word in [0x40_0078_u64, 64, 0] {
+        elf.extend_from_slice(&word.to_le_bytes());
+    }
     elf.extend_from_slice(&0_u32.to_le_bytes());
-    [64_u16, 56, 1, 64, 0, 0].iter().for_each(|half| elf.extend_from_slice(&half.to_le_bytes()));
-    [1_u32, 5].iter().for_each(|word| elf.extend_from_slice(&word.to_le_bytes()));
-    [0, 0x40_0000, 0x40_0000, 128, 128, 4096_u64].iter().for_each(|word| elf.extend_from_slice(&word.to_le_bytes()));
+    for half in [64_u16, 56, 1, 64, 0, 0] {
+        elf.extend_from_slice(&half.to_le_bytes());
+    }
+    for word in [1_u32, 5] {
+        elf.extend_from_slice(&word.to_le_bytes());
+    }
+    for word in [0, 0x40_0000, 0x40_0000, 128, 128, 4096_u64] {
+        elf.extend_from_slice(&word.to_le_bytes());
+    }
     elf.resize(128, 0x90);
     elf
 }

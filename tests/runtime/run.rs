@@ -46,7 +46,7 @@ fn run(workshop: &Workshop, recipe: &str, options: &[&str], script: &str) -> End
 }
 
 #[track_caller]
-fn text(ended: Ended) -> String {
+fn text(ended: &Ended) -> String {
     assert!(ended.success, "{}", ended.report());
     ended.stdout.trim().to_owned()
 }
@@ -90,16 +90,16 @@ fn signals(workshop: &Workshop) {
 
 fn confined(workshop: &Workshop) {
     let recipe = shell(workshop, "run-confined");
-    assert_eq!(text(run(workshop, &recipe, &[], "id -u; id -g")), "65532\n65532");
-    assert_eq!(text(run(workshop, &recipe, &["--user", "1234:5678"], "id -u; id -g")), "1234\n5678");
+    assert_eq!(text(&run(workshop, &recipe, &[], "id -u; id -g")), "65532\n65532");
+    assert_eq!(text(&run(workshop, &recipe, &["--user", "1234:5678"], "id -u; id -g")), "1234\n5678");
     let refused = run(workshop, &recipe, &["--user", "0"], "echo x > /usr/bin/new");
     assert!(!refused.success && refused.stderr.contains("Read-only file system"), "{}", refused.report());
-    assert_eq!(text(run(workshop, &recipe, &[], "echo x > /tmp/new && cat /tmp/new")), "x");
+    assert_eq!(text(&run(workshop, &recipe, &[], "echo x > /tmp/new && cat /tmp/new")), "x");
     let devices = "cut -d: -f1 /proc/net/dev | tail -n +3 | tr -d ' '";
-    assert_eq!(text(run(workshop, &recipe, &["--network", "none"], devices)), "lo");
+    assert_eq!(text(&run(workshop, &recipe, &["--network", "none"], devices)), "lo");
     // Its processes are its own, and root of the image has no capability.
-    assert_eq!(text(run(workshop, &recipe, &[], "echo $$")), "1");
-    let capabilities = text(run(workshop, &recipe, &["--user", "0"], "grep CapEff /proc/self/status"));
+    assert_eq!(text(&run(workshop, &recipe, &[], "echo $$")), "1");
+    let capabilities = text(&run(workshop, &recipe, &["--user", "0"], "grep CapEff /proc/self/status"));
     assert!(capabilities.ends_with("0000000000000000"), "{capabilities}");
 }
 
@@ -109,7 +109,7 @@ fn volumes(workshop: &Workshop) {
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).expect("it is ours");
     fs::write(folder.join("given"), "from here\n").expect("it is ours");
     let volume = format!("{}:/srv/data", folder.display());
-    let seen = text(run(workshop, &recipe, &["--volume", &volume], "cat /srv/data/given; echo x > /srv/data/made"));
+    let seen = text(&run(workshop, &recipe, &["--volume", &volume], "cat /srv/data/given; echo x > /srv/data/made"));
     assert_eq!(seen, "from here");
     assert_eq!(fs::read_to_string(folder.join("made")).expect("the program made it"), "x\n");
     let refused = run(workshop, &recipe, &["--volume", &format!("{volume}:ro")], "echo y > /srv/data/made");
@@ -156,9 +156,9 @@ fn recipes(workshop: &Workshop, engine: &Engine, name: &str) {
         let ended = test(recipe);
         assert!(ended.success && ended.stdout.contains("\nok 1 - "), "{}", ended.report());
     }
-    let text = "extends = \"nginx.toml\"\nname = \"company/web\"\n[[test]]\nname = \"has another page\"\n\
+    let wrong = "extends = \"nginx.toml\"\nname = \"company/web\"\n[[test]]\nname = \"has another page\"\n\
                 http = { path = \"/absent\", status = 200 }\n";
-    workshop.write(&format!("wrong-{name}.toml"), text);
+    workshop.write(&format!("wrong-{name}.toml"), wrong);
     let ended = test(&format!("wrong-{name}.toml"));
     assert!(!ended.success && ended.stdout.contains("answers 404, not 200"), "{}", ended.report());
     // Nothing of it is left behind.
