@@ -30,8 +30,9 @@ pub struct Hasher {
     sha1: sha1::Sha1,
 }
 
-/// How much is given to one hash before the other has its turn: what the first-level cache holds.
-const TURN: usize = 16 << 10;
+/// How much is given to one hash before the other has its turn: two blocks. Each waits for its own last step, so that a
+/// processor works on both at once when they come close enough; a third less time than one after the other.
+const TURN: usize = 128;
 
 impl Hasher {
     /// Takes more bytes.
