@@ -89,12 +89,12 @@ class Place:
 
 
 def codecs(codec):
-    """Rows of mkimage, and for each peer the row that it is held against."""
+    """Rows of mkimage, and for each peer the row that it is held against: for gzip the fastest level whose blob is no larger."""
     if codec == "zstd":
         return ["zstd:3"], {"tar | zstd -3 -T2": (TAR.replace("{codec}", "zstd -q -3 -T2"), "zstd:3")}
-    return ["gzip:3", "gzip:6"], {
-        "umoci insert": (UMOCI, "gzip:3"),
-        "tar | pigz -6 -p2": (TAR.replace("{codec}", "pigz -n -6 -p2"), "gzip:6"),
+    return ["gzip:2", "gzip:5"], {
+        "umoci insert": (UMOCI, "gzip:2"),
+        "tar | pigz -6 -p2": (TAR.replace("{codec}", "pigz -n -6 -p2"), "gzip:5"),
     }
 
 
