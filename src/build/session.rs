@@ -30,7 +30,7 @@ const LARGE: u64 = 8 << 20;
 pub struct Session {
     roots: Mutex<BTreeMap<PathBuf, Arc<OpenRoot>>>,
     headers: Arc<Headers>,
-    /// Whether many recipes come: worth an index of what all packages own.
+    /// Whether many recipes come, of which several ask the same.
     many: bool,
     /// Members of a workspace that were assembled to find out what they have in common, until each is asked for.
     members: Mutex<Members>,

@@ -228,7 +228,7 @@ fn digest_of_file(path: &Path) -> io::Result<Digest> {
 fn is_value_sound(path: &Path) -> bool {
     let sound = || -> Option<bool> {
         let kind = path.parent()?.file_name()?.to_str()?;
-        let key: Key = *blake3::Hash::from_hex(path.file_name()?.to_str()?).ok()?.as_bytes();
+        let key: Key = super::key_of_hex(path.file_name()?.to_str()?)?;
         let bytes = std::fs::read(path).ok()?;
         let (found, value) = bytes.split_at_checked(super::CHECK)?;
         Some(found == check(kind, &key, value))

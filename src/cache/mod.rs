@@ -306,6 +306,12 @@ fn check_owner(folder: &Path) -> Result<(), Refused> {
     if found.mode() & 0o002 != 0 { Err(Refused::Open) } else { Ok(()) }
 }
 
-fn hex(key: &Key) -> String {
+/// The key of [`hex`].
+pub fn key_of_hex(text: &str) -> Option<Key> {
+    Some(*blake3::Hash::from_hex(text).ok()?.as_bytes())
+}
+
+/// A key in hexadecimal, as names of files and tags have it.
+pub fn hex(key: &Key) -> String {
     blake3::Hash::from_bytes(*key).to_hex().to_string()
 }

@@ -1,6 +1,7 @@
 //! Times as the OCI documents hold them.
 
 use super::BAD_CONFIG;
+use crate::recipe::civil;
 use crate::report::{Diagnostic, Result};
 
 const DAY: i64 = 24 * 60 * 60;
@@ -10,7 +11,7 @@ const DAY: i64 = 24 * 60 * 60;
 /// # Errors
 /// When the year has not.
 pub(super) fn rfc3339(seconds: i64) -> Result<String> {
-    let (year, month, day) = date(seconds.div_euclid(DAY));
+    let (year, month, day) = civil(seconds.div_euclid(DAY));
     if !(0..=9999).contains(&year) {
         let title = format!("`{seconds}` is no time of creation: it lies outside of the years 0 to 9999");
         return Err(Diagnostic::error(BAD_CONFIG, title).help("set SOURCE_DATE_EPOCH to seconds since 1970").into());
@@ -18,19 +19,6 @@ pub(super) fn rfc3339(seconds: i64) -> Result<String> {
     let second = seconds.rem_euclid(DAY);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
     Ok(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"))
-}
-
-/// Days since 1970-01-01 as a date of the Gregorian calendar: counted from 0000-03-01, a leap day is a year's last.
-fn date(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    (era * 400 + year_of_era + carry, month, day)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Layer;
-use crate::cache::{Key, Segments};
+use crate::cache::{Key, Segments, hex, key_of_hex};
 use crate::oci::{self, DiffId, Digest, MediaType};
 
 /// What an entry is, and its table.
@@ -50,11 +50,6 @@ pub(super) struct Part {
     pub(super) size: u32,
 }
 
-/// The key as tags have it.
-pub(super) fn hex(key: &Key) -> String {
-    blake3::Hash::from_bytes(*key).to_hex().to_string()
-}
-
 /// The table of a blob, whose pieces have these keys.
 pub(super) fn table(segments: &Segments, pieces: &[Key]) -> Vec<u8> {
     oci::canonical(&Table {
@@ -81,7 +76,7 @@ pub(super) fn pieces(table: &[u8], size: u64, media_type: &MediaType) -> Option<
     (sum == size && table.segments.len() == before + table.pieces.len() + after).then_some(())?;
     let mut at: u64 = table.segments[..before].iter().map(|size| u64::from(*size)).sum();
     let parts = table.pieces.iter().zip(&table.segments[before..]).map(|(key, &size)| {
-        let part = Part { key: *blake3::Hash::from_hex(key).ok()?.as_bytes(), at, size };
+        let part = Part { key: key_of_hex(key)?, at, size };
         at += u64::from(size);
         Some(part)
     });

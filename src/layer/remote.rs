@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::entry::{self, Entry, MOST_TABLE, Part};
 use super::{Durability, Effort, Layer, Staging};
-use crate::cache::{Cache, Key, REMOTE_NOT_USED};
+use crate::cache::{Cache, Key, REMOTE_NOT_USED, hex};
 use crate::oci::{Digest, MediaType};
 use crate::registry::{
     BAD_NAME, Blob, Client, Content, Document, Elsewhere, Job, NOT_FOUND, Remote, Repository, Rules, WRONG_CONTENT,
@@ -204,7 +204,7 @@ impl RemoteCache {
 
     /// Says that an entry is not what the files give.
     pub(super) fn refute(&self, repository: &Repository, key: &Key) {
-        let what = format!("the entry of layer `{}` is not of these files", entry::hex(key));
+        let what = format!("the entry of layer `{}` is not of these files", hex(key));
         self.forget(key);
         if let Some(depot) = self.from.iter().find(|depot| depot.repository == *repository) {
             self.warn(depot, &Diagnostic::error(WRONG_CONTENT, what).into());
@@ -440,12 +440,12 @@ impl Depot {
     }
 
     fn place(&self, key: &Key) -> Remote {
-        self.tagged(&entry::hex(key))
+        self.tagged(&hex(key))
     }
 
     /// The layer that was added last under the name of this key.
     fn last(&self, name: &Key) -> Remote {
-        self.tagged(&format!("{LAST}{}", &entry::hex(name)[..NAME_DIGITS]))
+        self.tagged(&format!("{LAST}{}", &hex(name)[..NAME_DIGITS]))
     }
 
     fn tagged(&self, end: &str) -> Remote {

@@ -36,6 +36,7 @@ pub use schema::schema;
 pub use trial::{Call, Expect, FileCheck, HttpCheck, Test, TextCheck};
 pub use values::Invalid;
 pub use values::RULES;
+pub(crate) use values::civil;
 
 /// A recipe cannot be read: not there, too large, not text.
 pub const UNREADABLE: Code = Code("E0100");

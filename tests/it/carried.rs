@@ -8,21 +8,10 @@ use serde_json::{Value, json};
 
 use super::platforms;
 use super::registry_server::Server;
-use super::sandbox::{Run, Sandbox};
+use super::sandbox::{Sandbox, good, run};
 
 const KEY: &str = include_str!("support/openssl.key");
 const PUBLIC: &str = include_str!("support/openssl.pub");
-
-fn run(sandbox: &Sandbox, arguments: &str) -> Run {
-    sandbox.run(&arguments.split(' ').collect::<Vec<_>>())
-}
-
-#[track_caller]
-fn good(sandbox: &Sandbox, arguments: &str) -> Run {
-    let run = run(sandbox, arguments);
-    assert_eq!(run.code, 0, "{arguments}: {}", run.stderr);
-    run
-}
 
 fn digest(line: &str) -> Digest {
     line.trim_end().rsplit('@').next().unwrap().parse().unwrap()

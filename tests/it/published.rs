@@ -4,7 +4,7 @@ use serde_json::Value;
 use snapbox::{assert_data_eq, str};
 
 use super::registry_server::{Fault, Server};
-use super::sandbox::{Run, Sandbox};
+use super::sandbox::{Sandbox, good, run};
 
 const BASE: &str = "binaries = [\"/usr/bin/server\"]\n\n[env]\nFROM = \"base\"\n";
 
@@ -15,17 +15,6 @@ fn sandbox(server: &Server) -> Sandbox {
     sandbox.file("root/etc/os-release", "ID=debian\nVERSION_ID=12\n").file("base.toml", BASE);
     sandbox.file("app.toml", format!("root    = \"root\"\nextends = \"{}\"\n", server.name("acme/base:1")));
     sandbox
-}
-
-fn run(sandbox: &Sandbox, arguments: &str) -> Run {
-    sandbox.run(&arguments.split(' ').collect::<Vec<_>>())
-}
-
-#[track_caller]
-fn good(sandbox: &Sandbox, arguments: &str) -> Run {
-    let run = run(sandbox, arguments);
-    assert_eq!(run.code, 0, "{arguments}: {}", run.stderr);
-    run
 }
 
 /// What went wrong, the registry's port left out.

@@ -115,3 +115,16 @@ pub(crate) fn static_elf(machine: u16) -> Vec<u8> {
     elf.resize(128, 0x90);
     elf
 }
+
+/// Runs mkimage with words that have blanks between them.
+pub(crate) fn run(sandbox: &Sandbox, arguments: &str) -> Run {
+    sandbox.run(&arguments.split(' ').collect::<Vec<_>>())
+}
+
+/// As [`run`], where it must go well.
+#[track_caller]
+pub(crate) fn good(sandbox: &Sandbox, arguments: &str) -> Run {
+    let run = run(sandbox, arguments);
+    assert_eq!(run.code, 0, "{arguments}: {}", run.stderr);
+    run
+}

@@ -10,6 +10,7 @@ use super::key::Subject;
 use super::replay::Recalled;
 use super::{Assembled, Said};
 use crate::build::{Figures, Variant};
+use crate::cache::{hex, key_of_hex};
 use crate::image::{Document, Image};
 use crate::layer::Layer;
 use crate::oci::{DiffId, Digest, MediaType};
@@ -159,7 +160,7 @@ impl Kept {
             size: layer.size,
             unpacked: layer.unpacked,
             files: layer.files,
-            content: layer.content.map(|key| blake3::Hash::from_bytes(key).to_hex().to_string()),
+            content: layer.content.as_ref().map(hex),
         };
         Some(Self {
             compression: format!("{compression:?}"),
@@ -184,7 +185,7 @@ impl Kept {
                 files: layer.files,
                 blob: PathBuf::new(),
                 elsewhere: None,
-                content: layer.content.and_then(|text| Some(*blake3::Hash::from_hex(text).ok()?.as_bytes())),
+                content: layer.content.as_deref().and_then(key_of_hex),
                 lineage: None,
                 effort: crate::layer::Effort::default(),
                 hashes: Vec::default(),

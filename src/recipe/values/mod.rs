@@ -15,6 +15,7 @@ pub(super) use number::{duration, mode, mtime, number, port, size};
 pub(super) use path::{BareWord, destination, glob, image_path, link_target, origin, path_glob};
 pub(super) use platform::{machine, multiarch};
 pub use rule::RULES;
+pub(crate) use rule::civil;
 pub(super) use rule::{date, license, rule};
 pub(super) use trial::{header_name, line, not_a_tcp_port, regular_expression, request_path};
 pub(super) use word::{
