@@ -1,7 +1,7 @@
 //! Builds an image from a recipe in this text and prints its digest: `cargo run --example build -- hello.oci`
 #![expect(clippy::print_stdout, reason = "an example shows something")]
 
-use mkimage::build::{Options, Outputs, Silent, assemble, write};
+use mkimage::build::{FileHashes, Options, Outputs, Silent, assemble, write};
 use mkimage::layer::Durability;
 use mkimage::output::Destination;
 use mkimage::recipe::{Context, Input, load};
@@ -16,6 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         created: 0,
         ci: false,
         suggestions: false,
+        file_hashes: FileHashes::OfListed,
         debug_twin: false,
         signer: None,
         durability: Durability::Synced,

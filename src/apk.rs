@@ -1,7 +1,7 @@
 //! apk's database of installed packages, `lib/apk/db/installed`: bytes in, borrowed pieces of them out, and the same with
 //! fewer files. Knows nothing of images; never fails, since whatever is not of the format is passed over.
 
-use base64ct::{Base64, Encoding};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 
 /// A package of the database, as its lines stand there: `X:value`, files last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +98,7 @@ fn joined(folder: &[u8], name: &[u8]) -> Vec<u8> {
 }
 
 fn sha1(digits: &str) -> Option<[u8; 20]> {
-    Base64::decode_vec(digits).ok()?.try_into().ok()
+    BASE64_STANDARD.decode(digits).ok()?.try_into().ok()
 }
 
 #[cfg(test)]

@@ -168,12 +168,12 @@ impl Borrow<[u8]> for ImagePath {
 pub fn show(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            if c.is_control() {
-                text.extend(c.escape_default());
-            } else {
-                text.push(c);
-            }
+        match chunk.valid() {
+            plain if plain.bytes().all(|byte| (b' '..=b'~').contains(&byte)) => text.push_str(plain),
+            other => other.chars().for_each(|c| match c {
+                c if c.is_control() => text.extend(c.escape_default()),
+                c => text.push(c),
+            }),
         }
         for byte in chunk.invalid() {
             // Writing to a string does not fail.

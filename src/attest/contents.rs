@@ -1,5 +1,8 @@
 //! What an image holds, as documents describe it: its files with their hashes, the packages that own them, what the
 //! others say of themselves, and who loads whom.
+//!
+//! In: a finished tree and what is known of its files. Out: an [`Outline`], which takes no hash, and so can be made while
+//! the image is packed; with the hashes of all files, which packing gives, the [`Contents`].
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -10,10 +13,10 @@ use crate::closure::{Closure, Headers};
 use crate::deb::licence::{self, Licence};
 use crate::needs::Distribution;
 use crate::oci::Hashes;
-use crate::path::ImagePath;
+use crate::path::{ImagePath, show};
 use crate::report::{Error, Result};
 use crate::source::ownership::Package;
-use crate::source::{Content, ContentId, resolve};
+use crate::source::{Content, resolve};
 use crate::tree::{EntryKind, Tree};
 
 /// The most that a copyright file may be long.
@@ -29,8 +32,6 @@ pub struct Sources<'a> {
     pub needs: BTreeMap<ImagePath, BTreeSet<ImagePath>>,
     /// What is known of ELF files.
     pub headers: &'a Headers,
-    /// The hashes of files that were hashed already.
-    pub hashes: &'a BTreeMap<ImagePath, Hashes>,
 }
 
 /// What an image holds. All numbers are places in `files`, `packages` and `modules`.
@@ -42,6 +43,16 @@ pub struct Contents {
     pub(super) modules: Vec<Module>,
     /// By path.
     pub(super) files: Vec<File>,
+    /// Those of each file.
+    pub(super) hashes: Vec<Hashes>,
+}
+
+/// What an image holds, but for the hashes of its files.
+#[derive(Debug, Clone)]
+pub struct Outline {
+    /// Without hashes.
+    contents: Contents,
+    bytes: Vec<Content>,
 }
 
 /// A package with files in the image.
@@ -58,15 +69,16 @@ pub(super) struct Owner {
 #[derive(Debug, Clone)]
 pub(super) struct File {
     pub(super) path: ImagePath,
-    pub(super) hashes: Hashes,
+    /// The path as documents have it: bytes that are no text are escaped.
+    pub(super) shown: String,
     pub(super) package: Option<usize>,
     /// Whether it was copied, not made by the build.
     pub(super) is_input: bool,
     pub(super) needs: BTreeSet<usize>,
 }
 
-impl Contents {
-    /// Finds out what is in an image: reads and hashes the files that were not hashed before.
+impl Outline {
+    /// Finds out what is in an image.
     ///
     /// # Errors
     /// When a file can't be read, or is no longer what it was.
@@ -77,18 +89,15 @@ impl Contents {
             EntryKind::HardLink(target) => tree.get(target)?.content().cloned(),
             EntryKind::Directory | EntryKind::Symlink(_) => None,
         };
-        let regular: Vec<(&ImagePath, Content)> =
-            tree.iter().filter_map(|(path, entry)| Some((path, content(&entry.kind)?))).collect();
-        let hashes =
-            hash::hash(&regular.iter().map(|(path, content)| (*path, content)).collect::<Vec<_>>(), sources.hashes)?;
-        let places: BTreeMap<&ImagePath, usize> =
-            regular.iter().enumerate().map(|(place, (path, _))| (*path, place)).collect();
-        let mut contents = Self { distribution: distribution(tree)?, ..Self::default() };
-        for (path, content) in &regular {
+        let (paths, bytes): (Vec<&ImagePath>, Vec<Content>) =
+            tree.iter().filter_map(|(path, entry)| Some((path, content(&entry.kind)?))).unzip();
+        let places: HashMap<&ImagePath, usize> = paths.iter().enumerate().map(|(place, path)| (*path, place)).collect();
+        let mut contents = Contents { distribution: distribution(tree)?, ..Contents::default() };
+        for (path, content) in paths.iter().zip(&bytes) {
             let needs = sources.needs.get(*path).into_iter().flatten();
             contents.files.push(File {
                 path: (*path).clone(),
-                hashes: of(&hashes, content)?,
+                shown: show(path.as_bytes()),
                 package: None,
                 is_input: matches!(content, Content::File(_)),
                 needs: needs.filter_map(|path| places.get(path).copied()).collect(),
@@ -103,13 +112,27 @@ impl Contents {
             contents.packages.push(Owner { package: (*package).clone(), licence, files, needs: BTreeSet::new() });
         }
         contents.link_packages();
-        let unowned = regular.iter().enumerate().filter(|(place, _)| contents.files[*place].package.is_none());
+        let unowned = paths.iter().zip(&bytes).enumerate();
+        let unowned = unowned.filter(|(place, _)| contents.files[*place].package.is_none());
         let unowned: Vec<(usize, &ImagePath, &Content)> =
             unowned.map(|(place, (path, content))| (place, *path, content)).collect();
         contents.modules = modules::find(&unowned, sources.headers)?;
-        Ok(contents)
+        Ok(Self { contents, bytes })
     }
 
+    /// The whole. Reads and hashes the files whose hashes are not `known` yet.
+    ///
+    /// # Errors
+    /// When a file can't be read, or is no longer what it was.
+    pub fn hashed(self, known: &HashMap<&ImagePath, Hashes>) -> Result<Contents> {
+        let Self { mut contents, bytes } = self;
+        let files: Vec<(&ImagePath, &Content)> = contents.files.iter().map(|file| &file.path).zip(&bytes).collect();
+        contents.hashes = hash::hash(&files, known)?;
+        Ok(contents)
+    }
+}
+
+impl Contents {
     /// A package needs another when one of its objects loads one of the other's.
     fn link_packages(&mut self) {
         for place in 0..self.packages.len() {
@@ -138,12 +161,8 @@ impl Contents {
 
     /// The SHA-256 digest of each regular file.
     pub fn digests(&self) -> impl Iterator<Item = (&ImagePath, crate::oci::Digest)> {
-        self.files.iter().map(|file| (&file.path, file.hashes.sha256))
+        self.files.iter().zip(&self.hashes).map(|(file, hashes)| (&file.path, hashes.sha256))
     }
-}
-
-fn of(hashes: &HashMap<ContentId, Hashes>, content: &Content) -> Result<Hashes> {
-    hashes.get(&content.id()).copied().ok_or_else(|| Error::internal("a file was not hashed"))
 }
 
 fn distribution(tree: &Tree) -> Result<Option<Distribution>> {

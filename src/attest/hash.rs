@@ -14,31 +14,27 @@ use crate::source::{Content, ContentId};
 /// How much is read at once.
 const AT_ONCE: usize = 256 << 10;
 
-/// Hashes files, but for those whose hashes are known.
-pub(super) fn hash(
-    files: &[(&ImagePath, &Content)],
-    known: &BTreeMap<ImagePath, Hashes>,
-) -> Result<HashMap<ContentId, Hashes>> {
-    let mut all: HashMap<ContentId, Hashes> = HashMap::with_capacity(files.len());
-    let mut distinct: BTreeMap<ContentId, (&ImagePath, &Content)> = BTreeMap::new();
-    for (path, content) in files {
-        if let Some(hashes) = known.get(*path) {
-            all.insert(content.id(), *hashes);
-        } else {
-            distinct.entry(content.id()).or_insert((path, content));
+/// The hashes of files, in their order. Those whose hashes are known are not read.
+pub(super) fn hash(files: &[(&ImagePath, &Content)], known: &HashMap<&ImagePath, Hashes>) -> Result<Vec<Hashes>> {
+    let mut all: Vec<Option<Hashes>> = files.iter().map(|(path, _)| known.get(path).copied()).collect();
+    let mut unknown: BTreeMap<ContentId, Vec<usize>> = BTreeMap::new();
+    for (place, (_, content)) in files.iter().enumerate().filter(|(place, _)| all[*place].is_none()) {
+        unknown.entry(content.id()).or_default().push(place);
+    }
+    // Large ones first, so that none is left for the end.
+    let mut work: Vec<Vec<usize>> = unknown.into_values().collect();
+    work.sort_by_key(|places| std::cmp::Reverse(files[places[0]].1.size()));
+    let read = work.into_par_iter().with_max_len(8).map_init(Vec::new, |buffer, places| {
+        let (path, content) = files[places[0]];
+        let hashes = of_content(content, buffer);
+        hashes.map(|hashes| (places, hashes)).map_err(|error| Error::io("read", Path::new(&path.to_string()), &error))
+    });
+    for (places, hashes) in read.collect::<Result<Vec<_>>>()? {
+        for place in places {
+            all[place] = Some(hashes);
         }
     }
-    distinct.retain(|id, _| !all.contains_key(id));
-    // Large ones first, so that none is left for the end.
-    let mut work: Vec<_> = distinct.into_iter().collect();
-    work.sort_by_key(|(id, (_, content))| (std::cmp::Reverse(content.size()), *id));
-    let hashed = work.into_par_iter().with_max_len(8).map_init(Vec::new, |buffer, (id, (path, content))| {
-        let hashes = of_content(content, buffer);
-        hashes.map(|hashes| (id, hashes)).map_err(|error| Error::io("read", Path::new(&path.to_string()), &error))
-    });
-    let hashed: Vec<(ContentId, Hashes)> = hashed.collect::<Result<_>>()?;
-    all.extend(hashed);
-    Ok(all)
+    all.into_iter().map(|found| found.ok_or_else(|| Error::internal("a file was not hashed"))).collect()
 }
 
 fn of_content(content: &Content, buffer: &mut Vec<u8>) -> io::Result<Hashes> {

@@ -1,11 +1,11 @@
 //! Documents about an image: what is in it, where it comes from, and signatures of both.
 //!
-//! In: what an image holds ([`Sources`]) and which image it is ([`Subject`]). Out: [`Document`]s, which outputs put
+//! In: what an image holds ([`Contents`]) and which image it is ([`Subject`]). Out: [`Document`]s, which outputs put
 //! beside the image. Their bytes depend on these two alone: no clock, no random number.
 
 use std::sync::Arc;
 
-use crate::oci::{self, Digest};
+use crate::oci::Digest;
 use crate::recipe::SbomFormat;
 use crate::report::{Error, Result};
 
@@ -23,7 +23,7 @@ mod subject;
 mod vex;
 mod words;
 
-pub use contents::{Contents, Sources, needs};
+pub use contents::{Contents, Outline, Sources, needs};
 pub use modules::{Ecosystem, Module};
 pub use provenance::{BuildFacts, PROVENANCE, WaivedFact, provenance};
 pub use references::check_references;
@@ -78,19 +78,17 @@ impl Blob {
 /// # Errors
 /// When the document would refer to what it does not hold, which is a bug.
 pub fn sbom(format: SbomFormat, subject: &Subject, contents: &Contents) -> Result<Document> {
-    let (document, media_type, predicate_type) = match format {
+    let (written, media_type, predicate_type) = match format {
         SbomFormat::Spdx => (spdx::document(subject, contents), "application/spdx+json", "https://spdx.dev/Document"),
         SbomFormat::CycloneDx => {
-            let document = cyclonedx::document(subject, contents);
-            (document, "application/vnd.cyclonedx+json", "https://cyclonedx.org/bom")
+            let written = cyclonedx::document(subject, contents);
+            (written, "application/vnd.cyclonedx+json", "https://cyclonedx.org/bom")
         }
     };
-    if let Some(finding) = check_references(&document).first() {
-        return Err(Error::internal(format!("the {} document {finding}", format.word())));
-    }
+    let bytes = written.map_err(|finding| Error::internal(format!("the {} document {finding}", format.word())))?;
     Ok(Document {
         media_type: media_type.to_owned(),
         predicate_type: predicate_type.to_owned(),
-        blob: Blob::new(oci::canonical_value(&document)),
+        blob: Blob::new(bytes),
     })
 }

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use sha1::Digest as _;
 
+use crate::oci::Hex;
+
 /// A package URL: `pkg:TYPE/NAMESPACE/NAME@VERSION?QUALIFIERS`.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Purl<'a> {
@@ -84,16 +86,8 @@ pub(super) fn uuid(text: &str) -> String {
     let mut bytes: [u8; 16] = *hash.first_chunk().expect("SHA-1 has 20 bytes");
     bytes[6] = bytes[6] & 0x0f | 0x50;
     bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex = hex(&bytes);
+    let hex = Hex(&bytes).to_string();
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
-}
-
-/// Hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    let mut text = String::with_capacity(2 * bytes.len());
-    text.extend(digits.filter_map(|digit| char::from_digit(digit.into(), 16)));
-    text
 }
 
 #[cfg(test)]

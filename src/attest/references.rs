@@ -6,91 +6,56 @@ use serde_json::Value;
 
 /// What is wrong with the identifiers of an SBOM, be it SPDX or `CycloneDX` as JSON. Each completes "the document ...".
 pub fn check_references(document: &Value) -> Vec<String> {
-    let mut check = Check::default();
+    let mut references = References::default();
     if document.get("bomFormat").is_some() {
-        check.cyclonedx(document);
+        cyclonedx(document, &mut references);
     } else {
-        check.spdx(document);
+        spdx(document, &mut references);
     }
-    check.findings()
+    references.findings()
 }
 
+/// The identifiers of a document, and what of it leads to them.
 #[derive(Default)]
-struct Check<'a> {
+pub(super) struct References<'a> {
     given: HashSet<&'a str>,
     twice: BTreeSet<&'a str>,
-    asked: HashSet<&'a str>,
+    asked: Vec<&'a str>,
+    related: HashSet<[&'a str; 3]>,
     /// Relationships that stand there twice.
     repeated: usize,
 }
 
-impl<'a> Check<'a> {
-    fn give(&mut self, id: Option<&'a Value>) {
-        if let Some(id) = id.and_then(Value::as_str)
-            && !self.given.insert(id)
-        {
+impl<'a> References<'a> {
+    /// An element has this identifier.
+    pub(super) fn give(&mut self, id: &'a str) {
+        if !self.given.insert(id) {
             self.twice.insert(id);
         }
     }
 
-    fn ask(&mut self, id: Option<&'a Value>) {
-        self.asked.extend(id.and_then(Value::as_str));
+    /// Something refers to this identifier.
+    pub(super) fn ask(&mut self, id: &'a str) {
+        self.asked.push(id);
     }
 
-    fn spdx(&mut self, document: &'a Value) {
-        self.give(document.get("SPDXID"));
-        for list in ["packages", "files", "snippets"] {
-            for element in array(document.get(list)) {
-                self.give(element.get("SPDXID"));
-            }
-        }
-        let mut seen = HashSet::new();
-        for one in array(document.get("relationships")) {
-            let parts = ["spdxElementId", "relationshipType", "relatedSpdxElement"].map(|key| one.get(key));
-            self.ask(parts[0]);
-            self.ask(parts[2]);
-            let known = seen.insert(parts.map(|part| part.and_then(Value::as_str)));
-            self.repeated += usize::from(!known);
-        }
-        let licences: BTreeSet<&str> = array(document.get("hasExtractedLicensingInfos"))
-            .filter_map(|one| one.get("licenseId")?.as_str())
-            .collect();
-        for element in array(document.get("packages")) {
-            let declared = element.get("licenseDeclared").and_then(Value::as_str).unwrap_or_default();
-            let own = declared.split([' ', '(', ')']).filter(|word| word.starts_with("LicenseRef-"));
-            self.asked.extend(own.filter(|id| !licences.contains(id)));
-        }
-        self.asked.remove("NOASSERTION");
-        self.asked.remove("NONE");
+    /// A relationship of some kind leads from one identifier to another.
+    pub(super) fn relate(&mut self, from: &'a str, kind: &'a str, to: &'a str) {
+        self.ask(from);
+        self.ask(to);
+        self.repeated += usize::from(!self.related.insert([from, kind, to]));
     }
 
-    fn cyclonedx(&mut self, document: &'a Value) {
-        let component = document.get("metadata").and_then(|metadata| metadata.get("component"));
-        for component in component.into_iter().chain(array(document.get("components"))) {
-            self.component(component, 0);
-        }
-        let mut seen = HashSet::new();
-        for one in array(document.get("dependencies")) {
-            self.ask(one.get("ref"));
-            self.repeated += usize::from(!seen.insert(one.get("ref").and_then(Value::as_str)));
-            for need in array(one.get("dependsOn")) {
-                self.ask(Some(need));
-            }
-        }
+    /// The licence of an element, an expression. `own` are the identifiers of licences that the document explains.
+    pub(super) fn licence(&mut self, expression: &'a str, own: &BTreeSet<&str>) {
+        let words = expression.split([' ', '(', ')']).filter(|word| word.starts_with("LicenseRef-"));
+        self.asked.extend(words.filter(|id| !own.contains(id)));
     }
 
-    fn component(&mut self, component: &'a Value, depth: usize) {
-        self.give(component.get("bom-ref"));
-        if depth < 100 {
-            for inner in array(component.get("components")) {
-                self.component(inner, depth + 1);
-            }
-        }
-    }
-
-    fn findings(self) -> Vec<String> {
+    /// What is wrong.
+    pub(super) fn findings(&self) -> Vec<String> {
         let twice = self.twice.iter().map(|id| format!("gives `{id}` twice"));
-        let dangling: BTreeSet<&&str> = self.asked.difference(&self.given).collect();
+        let dangling: BTreeSet<&&str> = self.asked.iter().filter(|id| !self.given.contains(*id)).collect();
         let dangling = dangling.into_iter().map(|id| format!("refers to `{id}`, which it does not give"));
         let mut findings: Vec<String> = twice.chain(dangling).collect();
         if self.repeated > 0 {
@@ -98,6 +63,52 @@ impl<'a> Check<'a> {
         }
         findings
     }
+}
+
+fn spdx<'a>(document: &'a Value, references: &mut References<'a>) {
+    let lists = ["packages", "files", "snippets"].map(|list| array(document.get(list)));
+    for element in std::iter::once(document).chain(lists.into_iter().flatten()) {
+        if let Some(id) = text(element, "SPDXID") {
+            references.give(id);
+        }
+    }
+    for one in array(document.get("relationships")) {
+        let [from, kind, to] =
+            ["spdxElementId", "relationshipType", "relatedSpdxElement"].map(|key| text(one, key).unwrap_or_default());
+        references.relate(from, kind, to);
+    }
+    let licences: BTreeSet<&str> =
+        array(document.get("hasExtractedLicensingInfos")).filter_map(|one| text(one, "licenseId")).collect();
+    for element in array(document.get("packages")) {
+        references.licence(text(element, "licenseDeclared").unwrap_or_default(), &licences);
+    }
+    references.asked.retain(|id| !["NOASSERTION", "NONE"].contains(id));
+}
+
+fn cyclonedx<'a>(document: &'a Value, references: &mut References<'a>) {
+    let component = document.get("metadata").and_then(|metadata| metadata.get("component"));
+    for one in component.into_iter().chain(array(document.get("components"))) {
+        component_of(one, 0, references);
+    }
+    for one in array(document.get("dependencies")) {
+        let from = text(one, "ref").unwrap_or_default();
+        // There is one entry of each component.
+        references.relate(from, "dependsOn", from);
+        array(one.get("dependsOn")).filter_map(Value::as_str).for_each(|need| references.ask(need));
+    }
+}
+
+fn component_of<'a>(component: &'a Value, depth: usize, references: &mut References<'a>) {
+    if let Some(id) = text(component, "bom-ref") {
+        references.give(id);
+    }
+    if depth < 100 {
+        array(component.get("components")).for_each(|inner| component_of(inner, depth + 1, references));
+    }
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
+    value.get(key)?.as_str()
 }
 
 fn array(value: Option<&Value>) -> impl Iterator<Item = &Value> {

@@ -2,7 +2,6 @@
 
 use super::names::Purl;
 use crate::needs::Distribution;
-use crate::path::{ImagePath, show};
 use crate::source::ownership::{Package, PackageFormat};
 
 /// The words of one distribution.
@@ -81,11 +80,6 @@ pub(super) fn supplier_words(text: &str) -> String {
         Some(mail) => format!("Organization: {name} ({mail})"),
         None => format!("Organization: {name}"),
     }
-}
-
-/// A path as a document has it: bytes that are no text are escaped.
-pub(super) fn shown(path: &ImagePath) -> String {
-    show(path.as_bytes())
 }
 
 /// The source package in the words of Trivy, which takes it from nowhere else.

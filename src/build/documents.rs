@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::write::Variant;
 use super::{Assembled, BAD_VEX, Options};
 use crate::attest::sign::{self, PrivateKey};
-use crate::attest::{self, BuildFacts, Contents, Document, Referrer, Sources, Subject, View, WaivedFact};
+use crate::attest::{self, BuildFacts, Contents, Document, Outline, Referrer, Sources, Subject, View, WaivedFact};
 use crate::image::{Image, Images};
 use crate::layer::Layer;
 use crate::oci::{self, MediaType, Reference};
@@ -25,14 +25,21 @@ const LARGEST_VEX: u64 = 16 << 20;
 /// # Errors
 /// When a file can't be read, or is no longer what it was when it was looked at.
 pub fn contents(assembled: &Assembled, layers: &[Layer]) -> Result<Contents> {
-    let hashes = layers.iter().flat_map(|layer| layer.hashes.iter().cloned()).collect();
-    Contents::of(&Sources {
+    hashed(outline(assembled)?, layers)
+}
+
+fn outline(assembled: &Assembled) -> Result<Outline> {
+    Outline::of(&Sources {
         tree: &assembled.tree,
         packages: assembled.inventory.packages().map(|(package, paths)| (package, paths.to_vec())).collect(),
         needs: attest::needs(&assembled.closure),
         headers: &assembled.headers,
-        hashes: &hashes,
     })
+}
+
+fn hashed(outline: Outline, layers: &[Layer]) -> Result<Contents> {
+    let known = layers.iter().flat_map(|layer| &layer.hashes);
+    outline.hashed(&known.map(|(path, hashes)| (path, *hashes)).collect())
 }
 
 /// The image that documents are about.
@@ -91,12 +98,25 @@ pub(super) struct Documents<'a> {
     recipe: &'a Recipe,
     assembled: &'a Assembled,
     options: &'a Options,
+    /// By variant.
+    outlines: [Option<Outline>; 2],
     contents: [Option<Contents>; 2],
 }
 
 impl<'a> Documents<'a> {
     pub(super) fn new(recipe: &'a Recipe, assembled: &'a Assembled, options: &'a Options) -> Self {
-        Self { recipe, assembled, options, contents: [None, None] }
+        Self { recipe, assembled, options, outlines: [None, None], contents: [None, None] }
+    }
+
+    /// Finds out what can be known before an image is packed, while it is.
+    ///
+    /// # Errors
+    /// When a file can't be read.
+    pub(super) fn outline(&mut self, variants: impl Iterator<Item = Variant>) -> Result<()> {
+        for variant in variants {
+            self.outlines[variant as usize] = Some(outline(self.assembled_of(variant))?);
+        }
+        Ok(())
     }
 
     /// What refers to one image: the documents, and with a key the signatures of image and documents.
@@ -167,9 +187,13 @@ impl<'a> Documents<'a> {
 
     fn contents(&mut self, variant: Variant, image: &Image) -> Result<&Contents> {
         let assembled = self.assembled_of(variant);
+        let outlined = self.outlines[variant as usize].take();
         match &mut self.contents[variant as usize] {
             Some(known) => Ok(known),
-            unknown => Ok(unknown.insert(contents(assembled, &image.layers)?)),
+            unknown => {
+                let outline = outlined.map_or_else(|| outline(assembled), Ok)?;
+                Ok(unknown.insert(hashed(outline, &image.layers)?))
+            }
         }
     }
 }

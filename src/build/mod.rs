@@ -84,6 +84,8 @@ pub struct Options {
     pub suggestions: bool,
     /// Whether a twin with a shell is built, too (`TAG-debug`).
     pub debug_twin: bool,
+    /// Which layers come with the hashes of their files.
+    pub file_hashes: FileHashes,
     /// The key that signs what is written.
     pub signer: Option<std::sync::Arc<crate::attest::sign::PrivateKey>>,
     /// Whether outputs are flushed to the disk before they get their names.
@@ -100,6 +102,15 @@ pub struct Options {
     pub today: crate::recipe::Date,
     /// Lock files, and how images are held against them.
     pub locks: std::sync::Arc<crate::lock::Locks>,
+}
+
+/// Which layers come with the hashes of their files, which cost time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileHashes {
+    /// Those of images that have a document beside them with a list of files.
+    OfListed,
+    /// All.
+    All,
 }
 
 /// Finds out everything about an image but its bytes: a [`Session`] of one.

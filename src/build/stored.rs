@@ -1,11 +1,11 @@
 //! Images that were built before, looked at as documents describe them: from the image alone, and the records in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
 use super::NOT_ONE_IMAGE;
-use crate::attest::{self, Contents, Sources, Subject, View};
+use crate::attest::{self, Contents, Outline, Sources, Subject, View};
 use crate::closure::{self, Headers, Wanted};
 use crate::oci::{Store, StoredImage};
 use crate::path::ImagePath;
@@ -123,13 +123,13 @@ fn contents(store: &Store, image: &StoredImage, folder: &Path) -> Result<Content
     let wanted = wanted(&tree, &headers);
     let closure = closure::close_sharing(&root, &wanted, &closure::Options::default(), &headers);
     let packages = owners.packages().map(|(id, package)| (package, files.remove(&id).unwrap_or_default()));
-    Contents::of(&Sources {
+    let outline = Outline::of(&Sources {
         tree: &tree,
         packages: packages.collect(),
         needs: attest::needs(&closure),
         headers: &headers,
-        hashes: &BTreeMap::new(),
-    })
+    })?;
+    outline.hashed(&HashMap::new())
 }
 
 /// Every ELF file, as what it is loaded.

@@ -16,7 +16,7 @@ use crate::report::{Diagnostic, Error, Result, Span, Spanned};
 use crate::tree::Tree;
 
 use super::documents::{Documents, index_signatures};
-use super::{Assembled, BAD_NAME, OUTPUT_IN_INPUT, Options, Progress, SEVERAL_PLATFORMS, Session};
+use super::{Assembled, BAD_NAME, FileHashes, OUTPUT_IN_INPUT, Options, Progress, SEVERAL_PLATFORMS, Session};
 
 /// Where an image goes.
 pub struct Outputs<'a> {
@@ -152,11 +152,22 @@ pub(super) fn pack(
 
     progress.stage("packing");
     let attached = pending.iter().any(|one| one.place.has_attachments());
-    let how = &layer::Options { file_hashes: attached && Documents::list_files(recipe, options), ..how.clone() };
-    pack_all(&mut pending, &plans, how)?;
+    let listed = attached && Documents::list_files(recipe, options);
+    let how = &layer::Options { file_hashes: listed || options.file_hashes == FileHashes::All, ..how.clone() };
+    let mut documents = Documents::new(recipe, assembled, options);
+    if listed {
+        // A thread of its own: packing waits for threads of its own, too, which none of rayon's may do with locks in hand.
+        let (packed, outlined) = std::thread::scope(|scope| {
+            let outlined = scope.spawn(|| documents.outline(plans.variants()));
+            let packed = pack_all(&mut pending, &plans, how);
+            (packed, outlined.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        packed.and(outlined)?;
+    } else {
+        pack_all(&mut pending, &plans, how)?;
+    }
     within_limit(recipe, &pending)?;
     let names: Vec<_> = plans.variants().map(|variant| names(recipe, variant)).collect::<Result<_>>()?;
-    let mut documents = Documents::new(recipe, assembled, options);
     let notes = documents.notes(attached);
     let mut ready = Vec::new();
     for Pending { place, variant, compression, staging, layers } in pending {
@@ -310,7 +321,7 @@ fn prepare(place: &Place, variant: Variant, recipe: &Recipe, options: &Options) 
 }
 
 /// Packs for the first output of each compression; the others take over its blobs.
-fn pack_all(pending: &mut [Pending], plans: &Plans, how: &layer::Options) -> Result<()> {
+fn pack_all(pending: &mut [Pending], plans: &Plans<'_>, how: &layer::Options) -> Result<()> {
     let mut packed: Vec<(Compression, usize, Vec<Layer>)> = Vec::new();
     let places: Vec<(Compression, Place)> = pending.iter().map(|this| (this.compression, this.place.clone())).collect();
     for (index, this) in pending.iter_mut().enumerate() {
@@ -319,7 +330,7 @@ fn pack_all(pending: &mut [Pending], plans: &Plans, how: &layer::Options) -> Res
             layers.clone()
         } else {
             let how = layer::Options { targets: targets(&places, this.compression), ..how.clone() };
-            let layers = layer::pack(&plans.tree, &plans.layers, this.compression, &how, &this.staging)?;
+            let layers = layer::pack(plans.tree, &plans.layers, this.compression, &how, &this.staging)?;
             packed.push((this.compression, index, layers.clone()));
             layers
         };
@@ -383,19 +394,19 @@ pub(super) fn twin(to: &Destination) -> Result<Destination> {
 }
 
 /// What is packed: the layers of the image and, behind them, that of its debug twin.
-struct Plans {
-    tree: Tree,
+struct Plans<'a> {
+    tree: &'a Tree,
     layers: Vec<LayerPlan>,
     /// How many of the layers are the image's own.
     own: usize,
 }
 
-impl Plans {
-    fn of(recipe: &Recipe, assembled: &Assembled) -> Result<Self> {
+impl<'a> Plans<'a> {
+    fn of(recipe: &Recipe, assembled: &'a Assembled) -> Result<Self> {
         let mut layers = assembled.layers(recipe)?;
         let own = layers.len();
         let Some(twin) = assembled.debug.as_ref().map(|twin| &twin.tree) else {
-            return Ok(Self { tree: assembled.tree.clone(), layers, own });
+            return Ok(Self { tree: &assembled.tree, layers, own });
         };
         let mut paths: Vec<ImagePath> = Vec::new();
         for (path, _) in twin.iter().filter(|(path, _)| assembled.tree.get(path).is_none()) {
@@ -405,7 +416,7 @@ impl Plans {
         paths.sort();
         paths.dedup();
         layers.push(LayerPlan { name: "debug".to_owned(), paths });
-        Ok(Self { tree: twin.clone(), layers, own })
+        Ok(Self { tree: twin, layers, own })
     }
 
     fn variants(&self) -> impl Iterator<Item = Variant> + use<> {

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
-use mkimage::build::{self, Assembled, Built, Figures, Options, Others, Packed, Pending, Recalled, Session, Shared};
+use mkimage::build::{
+    self, Assembled, Built, Figures, FileHashes, Options, Others, Packed, Pending, Recalled, Session, Shared,
+};
 use mkimage::compare;
 use mkimage::layer::Durability;
 use mkimage::output::{Destination, Engine, Push, StorageTool};
@@ -399,6 +401,7 @@ impl Args {
             created,
             ci: environment::in_ci(),
             suggestions: false,
+            file_hashes: FileHashes::OfListed,
             debug_twin: self.debug,
             signer: self.sign_key.as_deref().map(keys::private).transpose()?.map(std::sync::Arc::new),
             durability,

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use mkimage::build::{self, Options};
+use mkimage::build::{self, FileHashes, Options};
 use mkimage::layer::Durability;
 use mkimage::report::{Error, Texts};
 
@@ -89,6 +89,7 @@ pub(super) fn options() -> Options {
         created: 0,
         ci: environment::in_ci(),
         suggestions: true,
+        file_hashes: FileHashes::OfListed,
         debug_twin: false,
         signer: None,
         durability: Durability::Cached,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use mkimage::attest::{self, Contents, Document, Subject};
-use mkimage::build::{self, Options, Outputs, Session};
+use mkimage::build::{self, FileHashes, Options, Outputs, Session};
 use mkimage::image::Image;
 use mkimage::layer::Durability;
 use mkimage::oci::{Store, StoredImage};
@@ -187,7 +187,14 @@ fn built(judged: &Recipe, folder: &Path, console: &Console) -> Result<Looked> {
     };
     let created = environment::source_date_epoch()
         .map_err(|text| usage(format!("SOURCE_DATE_EPOCH is `{text}`, not a number of seconds since 1970")))?;
-    let options = Options { suggestions: false, durability: Durability::Cached, created, ..check::options() };
+    let options = check::options();
+    let options = Options {
+        suggestions: false,
+        file_hashes: FileHashes::All,
+        durability: Durability::Cached,
+        created,
+        ..options
+    };
     let progress = console.building(&recipe.name.value);
     // What the policy lets pass stands in the provenance.
     let assembled = Session::new(1).examine(judged, &options, &progress)?;

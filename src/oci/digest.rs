@@ -38,10 +38,47 @@ impl Digest {
 
     /// The 64 hexadecimal digits: the blob's name in a layout.
     pub fn hex(&self) -> String {
-        let digits = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        let mut text = String::with_capacity(64);
-        text.extend(digits.filter_map(|digit| char::from_digit(digit.into(), 16)));
-        text
+        Hex(&self.0).to_string()
+    }
+}
+
+/// How many bytes are made into digits at a time: the longest hash here.
+const AT_ONCE: usize = 32;
+
+/// Bytes as lower-case hexadecimal digits: those of a hash, of which lists of files have thousands.
+#[derive(Debug, Clone, Copy)]
+pub struct Hex<'a>(pub &'a [u8]);
+
+impl Hex<'_> {
+    fn each<E>(self, mut take: impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
+        for bytes in self.0.chunks(AT_ONCE) {
+            let mut digits = [0; 2 * AT_ONCE];
+            take(Self::digits(bytes, &mut digits))?;
+        }
+        Ok(())
+    }
+
+    fn digits<'d>(bytes: &[u8], digits: &'d mut [u8; 2 * AT_ONCE]) -> &'d str {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+            pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        }
+        std::str::from_utf8(&digits[..2 * bytes.len()]).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.each(|digits| f.write_str(digits))
+    }
+}
+
+impl serde::Serialize for Hex<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0.len() > AT_ONCE {
+            return serializer.collect_str(self);
+        }
+        serializer.serialize_str(Self::digits(self.0, &mut [0; 2 * AT_ONCE]))
     }
 }
 

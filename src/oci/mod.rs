@@ -16,11 +16,11 @@ mod reference;
 mod store;
 
 pub use decode::Encoding;
-pub use digest::{BadDigest, DiffId, Digest, Sha256};
+pub use digest::{BadDigest, DiffId, Digest, Hex, Sha256};
 pub use entries::{BadTar, Data, Entries, Entry, Kind};
 pub use hashes::{Hasher, Hashes};
 pub use images::{CONTAINERD_NAME, StoredImage, StoredLayer, StoredManifest};
-pub use json::{LIMIT, canonical, canonical_value, read};
+pub use json::{LIMIT, canonical, canonical_ordered, canonical_value, read};
 pub use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType};
 pub use reference::{BadReference, Reference, is_tag};
 pub use store::{BadStore, Fetch, Store, Stored};

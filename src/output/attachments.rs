@@ -1,9 +1,10 @@
 //! What refers to an image, beside its layout or archive: `NAME.oci.att/`, an OCI layout of manifests whose subject is
 //! the image. Not in the layout itself: programs that are given no name take its only entry.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use serde_json::Value;
 
 use super::Destination;
@@ -45,12 +46,10 @@ pub fn attach(to: &Destination, referrers: &[Referrer], durability: Durability) 
         Place::Free => super::beside(&path, durability)?,
         Place::Layout => Staging::new(&path, "mkimage".as_ref(), durability)?,
     };
-    for blob in referrers.iter().flat_map(|one| one.blobs.iter().chain([&one.manifest])) {
-        let file = staging.blob(blob.digest());
-        if !file.exists() {
-            write_new(&file, blob.bytes(), durability)?;
-        }
-    }
+    let blobs = referrers.iter().flat_map(|one| one.blobs.iter().chain([&one.manifest]));
+    let blobs: BTreeMap<Digest, &[u8]> = blobs.map(|blob| (blob.digest(), blob.bytes())).collect();
+    // Documents are megabytes, each of which is flushed.
+    blobs.into_par_iter().try_for_each(|(digest, bytes)| write_new(&staging.blob(digest), bytes, durability))?;
     flush_names(&staging.path().join("blobs/sha256"), durability)?;
     if place == Place::Free {
         let index = referrers.iter().fold(Index::default(), |index, one| index.with_referrer(one.descriptor()));

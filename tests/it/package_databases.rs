@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use base64ct::{Base64, Encoding};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use mkimage::rpm;
 use serde_json::Value;
 use sha1::Digest as _;
@@ -13,7 +13,7 @@ use super::support::rpm::{header, package};
 
 fn sha1_of(root: &Root, path: &str) -> String {
     let digest: [u8; 20] = sha1::Sha1::digest(std::fs::read(root.host(path)).unwrap()).into();
-    format!("Z:Q1{}", Base64::encode_string(&digest))
+    format!("Z:Q1{}", BASE64_STANDARD.encode(digest))
 }
 
 fn sandbox(root: &Root) -> Sandbox {

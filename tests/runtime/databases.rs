@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use base64ct::{Base64, Encoding};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use mkimage::oci;
 use serde_json::Value;
 use sha1::Digest as _;
@@ -157,7 +157,7 @@ fn apk(workshop: &Workshop) {
         let file = |path: &&str| {
             let digest: [u8; 20] = sha1::Sha1::digest(read(&root.at(path))).into();
             let (folder, name) = path.rsplit_once('/').expect("it is absolute");
-            format!("F:{}\nR:{name}\nZ:Q1{}\n", &folder[1..], Base64::encode_string(&digest))
+            format!("F:{}\nR:{name}\nZ:Q1{}\n", &folder[1..], BASE64_STANDARD.encode(digest))
         };
         head + &files.iter().map(file).collect::<String>()
     };

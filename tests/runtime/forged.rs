@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use base64ct::{Base64, Encoding};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use mkimage::oci::Digest;
 use serde_json::{Value, json};
 
@@ -97,9 +97,9 @@ fn copy(from: &Path, to: &Path) {
 
 /// The same text in base64 but for one bit of what it says.
 fn flipped(encoded: &str, at: usize) -> String {
-    let mut bytes = Base64::decode_vec(encoded).expect("it is base64");
+    let mut bytes = BASE64_STANDARD.decode(encoded).expect("it is base64");
     bytes[at] ^= 1;
-    Base64::encode_string(&bytes)
+    BASE64_STANDARD.encode(&bytes)
 }
 
 /// An image with one bit of a manifest changed, in the value of an annotation: still a manifest.

@@ -1,6 +1,6 @@
 //! Bundles of Sigstore, version 0.3: an in-toto statement in a DSSE envelope, signed by a key that the reader knows.
 
-use base64ct::{Base64, Encoding};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Value, json};
 
 use super::{PrivateKey, PublicKey};
@@ -29,21 +29,17 @@ pub fn sign_bundle(subject: &Subject, key: &PrivateKey) -> Referrer {
 
 fn signed(subject: &Subject, about: &Value, (predicate_type, predicate): (&str, &[u8]), key: &PrivateKey) -> Referrer {
     let payload = statement(about, predicate_type, predicate);
-    let signature = key.sign(&encoded(PAYLOAD_TYPE, &payload));
-    let bundle = json!({
-        "mediaType": BUNDLE,
-        "verificationMaterial": { "publicKey": { "hint": key.public().hint() } },
-        "dsseEnvelope": {
-            "payload": Base64::encode_string(&payload),
-            "payloadType": PAYLOAD_TYPE,
-            "signatures": [{ "sig": Base64::encode_string(&signature) }],
-        },
-    });
-    let document = Document {
-        media_type: BUNDLE.to_owned(),
-        predicate_type: predicate_type.to_owned(),
-        blob: Blob::new(oci::canonical_value(&bundle)),
-    };
+    let signature = key.sign(&[preamble(PAYLOAD_TYPE, payload.len()).as_bytes(), &payload]);
+    let signatures = [json!({ "sig": BASE64_STANDARD.encode(&signature) })];
+    let envelope = oci::canonical_value(&json!({ "payloadType": PAYLOAD_TYPE, "signatures": signatures }));
+    let material = json!({ "publicKey": { "hint": key.public().hint() } });
+    let bundle = oci::canonical_value(&json!({ "mediaType": BUNDLE, "verificationMaterial": material }));
+    let payload = BASE64_STANDARD.encode(&payload);
+    let open: &[u8] = br#"{"dsseEnvelope":{"payload":""#;
+    // The keys of all three are in order, and base64 needs no escape.
+    let bundle = [open, payload.as_bytes(), b"\",", &envelope[1..], b",", &bundle[1..]].concat();
+    let document =
+        Document { media_type: BUNDLE.to_owned(), predicate_type: predicate_type.to_owned(), blob: Blob::new(bundle) };
     let annotations = [("dev.sigstore.bundle.content", "dsse-envelope"), (PREDICATE, predicate_type)];
     Referrer::new(subject, &document, &annotations)
 }
@@ -56,10 +52,9 @@ fn statement(about: &Value, predicate_type: &str, predicate: &[u8]) -> Vec<u8> {
     [&head[..head.len() - 1], b",\"predicate\":", predicate, b",", &tail[1..]].concat()
 }
 
-/// DSSE's `PAE`: what is signed of a typed text.
-fn encoded(kind: &str, body: &[u8]) -> Vec<u8> {
-    let head = format!("DSSEv1 {} {kind} {} ", kind.len(), body.len());
-    [head.as_bytes(), body].concat()
+/// What stands before a typed text where DSSE signs it (its `PAE`).
+fn preamble(kind: &str, size: usize) -> String {
+    format!("DSSEv1 {} {kind} {size} ", kind.len())
 }
 
 /// What a bundle states of an image: the kind of statement, and its predicate. With a key, what that key signed alone; without
@@ -68,12 +63,12 @@ pub fn stated(bundle: &[u8], image: Digest, key: Option<&PublicKey>) -> Option<(
     let bundle: Value = oci::read(bundle).ok()?;
     let envelope = &bundle["dsseEnvelope"];
     let kind = envelope["payloadType"].as_str().filter(|kind| *kind == PAYLOAD_TYPE)?;
-    let payload = Base64::decode_vec(envelope["payload"].as_str()?).ok()?;
+    let payload = BASE64_STANDARD.decode(envelope["payload"].as_str()?).ok()?;
     let signatures = envelope["signatures"].as_array()?;
     let is_good = key.is_none_or(|key| {
-        let signed = encoded(kind, &payload);
+        let signed = [preamble(kind, payload.len()).as_bytes(), &payload].concat();
         signatures.iter().any(|one| {
-            let signature = one["sig"].as_str().and_then(|text| Base64::decode_vec(text).ok());
+            let signature = one["sig"].as_str().and_then(|text| BASE64_STANDARD.decode(text).ok());
             signature.is_some_and(|signature| key.verifies(&signed, &signature))
         })
     });
@@ -91,13 +86,12 @@ pub fn stated(bundle: &[u8], image: Digest, key: Option<&PublicKey>) -> Option<(
 
 #[cfg(test)]
 mod tests {
-    use super::encoded;
+    use super::preamble;
 
     #[test]
-    fn the_encoding_is_that_of_the_specification() {
-        assert_eq!(
-            encoded("http://example.com/HelloWorld", b"hello world"),
-            b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
-        );
+    fn the_preamble_is_that_of_the_specification() {
+        let text = "hello world";
+        let signed = preamble("http://example.com/HelloWorld", text.len()) + text;
+        assert_eq!(signed, "DSSEv1 29 http://example.com/HelloWorld 11 hello world");
     }
 }

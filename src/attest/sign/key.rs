@@ -1,9 +1,9 @@
 //! Keys: PEM files in, and what signs and verifies out. Private keys as PKCS#8 or SEC 1 have them, or encrypted as
 //! cosign writes them; public keys as `SubjectPublicKeyInfo`.
 
-use base64ct::{Base64, Encoding};
-use p256::ecdsa::signature::{Signer, Verifier};
-use p256::ecdsa::{DerSignature, SigningKey, VerifyingKey};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use p256::ecdsa::signature::{MultipartSigner, Verifier};
+use p256::ecdsa::{DerSignature, Signature, SigningKey, VerifyingKey};
 use p256::pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePublicKey, LineEnding};
 use serde::Deserialize;
 
@@ -44,7 +44,8 @@ impl PrivateKey {
                 Ok(Self(SigningKey::from(key)))
             }
             "ENCRYPTED SIGSTORE PRIVATE KEY" | "ENCRYPTED COSIGN PRIVATE KEY" => {
-                let encrypted: Encrypted = Base64::decode_vec(&body)
+                let encrypted: Encrypted = BASE64_STANDARD
+                    .decode(&body)
                     .ok()
                     .and_then(|json| serde_json::from_slice(&json).ok())
                     .ok_or_else(|| bad("is not encrypted as cosign does it"))?;
@@ -67,10 +68,10 @@ impl PrivateKey {
         PublicKey(*self.0.verifying_key())
     }
 
-    /// The signature of some bytes, in DER.
-    pub(super) fn sign(&self, bytes: &[u8]) -> Vec<u8> {
-        let signature: DerSignature = self.0.sign(bytes);
-        signature.as_bytes().to_vec()
+    /// The signature of the bytes that these parts make together, in DER.
+    pub(super) fn sign(&self, parts: &[&[u8]]) -> Vec<u8> {
+        let signature: Signature = self.0.multipart_sign(parts);
+        signature.to_der().as_bytes().to_vec()
     }
 }
 
@@ -104,7 +105,7 @@ impl PublicKey {
     pub(super) fn hint(&self) -> String {
         use sha2::Digest as _;
         let hash: [u8; 32] = sha2::Sha256::digest(self.der()).into();
-        Base64::encode_string(&hash)
+        BASE64_STANDARD.encode(hash)
     }
 
     /// Whether a signature in DER is of these bytes and this key.
@@ -167,7 +168,7 @@ impl Encrypted {
         if self.kdf.name != "scrypt" || self.cipher.name != "nacl/secretbox" || !sound || n > (1 << 23) / u64::from(r) {
             return Err(Closed::Form);
         }
-        let decode = |text: &str| Base64::decode_vec(text).map_err(|_| Closed::Form);
+        let decode = |text: &str| BASE64_STANDARD.decode(text).map_err(|_| Closed::Form);
         let (salt, nonce, sealed) = (decode(&self.kdf.salt)?, decode(&self.cipher.nonce)?, decode(&self.ciphertext)?);
         let log_n = u8::try_from(n.trailing_zeros()).map_err(|_| Closed::Form)?;
         let params = scrypt::Params::new(log_n, r, p).map_err(|_| Closed::Form)?;
@@ -217,8 +218,8 @@ mod tests {
         assert_eq!(key.public().pem().trim(), COSIGN_PUBLIC.trim());
         assert_eq!(code(PrivateKey::read("`k`", COSIGN.as_bytes(), Some(b"other"))), locked);
         assert_eq!(code(PrivateKey::read("`k`", COSIGN.as_bytes(), None)), locked);
-        let signature = key.sign(b"text");
-        assert_eq!(signature, key.sign(b"text"));
+        let signature = key.sign(&[b"text"]);
+        assert_eq!(signature, key.sign(&[b"text"]));
         assert!(key.public().verifies(b"text", &signature));
         assert!(!key.public().verifies(b"texu", &signature) && !key.public().verifies(b"text", b"x"));
     }
@@ -236,7 +237,7 @@ mod tests {
         // A password that takes all memory is no password.
         let greedy = r#"{"kdf":{"name":"scrypt","params":{"N":1073741824,"r":8,"p":1},"salt":""},
             "cipher":{"name":"nacl/secretbox","nonce":""},"ciphertext":""}"#;
-        let body = Base64::encode_string(greedy.as_bytes());
+        let body = BASE64_STANDARD.encode(greedy.as_bytes());
         let label = "ENCRYPTED SIGSTORE PRIVATE KEY";
         let text = format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n");
         assert_eq!(code(PrivateKey::read("`k`", text.as_bytes(), Some(b"x"))), bad);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use base64ct::{Base64, Encoding};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Value, json};
 
 use super::{PrivateKey, PublicKey};
@@ -29,7 +29,7 @@ pub fn sign_payload(subject: &Subject, reference: &str, key: &PrivateKey) -> Ref
         },
         "optional": {},
     })));
-    let signature = Base64::encode_string(&key.sign(payload.bytes()));
+    let signature = BASE64_STANDARD.encode(key.sign(&[payload.bytes()]));
     let config = Blob::new(oci::canonical(&json!({
         "architecture": "",
         "config": {},
@@ -58,7 +58,7 @@ pub fn sign_payload(subject: &Subject, reference: &str, key: &PrivateKey) -> Ref
 
 /// Whether a payload with its signature is good: `key` signed it and it is about the image.
 pub(super) fn is_good(payload: &[u8], signature: &str, image: Digest, key: &PublicKey) -> bool {
-    let Ok(signature) = Base64::decode_vec(signature) else { return false };
+    let Ok(signature) = BASE64_STANDARD.decode(signature) else { return false };
     let Ok(text) = oci::read::<Value>(payload) else { return false };
     let critical = &text["critical"];
     key.verifies(payload, &signature)

@@ -95,6 +95,7 @@ impl<'a> Subject<'a> {
             ci,
             suggestions,
             debug_twin,
+            file_hashes: _,
             locks,
             signer,
             durability: _,
