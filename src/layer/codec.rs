@@ -7,7 +7,7 @@ use std::io;
 
 use libdeflater::{CompressionLvl, Compressor};
 
-use super::deflate;
+use super::{deflate, piece};
 use crate::oci::MediaType;
 use crate::recipe::Compression;
 
@@ -68,10 +68,9 @@ impl Packed {
         Ok(())
     }
 
-    /// Room for `size` bytes. Room that was not used yet costs no memory.
     fn room(&mut self, size: usize) -> &mut [u8] {
         if self.buffer.len() < size {
-            self.buffer = vec![0; size];
+            self.buffer = vec![0; piece::room_for(size)];
         }
         &mut self.buffer
     }

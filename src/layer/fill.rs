@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use super::piece::{Piece, stream_size};
+use super::piece::{self, Piece, stream_size};
 use super::record::Member;
 use super::watch::{Activity, Watch};
 use crate::source::Reader;
@@ -13,6 +13,8 @@ use crate::source::Reader;
 pub(super) struct Raw {
     buffer: Vec<u8>,
     size: usize,
+    /// The most that was used of it.
+    used: usize,
 }
 
 impl Raw {
@@ -20,16 +22,18 @@ impl Raw {
         &self.buffer[..self.size]
     }
 
-    /// How many bytes it has room for.
+    /// How many bytes of it were used, and are memory since.
     pub(super) fn room(&self) -> usize {
-        self.buffer.len()
+        self.used
     }
 
-    /// Empties it, with room for `size` bytes. Room that was not used yet costs no memory.
+    /// Empties it, with room for `size` bytes.
     fn begin(&mut self, size: usize) {
         if self.buffer.len() < size {
-            self.buffer = vec![0; size];
+            self.buffer = vec![0; piece::room_for(size)];
+            self.used = 0;
         }
+        self.used = self.used.max(size);
         self.size = 0;
     }
 

@@ -27,6 +27,10 @@ const LEAST: u64 = 512 << 10;
 const AVERAGE: u64 = 1 << 20;
 /// The size above which a piece of several entries does not grow.
 const MOST: u64 = 4 << 20;
+/// The size below which a buffer is made for one piece.
+const SMALL: usize = 256 << 10;
+/// [`MOST`], and what compressing adds to it at worst.
+const ROOM: usize = (4 << 20) + (64 << 10);
 /// The two zero records that end an archive.
 const END: u64 = 2 * BLOCK as u64;
 
@@ -48,6 +52,13 @@ impl Piece {
     pub(super) fn is_last(&self) -> bool {
         self.members.is_empty()
     }
+}
+
+/// How large to make a buffer that must hold so much of a piece. Room that is not used costs no memory: so all but the
+/// smallest have room for every piece from the beginning, and none is given back for a larger one, of which the system would
+/// clear every page anew.
+pub(super) fn room_for(size: usize) -> usize {
+    if size < SMALL { size } else { size.max(ROOM) }
 }
 
 /// Cuts a layer into pieces. The last one is the end of the archive.
