@@ -8,7 +8,7 @@ use crate::closure::{Closure, Headers, Wanted};
 use crate::inventory::{self, Inventory, Standing};
 use crate::layer::{self, LayerPlan};
 use crate::lock::{self, Drift, Frozen, Mode};
-use crate::needs::Suggestion;
+use crate::needs::{Learnt, Suggestion};
 use crate::path::ImagePath;
 use crate::policy::{self, Verdicts};
 use crate::recipe::{Extra, Platform, Recipe, Verdict};
@@ -92,14 +92,15 @@ pub(super) fn assemble(
 ) -> Result<Assembled> {
     progress.stage("reading");
     let headers = session.headers();
+    let known: (&Headers, &Learnt) = (headers, session.learnt());
     let (host, opened) = (session.host()?, session.root(recipe)?);
     let recording = session.memory().is_some();
     let (beside, taken) = (Recorder::new(&host.folder, recording), Recorder::new(&opened.folder, recording));
     let (host, root): (&dyn Source, &dyn Source) = (&beside, &taken);
-    let close = |packages: &select::Packages| close(recipe, (root, host), packages, headers, options, progress);
+    let close = |packages: &select::Packages| close(recipe, (root, host), packages, known, options, progress);
     // Only a recipe that names packages waits for the database; it is read beside all else. Not by a thread of the pool:
     // who waits for the pool there may be given another image's question for the same database.
-    let (closed, database) = if recipe.packages.is_empty() {
+    let (closed, database) = if recipe.packages.is_empty() && !opened.has_database() {
         let (closed, database) = std::thread::scope(|scope| {
             let database = scope.spawn(|| session.database(&opened));
             (close(&[]), database.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
@@ -202,18 +203,18 @@ fn close<'a>(
     recipe: &'a Recipe,
     (root, host): (&'a dyn Source, &dyn Source),
     packages: &select::Packages,
-    headers: &'a Headers,
+    known: (&'a Headers, &'a Learnt),
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Closed<'a>> {
     let selection = selected(recipe, root, host, packages, options)?;
     progress.stage("resolving");
-    let mut closing = Closing::new(recipe, root, &selection, headers);
+    let mut closing = Closing::new(recipe, root, &selection, known);
     let owner = (selection.accounts.uid, selection.accounts.gid);
     let mut finder = closing.run(host, owner, &command(recipe, &selection))?;
     let env = closing.environment(&finder)?;
     let suggestions = if options.suggestions { closing.suggestions(&mut finder)? } else { Vec::new() };
-    let platform = platform(recipe, &closing.wanted, &closing.closure, &closing.tree, headers)?;
+    let platform = platform(recipe, &closing.wanted, &closing.closure, &closing.tree, known.0)?;
     Ok(Closed { selection, closing, env, suggestions, platform })
 }
 

@@ -6,7 +6,7 @@ use std::io;
 use crate::closure::diagnose;
 use crate::closure::{self, Because, Closure, Headers, Libc, Missing, Privilege, Resolution, Role, Wanted, Warning};
 use crate::elf::Machine;
-use crate::needs::{self, Addition, Distribution, Finder, Suggestion, Want};
+use crate::needs::{self, Addition, Distribution, Finder, Learnt, Suggestion, Want};
 use crate::path::{ImagePath, show};
 use crate::policy;
 use crate::recipe::{self, Recipe, Verdict};
@@ -29,6 +29,8 @@ pub(super) struct Closing<'a> {
     options: closure::Options,
     /// What was read of ELF files, for all closures of the build.
     headers: &'a Headers,
+    /// What rules learnt of files, for all images of the session.
+    learnt: &'a Learnt,
     pub(super) tree: Tree,
     pub(super) wanted: Vec<Wanted>,
     pub(super) closure: Closure,
@@ -38,7 +40,12 @@ pub(super) struct Closing<'a> {
 }
 
 impl<'a> Closing<'a> {
-    pub(super) fn new(recipe: &'a Recipe, root: &'a dyn Source, selection: &Selection, headers: &'a Headers) -> Self {
+    pub(super) fn new(
+        recipe: &'a Recipe,
+        root: &'a dyn Source,
+        selection: &Selection,
+        (headers, learnt): (&'a Headers, &'a Learnt),
+    ) -> Self {
         let wanted = wanted(selection);
         let (options, tree) = (options(recipe), selection.tree.clone());
         Self {
@@ -46,6 +53,7 @@ impl<'a> Closing<'a> {
             root,
             options,
             headers,
+            learnt,
             tree,
             wanted,
             closure: Closure::default(),
@@ -268,9 +276,8 @@ impl<'a> Closing<'a> {
             }
             contents.entry(loaded.real.clone()).or_insert_with(|| loaded.content.clone());
         }
-        let imports = |path: &ImagePath| -> io::Result<BTreeSet<Vec<u8>>> {
-            let Some(content) = contents.get(path) else { return Ok(BTreeSet::new()) };
-            Ok(self.headers.imports(content)?.iter().map(|name| name.to_vec()).collect())
+        let imports = |path: &ImagePath| {
+            contents.get(path).map_or_else(|| Ok(closure::Imports::default()), |content| self.headers.imports(content))
         };
         let distribution = Distribution::of(self.root)
             .map_err(|error| Diagnostic::error(IO, format!("cannot read os-release of the root: {}", plain(&error))))?;
@@ -282,6 +289,7 @@ impl<'a> Closing<'a> {
             programs: &self.programs(),
             interpreters: &self.interpreters(),
             imports: &imports,
+            learnt: self.learnt,
             libc: self.libc(),
             family: distribution.map_or(needs::Family::Other, |distribution| distribution.family()),
         })

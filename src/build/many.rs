@@ -4,38 +4,53 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
 /// Does `work` for each item on several threads, and gives what comes of it to `take` on this one, in the order of the
-/// items. No more than twice as many items as threads are under way: memory does not grow with their number.
+/// items: all that is done by then at once. No more than [`AHEAD`] times as many items as threads are under way: memory does
+/// not grow with their number.
 pub fn in_order<I: Sync, T: Send>(
     items: &[I],
     threads: NonZeroUsize,
     work: impl Fn(&I) -> T + Sync,
-    mut take: impl FnMut(&I, T),
+    mut take: impl FnMut(Vec<(&I, T)>),
 ) {
+    let share = threads.get() / items.len().clamp(1, threads.get());
     let threads = threads.get().min(items.len());
     if threads <= 1 {
         for item in items {
-            take(item, work(item));
+            take(vec![(item, work(item))]);
         }
         return;
     }
-    let line = Line { state: Mutex::new(State::default()), moved: Condvar::new(), most: 2 * threads };
+    let line = Line { state: Mutex::new(State::default()), moved: Condvar::new(), most: AHEAD * threads };
     std::thread::scope(|scope| {
         let _guard = Closing(&line);
         for _ in 0..threads {
             scope.spawn(|| {
                 let _guard = Closing(&line);
+                let _pool = own_pool(share);
                 while let Some(number) = line.begin(items.len()) {
                     line.bring(number, work(&items[number]));
                 }
             });
         }
-        for (number, item) in items.iter().enumerate() {
-            let Some(done) = line.fetch(number) else { return };
-            take(item, done);
+        let mut rest = items.iter();
+        while !rest.as_slice().is_empty() {
+            let Some(done) = line.fetch() else { return };
+            take(rest.by_ref().zip(done).collect());
         }
     });
 }
+
+/// Has this thread do by itself, or with its share of the threads, what is done in parallel for its items. The pool of all
+/// would have each item wait for the small parts of all others. Without one, that is what happens.
+fn own_pool(share: usize) -> Option<ThreadPool> {
+    ThreadPoolBuilder::new().num_threads(share).use_current_thread().build().ok()
+}
+
+/// How many items may be under way for each thread: done, so that several are taken at once, or being done.
+const AHEAD: usize = 4;
 
 /// Items on their way.
 struct Line<T> {
@@ -80,14 +95,19 @@ impl<T> Line<T> {
         self.moved.notify_all();
     }
 
-    /// What came of an item, once it is there.
-    fn fetch(&self, number: usize) -> Option<T> {
-        let absent = |state: &mut State<T>| !state.closed && !state.done.contains_key(&number);
+    /// What came of the next item, once it is there, and of those behind it that are there, too.
+    fn fetch(&self) -> Option<Vec<T>> {
+        let absent = |state: &mut State<T>| !state.closed && !state.done.contains_key(&state.taken);
         let mut state = self.moved.wait_while(self.lock(), absent).unwrap_or_else(PoisonError::into_inner);
-        let done = state.done.remove(&number)?;
-        state.taken += 1;
+        let mut all = Vec::new();
+        let mut number = state.taken;
+        while let Some(done) = state.done.remove(&number) {
+            all.push(done);
+            number += 1;
+        }
+        state.taken = number;
         self.moved.notify_all();
-        Some(done)
+        (!all.is_empty()).then_some(all)
     }
 }
 
@@ -122,12 +142,12 @@ mod tests {
                 item * 2
             };
             let mut taken = Vec::new();
-            in_order(&items, NonZeroUsize::new(threads).unwrap(), work, |_, done| {
-                ahead.fetch_sub(1, Ordering::SeqCst);
-                taken.push(done);
+            in_order(&items, NonZeroUsize::new(threads).unwrap(), work, |done| {
+                ahead.fetch_sub(done.len(), Ordering::SeqCst);
+                taken.extend(done.iter().map(|(item, done)| (**item, *done)));
             });
-            assert_eq!(taken, items.iter().map(|item| item * 2).collect::<Vec<_>>());
-            assert!(most.into_inner() <= 2 * threads + 1);
+            assert_eq!(taken, items.iter().map(|item| (*item, item * 2)).collect::<Vec<_>>());
+            assert!(most.into_inner() <= 2 * AHEAD * threads);
         }
     }
 
@@ -135,9 +155,9 @@ mod tests {
     fn a_panic_ends_it() {
         let items: Vec<usize> = (0..50).collect();
         let work = |item: &usize| assert_ne!(*item, 20, "on purpose");
-        let all = || in_order(&items, NonZeroUsize::new(3).unwrap(), work, |_, ()| {});
+        let all = || in_order(&items, NonZeroUsize::new(3).unwrap(), work, |_| {});
         assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(all)).is_err());
-        let take = |item: &usize, ()| assert_ne!(*item, 20, "on purpose");
+        let take = |done: Vec<(&usize, ())>| assert!(done.iter().all(|(item, ())| **item != 20), "on purpose");
         let all = || in_order(&items, NonZeroUsize::new(3).unwrap(), |_| (), take);
         assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(all)).is_err());
     }

@@ -36,7 +36,7 @@ pub use session::{Session, Shared};
 pub use shard::{Beside, beside, shares, weight};
 pub use stored::{Stored, choose, stored, subject as stored_subject};
 use write::Variant;
-pub use write::{Built, Outputs, Packed, parameters, write};
+pub use write::{Built, Outputs, Packed, into_layouts, parameters, write};
 
 /// The root can't be opened.
 pub const NO_ROOT: Code = Code("E0215");

@@ -1,26 +1,28 @@
 //! What the builds of one process share: opened roots, their package databases, what was read of ELF files.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use crate::cache::{Cache, Key, KeyMaker};
 use crate::closure::Headers;
-use crate::layer::{self, Commons};
-use crate::output::{Destination, Engine};
+use crate::layer::{self, Commons, Staging};
+use crate::needs::Learnt;
+use crate::output::{self, Destination, Engine, Places};
 use crate::policy;
 use crate::recipe::{Layers, Recipe, Root};
 use crate::report::{Diagnostic, Error, Result, Span, plain};
 use crate::source::ownership::Database;
-use crate::source::{Content, Folder, Notes, Recorder};
+use crate::source::{Content, ContentId, Folder, Notes, Recorder};
+use crate::tree::Tree;
 
 use super::assemble::Denied;
 use super::memory::{Inputs, Memory, Parts};
 use super::write::{self, Packed};
 use super::{Assembled, NO_ROOT, Options, Progress, Silent, assemble, in_order};
 
-/// An image of which fewer bytes are packed leaves other threads to the images beside it.
-const LARGE: u64 = 8 << 20;
+/// An image with fewer bytes that none before it had leaves other threads to the images beside it.
+const LARGE: u64 = 2 << 20;
 
 /// What the builds of one process share. Nothing of it shows in an image: a build of one recipe is a session of one.
 ///
@@ -30,12 +32,18 @@ const LARGE: u64 = 8 << 20;
 pub struct Session {
     roots: Mutex<BTreeMap<PathBuf, Arc<OpenRoot>>>,
     headers: Arc<Headers>,
+    learnt: Learnt,
     /// Whether many recipes come, of which several ask the same.
     many: bool,
     /// Members of a workspace that were assembled to find out what they have in common, until each is asked for.
     members: Mutex<Members>,
-    /// Small images are packed beside one another, a large one by all threads: memory does not grow with the recipes.
+    /// What brings little that is new is packed beside others, one that brings much by all threads: so what images have
+    /// in common is packed once, for the first of them, and memory does not grow with the recipes.
     packing: RwLock<()>,
+    /// The files that were packed.
+    packed: Mutex<HashSet<ContentId>>,
+    /// Where many images go.
+    places: Places,
     memory: Option<Memory>,
 }
 
@@ -55,6 +63,13 @@ pub(super) struct OpenRoot {
     database: Mutex<Option<(Arc<Database>, Notes)>>,
     /// What the database was read from, as it is written down.
     database_inputs: OnceLock<Parts>,
+}
+
+impl OpenRoot {
+    /// Whether its package database was read already.
+    pub(super) fn has_database(&self) -> bool {
+        self.database.try_lock().is_ok_and(|known| known.is_some())
+    }
 }
 
 /// What the members of a workspace have in common.
@@ -157,16 +172,19 @@ impl Session {
             let lenient = Recipe { policy: policy::allow_all(recipe), ..(*recipe).clone() };
             assemble::assemble(&lenient, &options, progress, self, Denied::Refused).map(|assembled| (assembled, false))
         };
-        in_order(&members, options.threads, assemble, |recipe, done: Result<(Assembled, bool)>| {
-            let added = done.and_then(|(assembled, is_allowed)| {
-                inputs.extend(assembled.inputs.clone());
-                commons.add(&assembled.tree)?;
-                if is_allowed {
-                    self.keep_member(recipe, assembled);
-                }
-                Ok(())
-            });
-            errors.extend(added.err().into_iter().flat_map(|error| error.0));
+        let mut add = |recipe: &Recipe, (assembled, is_allowed): (Assembled, bool)| {
+            inputs.extend(assembled.inputs.clone());
+            commons.add(&assembled.tree)?;
+            if is_allowed {
+                self.keep_member(recipe, assembled);
+            }
+            Ok(())
+        };
+        in_order(&members, options.threads, assemble, |done: Vec<(&&Recipe, Result<(Assembled, bool)>)>| {
+            for (recipe, assembled) in done {
+                let added: Result<()> = assembled.and_then(|assembled| add(recipe, assembled));
+                errors.extend(added.err().into_iter().flat_map(|error| error.0));
+            }
         });
         if errors.is_empty() {
             Ok(Shared { commons: commons.finish(), inputs, kept: OnceLock::new() })
@@ -187,7 +205,6 @@ impl Session {
         options: &Options,
         progress: &dyn Progress,
     ) -> Result<Packed> {
-        let size: u64 = assembled.tree.iter().filter_map(|(_, entry)| entry.content()).map(Content::size).sum();
         let (_alone, _beside);
         let mut how = layer::Options {
             cache: options.cache.clone(),
@@ -196,18 +213,36 @@ impl Session {
             watch: options.watch.clone(),
             ..layer::Options::new(options.threads)
         };
-        if self.many && size < LARGE {
+        // Held until it is known who packs: another image with the same files then finds them packed.
+        let mut packed = self.packed.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.many && news(&assembled.tree, options, &mut packed) < LARGE {
             how.threads = std::num::NonZeroUsize::MIN;
             _beside = self.packing.read().unwrap_or_else(PoisonError::into_inner);
         } else {
             _alone = self.packing.write().unwrap_or_else(PoisonError::into_inner);
         }
-        write::pack(recipe, assembled, (destinations, engine), &how, options, progress)
+        drop(packed);
+        write::pack(self, (recipe, assembled), (destinations, engine), &how, options, progress)
+    }
+
+    /// The staging folder for an image's output.
+    pub(super) fn prepare(&self, to: &Destination, options: &Options) -> Result<Staging> {
+        let (temporary, durability) = (&options.temporary, options.durability);
+        if self.many {
+            self.places.prepare(to, temporary, durability)
+        } else {
+            output::prepare(to, temporary, durability)
+        }
     }
 
     /// What was read of ELF files, for all closures.
     pub(super) fn headers(&self) -> &Arc<Headers> {
         &self.headers
+    }
+
+    /// What rules learnt of files, for all images.
+    pub(super) fn learnt(&self) -> &Learnt {
+        &self.learnt
     }
 
     /// This machine as a root.
@@ -242,6 +277,7 @@ impl Session {
         }
         let recorder = Recorder::new(&root.folder, self.memory.is_some());
         let database = Database::open(&recorder)?;
+        let database = if self.many { database.for_many() } else { database };
         database.read_lists(&recorder)?;
         Ok(Arc::clone(&known.insert((Arc::new(database), recorder.notes())).0))
     }
@@ -258,6 +294,12 @@ impl Session {
         };
         root.database_inputs.get_or_init(keep).clone()
     }
+}
+
+/// How many bytes of an image are in none that was packed before, from where the cache has them.
+fn news(tree: &Tree, options: &Options, packed: &mut HashSet<ContentId>) -> u64 {
+    let contents = tree.iter().filter_map(|(_, entry)| entry.content());
+    contents.filter(|content| packed.insert(content.id()) || options.cache.is_none()).map(Content::size).sum()
 }
 
 /// What tells recipes of one process apart: all that each says, and where.

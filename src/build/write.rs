@@ -122,8 +122,8 @@ pub fn write(
 
 /// Looks at all outputs, then packs for them.
 pub(super) fn pack(
-    recipe: &Recipe,
-    assembled: &Assembled,
+    session: &Session,
+    (recipe, assembled): (&Recipe, &Assembled),
     (destinations, engine): (Vec<Destination>, Option<Engine>),
     how: &layer::Options,
     options: &Options,
@@ -137,7 +137,7 @@ pub(super) fn pack(
     let mut pending = Vec::new();
     for place in &places {
         for variant in plans.variants() {
-            let made = prepare(place, variant, recipe, options)?;
+            let made = prepare(session, (place, variant), recipe, options)?;
             progress.staged(made.staging.path());
             pending.push(made);
         }
@@ -295,6 +295,32 @@ impl Packed {
     }
 }
 
+/// Puts images that go into the same layouts there together, which takes one look at the list of a layout, one lock and one
+/// wait for the disk. Where that fails, [`Packed::place`] does it one by one, and says why. So it does with images that
+/// documents refer to.
+pub fn into_layouts<'a>(images: impl Iterator<Item = &'a mut Packed>) {
+    let mut by_layout: Vec<(PathBuf, Vec<(&mut Made, output::Addition)>)> = Vec::new();
+    for Packed { names, ready, .. } in images {
+        for Staged { place, variant, made, images, .. } in ready.iter_mut().filter(|staged| staged.referrers.is_empty())
+        {
+            let (Place::Destination(to), Made::Staged(staging)) = (&*place, &*made) else { continue };
+            let Some((path, addition)) = output::addition(to, staging, images, &names[*variant as usize]) else {
+                continue;
+            };
+            match by_layout.iter_mut().find(|(known, _)| *known == path) {
+                Some((_, additions)) => additions.push((made, addition)),
+                None => by_layout.push((path, vec![(made, addition)])),
+            }
+        }
+    }
+    for (path, all) in by_layout.into_iter().filter(|(_, all)| all.len() > 1) {
+        let (made, additions): (Vec<&mut Made>, Vec<output::Addition>) = all.into_iter().unzip();
+        if let Ok(written) = output::write_together(&path, &additions) {
+            made.into_iter().zip(written).for_each(|(made, written)| *made = Made::There(written));
+        }
+    }
+}
+
 fn split(destinations: Vec<Destination>) -> (Vec<PathBuf>, Vec<Destination>) {
     let (mut folders, mut places) = (Vec::new(), Vec::new());
     for destination in destinations {
@@ -306,7 +332,12 @@ fn split(destinations: Vec<Destination>) -> (Vec<PathBuf>, Vec<Destination>) {
     (folders, places)
 }
 
-fn prepare(place: &Place, variant: Variant, recipe: &Recipe, options: &Options) -> Result<Pending> {
+fn prepare(
+    session: &Session,
+    (place, variant): (&Place, Variant),
+    recipe: &Recipe,
+    options: &Options,
+) -> Result<Pending> {
     let place = match (place, variant) {
         (Place::Destination(to), Variant::Debug) => Place::Destination(twin(to)?),
         _ => place.clone(),
@@ -316,7 +347,7 @@ fn prepare(place: &Place, variant: Variant, recipe: &Recipe, options: &Options) 
         Place::Destination(to) => (to, compression(to, recipe)),
         Place::Engine(_) => (&Destination::Stdout, Compression::None),
     };
-    let staging = output::prepare(to, &options.temporary, options.durability)?;
+    let staging = session.prepare(to, options)?;
     Ok(Pending { place, variant, compression, staging, layers: Vec::new() })
 }
 

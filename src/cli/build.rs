@@ -187,11 +187,14 @@ fn build_all(args: &Args, console: &Console, texts: &mut Texts, reports: &Report
         Ok(())
     };
     let make = |job: &Job| job.make(&surroundings);
-    build::in_order(&jobs, options.threads, make, |job, made| {
-        if let Err(error) = take(job, made) {
-            // What stops all members of a workspace is told once.
-            let news: Vec<_> = error.0.into_iter().filter(|one| !errors.contains(one)).collect();
-            errors.extend(news);
+    build::in_order(&jobs, options.threads, make, |mut done| {
+        build::into_layouts(done.iter_mut().filter_map(|(job, made)| made.as_mut().ok()?.packed(job)));
+        for (job, made) in done {
+            if let Err(error) = take(job, made) {
+                // What stops all members of a workspace is told once.
+                let news: Vec<_> = error.0.into_iter().filter(|one| !errors.contains(one)).collect();
+                errors.extend(news);
+            }
         }
     });
     if errors.is_empty() && args.twice.check {
@@ -254,7 +257,8 @@ impl Job<'_> {
         let others = self.others.get_or_init(find).as_ref();
         if let Some(how) = &how
             && let Some(recalled) = with.session.recall(self.recipe, others, with.texts, how, with.options)
-            && let Some(packed) = recalled.clone().pack(self.recipe, &self.destinations, with.options, &progress)?
+            && let Some(packed) =
+                recalled.clone().pack(with.session, self.recipe, &self.destinations, with.options, &progress)?
         {
             return Ok(Made::Recalled(Box::new(recalled), packed));
         }
@@ -282,6 +286,15 @@ struct Part {
 }
 
 impl Made {
+    /// The image, where it is packed and goes to its places as it is: not one of several for an index.
+    fn packed(&mut self, job: &Job) -> Option<&mut Packed> {
+        match self {
+            Self::Built(_, packed, _) => packed.as_mut().ok(),
+            Self::Recalled(_, packed) => Some(packed),
+        }
+        .filter(|_| job.recipe.part.of == 1)
+    }
+
     /// Tells what is to be told of it.
     fn tell(self, job: &Job, with: &Surroundings) -> Result<Part> {
         let Surroundings { console, texts, .. } = with;

@@ -35,8 +35,8 @@ pub(super) struct Blob {
 }
 
 impl BlobWriter {
-    pub(super) fn create(staging: &Staging, number: usize, compression: Compression) -> Result<Self> {
-        let path = staging.path().join(format!(".layer-{number}"));
+    pub(super) fn create(staging: &Staging, compression: Compression) -> Result<Self> {
+        let path = staging.temporary("layer");
         let file = File::create_new(&path).map_err(|error| Error::io("create", &path, &error))?;
         let (digest, crc) = (Sha256::default(), crc32fast::Hasher::new());
         let mut blob = Self { file, path, compression, digest, crc, unpacked: 0, segments: Vec::new() };

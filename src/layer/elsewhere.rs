@@ -144,7 +144,7 @@ impl Search<'_> {
 
     /// Fetches a layer, holds it against the files, and keeps it in this machine's cache.
     fn fetched(&self, wanted: &Wanted, from: &Repository, entry: &Entry) -> Option<Layer> {
-        let temporary = self.staging.path().join(format!(".fetched-{}", wanted.number));
+        let temporary = self.staging.temporary("fetched");
         let layer = self.fetch(wanted, (from, entry), &temporary);
         if layer.is_none() {
             let _ = std::fs::remove_file(&temporary);

@@ -15,7 +15,7 @@ use super::blob::Blob;
 use super::codec::{self, Packed};
 use super::layout::Layout;
 use super::record::Member;
-use super::{Durability, Effort, Layer, Lineage, Options, RemoteCache, Staging, proof};
+use super::{Effort, Layer, Lineage, Options, RemoteCache, Staging, proof};
 use crate::cache::{Cache, Key, KeyMaker, PLACE, key_of};
 use crate::oci::{DiffId, Digest};
 use crate::recipe::Compression;
@@ -175,8 +175,7 @@ impl Known {
     fn take(&self, content: &Key, layout: &Layout, staging: &Staging, threads: usize) -> Option<Layer> {
         let (digest, diff_id) = parse_layer(&self.cache.place(content)?);
         let blob = staging.blob(digest);
-        let flush = staging.blob_durability() == Durability::Synced;
-        let size = self.cache.bring_blob(&digest, &blob, flush, threads)?;
+        let size = staging.bring_blob(&self.cache, digest, threads)?;
         let effort = Effort { layers_known: 1, ..Effort::default() };
         let blob = Blob { digest, size, path: blob, segments: Vec::new() };
         Some(Layer { content: Some(*content), ..Layer::new(layout, self.compression, &blob, diff_id, effort) })

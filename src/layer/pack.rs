@@ -7,6 +7,7 @@
 //! What the cache has of it is not made again: first whole layers, by what `stat` says; then those of which it has one of
 //! the same shape, by reading and hashing alone; then pieces.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -26,6 +27,11 @@ use crate::cache::{Key, key_of};
 use crate::recipe::Compression;
 use crate::report::{Diagnostic, Error, Result, plain};
 use crate::tree::Tree;
+
+thread_local! {
+    /// The encoder that this thread used last, for the next image: its tables are larger than what many an image compresses.
+    static ENCODER: Cell<Option<(Compression, Encoder)>> = const { Cell::new(None) };
+}
 
 /// How much of a tar stream is worth a thread.
 const WORTH_A_THREAD: u64 = 512 << 10;
@@ -66,7 +72,7 @@ pub fn pack(
     let mut packing = Vec::new();
     let mut places = Vec::new();
     for (number, layout) in layouts.iter().enumerate().filter(|(number, _)| layers[*number].is_none()) {
-        let blob = BlobWriter::create(staging, number, compression)?;
+        let blob = BlobWriter::create(staging, compression)?;
         let hashes = hashes.get_mut(number).map(std::mem::take).unwrap_or_default();
         let digests = options.file_hashes.then(|| Digests::new(layout, options.cache.as_deref()));
         packing.push(Packing::new(layout, keys[number].take(), hashes, digests, blob, compression));
@@ -214,7 +220,8 @@ impl<'a> Work<'a> {
     fn worker(&self) {
         let _closer = CloseOnPanic(&self.pool);
         let mut filler = Filler::new(self.watch);
-        let mut encoder = None;
+        let known = ENCODER.take().filter(|(compression, _)| *compression == self.compression);
+        let mut encoder = known.map(|(_, encoder)| encoder);
         let piece_of =
             |task: usize| self.tasks.get(task).map(|&(layer, piece)| &self.packing[layer].layout.pieces[piece]);
         while let Some((task, mut buffers)) = self.pool.take(|task| piece_of(task).map(Piece::size)) {
@@ -230,6 +237,7 @@ impl<'a> Work<'a> {
                 Err(error) => self.fail(task, error),
             }
         }
+        ENCODER.set(encoder.map(|encoder| (self.compression, encoder)));
     }
 
     /// Reads a piece, and compresses it or finds it compressed.

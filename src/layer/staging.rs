@@ -1,11 +1,14 @@
 //! A folder of blobs that nobody else looks at, until the output takes them over.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
@@ -25,14 +28,27 @@ pub enum Durability {
     Cached,
 }
 
-/// A private temporary folder, removed when dropped. Its name is `.NAME.tmp.PID.RANDOM`, and it is locked while its
-/// maker lives: what a killed run left behind is removed by the next one for the same output.
-#[derive(Debug)]
+/// A private temporary folder, removed when the last clone of it is dropped. Its name is `.NAME.tmp.PID.RANDOM`, and it is
+/// locked while its maker lives: what a killed run left behind is removed by the next one for the same output.
+#[derive(Debug, Clone)]
 pub struct Staging {
-    path: PathBuf,
+    folder: Arc<Folder>,
     durability: Durability,
     /// Whether the blobs are copied into the output, and need not be flushed themselves.
     copied: bool,
+    /// Whether several images have it, so that a blob stays in it for those that come later.
+    shared: bool,
+}
+
+/// The folder, and what is known of it.
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
+    /// How many temporary names were given.
+    named: AtomicUsize,
+    /// Blobs that the output took over.
+    delivered: Mutex<BTreeSet<Digest>>,
+    bringing: Mutex<()>,
     /// Holds the lock; the kernel lets go of it when the process ends, however it ends.
     _lock: File,
 }
@@ -54,8 +70,10 @@ impl Staging {
                 break (path, lock);
             }
         };
-        let staging = Self { path, durability, copied: false, _lock: lock };
-        for folder in ["blobs", "blobs/sha256"].map(|name| staging.path.join(name)) {
+        let (named, delivered, bringing) = Default::default();
+        let folder = Folder { path, named, delivered, bringing, _lock: lock };
+        let staging = Self { folder: Arc::new(folder), durability, copied: false, shared: false };
+        for folder in ["blobs", "blobs/sha256"].map(|name| staging.path().join(name)) {
             std::fs::create_dir(&folder).map_err(|error| Error::io("create", &folder, &error))?;
         }
         Ok(staging)
@@ -63,7 +81,13 @@ impl Staging {
 
     /// Where it is: to be removed when the process is told to stop.
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.folder.path
+    }
+
+    /// A name in it that nobody has.
+    pub(crate) fn temporary(&self, kind: &str) -> PathBuf {
+        let number = self.folder.named.fetch_add(1, Ordering::Relaxed);
+        self.path().join(format!(".{kind}-{number}"))
     }
 
     /// For an output that copies its blobs, as archives do: only the copy is flushed to the disk.
@@ -71,6 +95,23 @@ impl Staging {
     pub fn for_copying(mut self) -> Self {
         self.copied = true;
         self
+    }
+
+    /// For several images of one output, which give away names of its blobs, never the blobs: each is put here once.
+    #[must_use]
+    pub(crate) fn for_sharing(mut self) -> Self {
+        self.shared = true;
+        self
+    }
+
+    /// Whether several images have it.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared
+    }
+
+    /// The blobs that the output took over.
+    pub(crate) fn delivered(&self) -> MutexGuard<'_, BTreeSet<Digest>> {
+        self.folder.delivered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the blobs themselves must survive a power cut.
@@ -85,7 +126,7 @@ impl Staging {
 
     /// Where a blob is, or will be.
     pub fn blob(&self, digest: Digest) -> PathBuf {
-        self.path.join("blobs/sha256").join(digest.hex())
+        self.path().join("blobs/sha256").join(digest.hex())
     }
 
     /// Takes over blobs of another one, by link where the file system can, so that they can be written twice.
@@ -98,10 +139,19 @@ impl Staging {
 
     /// Takes over a layer that a cache keeps; `None` when it does not, or not whole.
     pub fn bring(&self, cache: &Cache, layer: &Layer, threads: usize) -> Option<Layer> {
-        let blob = self.blob(layer.digest);
-        let flush = self.blob_durability() == Durability::Synced;
-        let size = if blob.exists() { layer.size } else { cache.bring_blob(&layer.digest, &blob, flush, threads)? };
-        (size == layer.size).then(|| Layer { blob, ..layer.clone() })
+        let size = self.bring_blob(cache, layer.digest, threads)?;
+        (size == layer.size).then(|| Layer { blob: self.blob(layer.digest), ..layer.clone() })
+    }
+
+    /// Takes over a blob that a cache keeps, unless it is here. Returns its size.
+    pub(super) fn bring_blob(&self, cache: &Cache, digest: Digest, threads: usize) -> Option<u64> {
+        // Who packs another image may bring it at the same time.
+        let _alone = self.folder.bringing.lock().unwrap_or_else(PoisonError::into_inner);
+        let blob = self.blob(digest);
+        if let Ok(found) = std::fs::symlink_metadata(&blob) {
+            return Some(found.len());
+        }
+        cache.bring_blob(&digest, &blob, self.blob_durability() == Durability::Synced, threads)
     }
 
     fn adopt_one(&self, layer: &Layer) -> Result<Layer> {
@@ -118,7 +168,7 @@ impl Staging {
     }
 }
 
-impl Drop for Staging {
+impl Drop for Folder {
     fn drop(&mut self) {
         // After a rename to its final place it is not there any more. What can't be removed, a later run tries again.
         if remove_tree(&self.path).is_err() {

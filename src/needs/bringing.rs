@@ -37,7 +37,7 @@ pub(super) struct Directory {
 }
 
 /// The text around a folder's name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct Around {
     /// What stands before it; empty when a NUL does.

@@ -1,15 +1,16 @@
 //! What was learnt of the image's objects so far: each is asked for its imports, and each file searched, once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use super::bringing::{Around, Directory};
 use super::find_library::Asking;
 use super::jars::Jars;
+use super::learnt::Texts;
 use super::lookup::{there, unreadable};
 use super::rules::{TABLE, Version};
-use super::scan::{Hit, paths, scan};
-use super::{Level, Libc, Object, Seen, distribution};
+use super::scan::{Hit, paths};
+use super::{Level, Libc, Object, Seen};
 use crate::path::ImagePath;
 use crate::report::Result;
 use crate::source;
@@ -19,9 +20,9 @@ use crate::source;
 pub(super) struct Evidence {
     imports: BTreeMap<ImagePath, BTreeSet<&'static str>>,
     /// What programs hold, of the texts that rules of a level look for.
-    programs: BTreeMap<(ImagePath, Level), Texts>,
+    programs: BTreeMap<(ImagePath, Level), Arc<Texts>>,
     /// The folders that objects have compiled in.
-    objects: BTreeMap<ImagePath, Texts>,
+    objects: BTreeMap<ImagePath, Arc<Texts>>,
     /// The paths that objects have compiled in, of those that rules look for.
     paths: BTreeMap<ImagePath, Vec<Vec<u8>>>,
     glibc: Option<Stated>,
@@ -30,8 +31,6 @@ pub(super) struct Evidence {
     /// What the recipe's Python code looks for.
     pub(super) asking: Asking,
 }
-
-type Texts = BTreeMap<&'static Around, Hit>;
 
 /// What libc.so.6 says of its version.
 #[derive(Clone, Copy)]
@@ -71,7 +70,7 @@ impl Evidence {
             let whens =
                 TABLE.iter().flat_map(|rule| rule.when.iter().map(|when| (when.level.unwrap_or(rule.level), when)));
             let of_level = whens.filter(|(of, _)| (*of).min(Level::Recommended) == key.1);
-            let mut wanted: BTreeSet<&Around> = of_level.flat_map(|(_, when)| &when.string).collect();
+            let mut wanted: BTreeSet<&'static Around> = of_level.flat_map(|(_, when)| &when.string).collect();
             if key.1 == Level::Recommended {
                 let directories = directories().filter(|directory| directory.programs);
                 wanted.extend(directories.filter_map(|directory| directory.string.as_ref()));
@@ -161,16 +160,14 @@ fn stated(seen: &Seen<'_>) -> Result<Option<(u32, u32)>> {
     let Some(libc) = seen.objects.iter().find(|object| object.is(b"libc.so.6")) else { return Ok(None) };
     let found = there(seen.view, &libc.real)?;
     let Some(content) = found.as_ref().and_then(|found| found.node.content()) else { return Ok(None) };
-    distribution::glibc_version(content).map_err(|error| unreadable(seen.view, &libc.real, &error))
+    seen.learnt.glibc(content).map_err(|error| unreadable(seen.view, &libc.real, &error))
 }
 
 /// Looks for texts in a file.
-fn look(seen: &Seen<'_>, path: &ImagePath, wanted: BTreeSet<&'static Around>) -> Result<Texts> {
+fn look(seen: &Seen<'_>, path: &ImagePath, wanted: BTreeSet<&'static Around>) -> Result<Arc<Texts>> {
     let found = there(seen.view, path)?;
-    let Some(content) = found.as_ref().and_then(|found| found.node.content()) else { return Ok(Texts::new()) };
-    let wanted: Vec<_> = wanted.into_iter().collect();
-    let hits = scan(content, &wanted).map_err(|error| unreadable(seen.view, path, &error))?;
-    Ok(wanted.into_iter().zip(hits).collect())
+    let Some(content) = found.as_ref().and_then(|found| found.node.content()) else { return Ok(Arc::default()) };
+    seen.learnt.texts(content, wanted.into_iter().collect()).map_err(|error| unreadable(seen.view, path, &error))
 }
 
 /// A compiled-in text as a folder. `..` in it is walked as the kernel would.

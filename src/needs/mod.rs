@@ -4,9 +4,9 @@
 //! (`rules/`). Out: what to add, each with the rule as its reason ([`Needs`]). Reads the image laid over its root;
 //! places nothing and resolves no library itself.
 
-use std::collections::BTreeSet;
 use std::io;
 
+use crate::closure;
 pub use crate::closure::Libc;
 use crate::path::ImagePath;
 use crate::recipe::{Certificates, Extra};
@@ -31,6 +31,7 @@ mod follow;
 mod jars;
 mod jks;
 mod keystore;
+mod learnt;
 mod locale;
 mod lookup;
 mod nsswitch;
@@ -46,6 +47,7 @@ pub(crate) mod zip;
 pub use catalogue::{Listing, catalogue};
 pub use distribution::{Distribution, Family, glibc_version};
 pub use finder::Finder;
+pub use learnt::Learnt;
 
 /// `extras` names something that is not in the table, or says it wrongly.
 pub const EXTRA: Code = Code("E0240");
@@ -85,7 +87,7 @@ pub struct Request<'a> {
 }
 
 /// The undefined dynamic symbols of an ELF file, without versions; empty when it has none.
-pub type Imports<'a> = dyn Fn(&ImagePath) -> io::Result<BTreeSet<Vec<u8>>> + 'a;
+pub type Imports<'a> = dyn Fn(&ImagePath) -> io::Result<closure::Imports> + 'a;
 
 /// What the image holds so far.
 #[derive(Clone, Copy)]
@@ -102,6 +104,8 @@ pub struct Seen<'a> {
     pub interpreters: &'a [ImagePath],
     /// Asked once for each object at most.
     pub imports: &'a Imports<'a>,
+    /// What was learnt of files of other images.
+    pub learnt: &'a Learnt,
     /// The C library; `None` when all programs are static.
     pub libc: Option<Libc>,
     /// Whose files the root holds.

@@ -90,7 +90,8 @@ pub(super) fn replace(from: &Path, to: &Path, durability: Durability) -> Result<
     }
 }
 
-fn copy_over(from: &Path, to: &Path, durability: Durability) -> Result<()> {
+/// Copies a file over another or none, which sees it at once.
+pub(super) fn copy_over(from: &Path, to: &Path, durability: Durability) -> Result<()> {
     let folder = to.parent().unwrap_or(Path::new("."));
     let write = || {
         let mut copy = tempfile::Builder::new().prefix(".mkimage.").tempfile_in(folder)?;

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
-use super::durable::{Renamed, flush_names, look, rename_new, replace, write_new};
+use super::durable::{Renamed, copy_over, flush_names, look, rename_new, replace, write_new};
 use super::index::{Index, marker};
-use super::{CORRUPT, OCCUPIED, Written};
+use super::{Addition, CORRUPT, OCCUPIED, Written};
 use crate::image::Images;
 use crate::layer::{Durability, Staging};
 use crate::oci::{self, Digest};
@@ -65,31 +65,70 @@ fn is_layout(folder: &Path) -> Result<bool> {
 
 /// Makes a layout of a staging folder, under a tag, without another place.
 pub(super) fn complete(staging: &Staging, images: &Images, tag: &str) -> Result<()> {
-    stage(staging, images)?;
-    let (root, durability) = (staging.path(), staging.durability());
-    write_new(&root.join("oci-layout"), &marker(), durability)?;
-    write_new(&root.join("index.json"), &Index::default().with(&images.descriptor(), tag).bytes(), durability)
+    add_documents(staging, images)?;
+    keep_only(staging, images)?;
+    list(staging, images, tag)
 }
 
 /// Writes an image, or an index of several, into a layout under a tag.
 pub(super) fn write(path: &Path, staging: &Staging, images: &Images, tag: &str) -> Result<Written> {
     let durability = staging.durability();
-    stage(staging, images)?;
+    add_documents(staging, images)?;
     if inspect(path)? == Place::Free {
-        let root = staging.path();
-        write_new(&root.join("oci-layout"), &marker(), durability)?;
-        let index = Index::default().with(&images.descriptor(), tag);
-        write_new(&root.join("index.json"), &index.bytes(), durability)?;
-        if publish(root, path, durability)? == Renamed::Done {
+        let apart = staging.is_shared().then(|| part(path, staging, images)).transpose()?;
+        let whole = apart.as_ref().unwrap_or(staging);
+        keep_only(whole, images)?;
+        list(whole, images, tag)?;
+        if publish(whole.path(), path, durability)? == Renamed::Done {
+            staging.delivered().extend(blobs(images));
             return Ok(Written::default());
         }
         // Another run was faster: join it.
     }
-    append(path, staging, images, tag)
+    append(path, &[(staging, images, tag)]).map(|mut written| written.pop().unwrap_or_default())
 }
 
-/// Puts the documents beside the layers in the staging folder, and everything else out.
-fn stage(staging: &Staging, images: &Images) -> Result<()> {
+/// A staging folder for a new layout, with an image's blobs of one that several images share.
+fn part(path: &Path, staging: &Staging, images: &Images) -> Result<Staging> {
+    let apart = super::beside(path, staging.durability())?;
+    for digest in blobs(images) {
+        give(staging, digest, &apart.blob(digest))?;
+    }
+    Ok(apart)
+}
+
+/// Gives a staged blob its place: the file itself, or one more name where other images want it, too.
+fn give(staging: &Staging, digest: Digest, to: &Path) -> Result<()> {
+    let blob = staging.blob(digest);
+    if !staging.is_shared() {
+        return replace(&blob, to, staging.durability());
+    }
+    let name = staging.temporary("blob");
+    if std::fs::hard_link(&blob, &name).is_err() {
+        // Not every file system has links.
+        return copy_over(&blob, to, staging.durability());
+    }
+    replace(&name, to, staging.durability())?;
+    // It stays when both were names of one file.
+    let _ = std::fs::remove_file(&name);
+    Ok(())
+}
+
+/// Puts an image's documents beside its layers in the staging folder.
+fn add_documents(staging: &Staging, images: &Images) -> Result<()> {
+    let mut written = BTreeSet::new();
+    for document in images.documents().filter(|document| written.insert(document.digest)) {
+        let path = staging.blob(document.digest);
+        // Of several images, two may have the same.
+        if !(staging.is_shared() && path.exists()) {
+            write_new(&path, &document.bytes, staging.durability())?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts everything but an image's blobs out of the staging folder.
+fn keep_only(staging: &Staging, images: &Images) -> Result<()> {
     let wanted = blobs(images);
     let folder = staging.path().join("blobs/sha256");
     let entries = std::fs::read_dir(&folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
@@ -99,11 +138,14 @@ fn stage(staging: &Staging, images: &Images) -> Result<()> {
             std::fs::remove_file(entry.path()).map_err(|error| Error::io("remove", &entry.path(), &error))?;
         }
     }
-    let mut written = BTreeSet::new();
-    for document in images.documents().filter(|document| written.insert(document.digest)) {
-        write_new(&staging.blob(document.digest), &document.bytes, staging.durability())?;
-    }
     flush_names(&folder, staging.durability())
+}
+
+/// Writes what a layout of its own has beside its blobs.
+fn list(staging: &Staging, images: &Images, tag: &str) -> Result<()> {
+    let (root, durability) = (staging.path(), staging.durability());
+    write_new(&root.join("oci-layout"), &marker(), durability)?;
+    write_new(&root.join("index.json"), &Index::default().with(&images.descriptor(), tag).bytes(), durability)
 }
 
 fn blobs(images: &Images) -> BTreeSet<Digest> {
@@ -133,21 +175,42 @@ pub(super) fn parent(path: &Path) -> PathBuf {
     }
 }
 
-/// Adds an image to a layout that is there.
-fn append(path: &Path, staging: &Staging, images: &Images, tag: &str) -> Result<Written> {
-    let durability = staging.durability();
+/// Writes several images, in their order.
+pub(super) fn write_together(path: &Path, additions: &[Addition]) -> Result<Vec<Written>> {
+    let mut rest = additions;
+    let mut written = Vec::new();
+    if inspect(path)? == Place::Free
+        && let Some((first, others)) = additions.split_first()
+    {
+        written.push(write(path, &first.staging, &first.images, &first.tag)?);
+        rest = others;
+    }
+    for Addition { staging, images, .. } in rest {
+        add_documents(staging, images)?;
+    }
+    let images: Vec<Listed> = rest.iter().map(|one| (&one.staging, &one.images, one.tag.as_str())).collect();
+    written.extend(append(path, &images)?);
+    Ok(written)
+}
+
+/// A staged image, and the tag that it is listed under.
+type Listed<'a> = (&'a Staging, &'a Images, &'a str);
+
+/// Adds images to a layout that is there.
+fn append(path: &Path, images: &[Listed<'_>]) -> Result<Vec<Written>> {
+    let Some(durability) = images.first().map(|image| image.0.durability()) else { return Ok(Vec::new()) };
     let _lock = lock(path)?;
     // It may have become something else while it was waited for.
     inspect(path)?;
     let layout = Layout { path, durability };
     let was_empty = !path.join("oci-layout").exists();
-    let added = layout.add(staging, images, tag);
+    let added = layout.add(images);
     if added.is_err() && was_empty {
         layout.clear();
     }
-    let (before, after) = added?;
+    let (before, after, counts) = added?;
     layout.remove_orphans(&before, &after);
-    Ok(written(path, &after, tag))
+    Ok(images.iter().zip(counts).map(|((.., tag), count)| written(path, count, tag)).collect())
 }
 
 /// Whether a layout lists an image under a tag and has its blobs, in the sizes that they should have: what it then has
@@ -164,14 +227,14 @@ pub(super) fn holds(path: &Path, images: &Images, tag: &str) -> Option<Written> 
         let found = std::fs::symlink_metadata(layout.blob(layer.digest)).ok()?;
         (found.is_file() && found.len() == layer.size).then_some(())?;
     }
-    Some(written(path, &index, tag))
+    Some(written(path, index.len(), tag))
 }
 
 /// What is to be said of a layout with several images.
-fn written(path: &Path, index: &Index, tag: &str) -> Written {
+fn written(path: &Path, count: usize, tag: &str) -> Written {
     let mut written = Written::default();
-    if index.len() > 1 {
-        let (path, count) = (path.display(), index.len());
+    if count > 1 {
+        let path = path.display();
         written.notes.push(format!("`{path}` holds {count} images; programs find this one as `oci:{path}:{tag}`"));
     }
     written
@@ -221,22 +284,38 @@ impl Layout<'_> {
         }
     }
 
-    /// Puts the image's blobs in and then lists it. Returns the index as it was and as it is.
-    fn add(&self, staging: &Staging, images: &Images, tag: &str) -> Result<(Index, Index)> {
+    /// Puts the images' blobs in and then lists them. Returns the index as it was and as it is, and how many images it has
+    /// with each of them.
+    fn add(&self, images: &[Listed<'_>]) -> Result<(Index, Index, Vec<usize>)> {
         let before = self.index()?;
-        let after = before.clone().with(&images.descriptor(), tag);
-        self.begin()?;
-        for digest in blobs(images) {
-            replace(&staging.blob(digest), &self.blob(digest), self.durability)?;
+        let (mut after, mut counts) = (before.clone(), Vec::new());
+        for (_, images, tag) in images {
+            after = after.with(&images.descriptor(), tag);
+            counts.push(after.len());
+        }
+        // Where an image of this run went before, nothing is missing.
+        let begun = |staging: &Staging| !staging.delivered().is_empty();
+        if !(images.iter().all(|(staging, ..)| begun(staging)) && self.path.join("blobs/sha256").is_dir()) {
+            self.begin()?;
+        }
+        for (staging, images, _) in images {
+            for digest in blobs(images) {
+                if !(staging.delivered().contains(&digest) && self.blob(digest).exists()) {
+                    give(staging, digest, &self.blob(digest))?;
+                }
+            }
         }
         flush_names(&self.path.join("blobs/sha256"), self.durability)?;
-        if after != before {
-            let staged = staging.path().join(".index.json");
+        if let Some((staging, ..)) = images.first().filter(|_| after != before) {
+            let staged = staging.temporary("index");
             write_new(&staged, &after.bytes(), self.durability)?;
             replace(&staged, &self.path.join("index.json"), self.durability)?;
         }
         flush_names(self.path, self.durability)?;
-        Ok((before, after))
+        for (staging, images, _) in images {
+            staging.delivered().extend(blobs(images));
+        }
+        Ok((before, after, counts))
     }
 
     /// Takes back what was put into an empty folder.

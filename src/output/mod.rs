@@ -4,8 +4,10 @@
 //! store.
 //! What was there before is never damaged, and a folder that is no OCI layout is never replaced.
 
+use std::collections::HashMap;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use crate::image::{Image, Images};
 use crate::layer::{Durability, Staging};
@@ -100,6 +102,27 @@ pub fn prepare(to: &Destination, temporary: &Path, durability: Durability) -> Re
     }
 }
 
+/// The outputs of several images that are built beside one another: those of one layout have one staging folder.
+#[derive(Debug, Default)]
+pub struct Places(Mutex<HashMap<PathBuf, Staging>>);
+
+impl Places {
+    /// As [`prepare`].
+    ///
+    /// # Errors
+    /// As [`prepare`].
+    pub fn prepare(&self, to: &Destination, temporary: &Path, durability: Durability) -> Result<Staging> {
+        let Destination::Layout { path, .. } = to else { return prepare(to, temporary, durability) };
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(staging) = known.get(path) {
+            return Ok(staging.clone());
+        }
+        let staging = prepare(to, temporary, durability)?.for_sharing();
+        known.insert(path.clone(), staging.clone());
+        Ok(staging)
+    }
+}
+
 /// Opens a layout or archive, with the images that it lists.
 ///
 /// # Errors
@@ -171,6 +194,35 @@ pub fn write(to: &Destination, staging: Staging, images: &Images, names: &[Refer
             Err(Error::internal(format!("`{to}` is no place for an image")))
         }
     }
+}
+
+/// An image for a layout, under a tag. Its blobs are staged.
+pub struct Addition {
+    staging: Staging,
+    images: Images,
+    tag: String,
+}
+
+/// What an image adds to a layout that other images go into, too, and which layout that is; `None` for other places.
+pub fn addition(
+    to: &Destination,
+    staging: &Staging,
+    images: &Images,
+    names: &[Reference],
+) -> Option<(PathBuf, Addition)> {
+    let Destination::Layout { path, tag } = to else { return None };
+    let tag = tag.clone().or_else(|| names.first().map(|name| name.tag().to_owned()));
+    let tag = tag.unwrap_or_else(|| "latest".to_owned());
+    let addition = || Addition { staging: staging.clone(), images: images.clone(), tag };
+    staging.is_shared().then(|| (path.clone(), addition()))
+}
+
+/// Writes several images into one layout, in their order, as [`write()`] would one after the other.
+///
+/// # Errors
+/// When one of them can't be written. Then none is listed, but perhaps the first.
+pub fn write_together(path: &Path, additions: &[Addition]) -> Result<Vec<Written>> {
+    layout::write_together(path, additions)
 }
 
 /// What a place has to say that holds an image already, so that it need not be written: a layout with the same entry and

@@ -57,20 +57,79 @@ fn many_recipes_give_what_each_gives_alone() {
 fn images_of_one_layout_are_listed_in_the_order_of_the_command_line() {
     let (root, sandbox) = (root(), recipes());
     let root = root.host("/").into_os_string().into_string().unwrap();
-    let mut indexes = Vec::new();
-    for (jobs, layout) in [("1", "oci:a"), ("6", "oci:b")] {
-        let tags = ["two", "one", "three"].map(|name| format!("{name}.toml"));
+    let recipes = ["two.toml", "one.toml", "three.toml"];
+    // The second time, each tag is another image.
+    for modes in ["0700", "0750"] {
         for name in ["one", "two", "three"] {
-            sandbox.file(&format!("{name}.toml"), format!("binaries = [\"{name}\"]\ntags = [\"{name}\"]\n"));
+            let text = format!(
+                "binaries = [\"{name}\"]\ntags = [\"{name}\"]\ndirs = [{{ path = \"/srv\", mode = \"{modes}\" }}]\n"
+            );
+            sandbox.file(&format!("{name}.toml"), text);
         }
-        let fixed = ["build", "--root", &root, "--no-fsync", "-j", jobs, "-o", layout];
-        let run = sandbox.run(&[fixed.as_slice(), &tags.each_ref().map(String::as_str)].concat());
-        assert_eq!(run.code, 0, "{}", run.stderr);
-        indexes.push(std::fs::read_to_string(sandbox.at(&layout[4..]).join("index.json")).unwrap());
+        let mut came = Vec::new();
+        for (jobs, layout) in [("1", "a"), ("6", "b"), ("2", "c")] {
+            let to = format!("oci:{layout}");
+            let fixed = ["build", "--root", &root, "--no-fsync", "--no-cache", "-j", jobs, "-o", &to];
+            let run = sandbox.run(&[fixed.as_slice(), &recipes].concat());
+            assert_eq!(run.code, 0, "{}", run.stderr);
+            let said: Vec<String> =
+                run.stderr.lines().filter(|line| line.contains("images")).map(str::to_owned).collect();
+            assert_eq!(said.len(), if modes == "0700" { 2 } else { 3 }, "{}", run.stderr);
+            let said =
+                said.iter().map(|line| line.replace(&format!("oci:{layout}"), "").replace(&format!("`{layout}`"), ""));
+            let index = std::fs::read_to_string(sandbox.at(layout).join("index.json")).unwrap();
+            came.push((run.stdout, said.collect::<Vec<_>>(), index));
+            // The blobs of three images, and of those before them none that they do not have.
+            let blobs = std::fs::read_dir(sandbox.at(layout).join("blobs/sha256")).unwrap().count();
+            let named = crate::layout::blobs_named(&sandbox.at(layout)).len();
+            assert_eq!(
+                (blobs, sandbox.names(layout)),
+                (named, ["blobs", "index.json", "oci-layout"].map(str::to_owned).to_vec())
+            );
+        }
+        assert!(came.iter().all(|one| *one == came[0]), "{came:?}");
+        let places = ["\"two\"", "\"one\"", "\"three\""].map(|name| came[0].2.find(name).unwrap());
+        assert!(places.is_sorted(), "{}", came[0].2);
     }
-    assert_eq!(indexes[0], indexes[1]);
-    let places = ["\"two\"", "\"one\"", "\"three\""].map(|name| indexes[0].find(name).unwrap());
-    assert!(places.is_sorted(), "{}", indexes[0]);
+    assert_eq!(sandbox.run(&["verify", "a", "b", "c"]).code, 0);
+    assert!(!sandbox.names("").iter().any(|name| name.contains(".tmp.")), "{:?}", sandbox.names(""));
+}
+
+#[test]
+fn what_images_have_in_common_is_packed_once() {
+    let (root, sandbox) = (root(), Sandbox::new());
+    root.file("/opt/large", &crate::synthetic::bytes(7, 6 << 20), 0o644);
+    let root = root.host("/").into_os_string().into_string().unwrap();
+    let names: Vec<String> = (0..6).map(|number| format!("{number}.toml")).collect();
+    for name in &names {
+        sandbox.file(name, "binaries = [\"three\"]\nfiles = [\"/opt/large\"]\n");
+    }
+    let fixed = ["build", "-vv", "--root", &root, "--no-fsync", "-j", "6", "--cache-dir", "cache"];
+    let run = sandbox.run(&[&fixed[..], &names.iter().map(String::as_str).collect::<Vec<_>>()].concat());
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let packed: Vec<&str> = run.stderr.lines().filter(|line| line.starts_with("packing: ")).collect();
+    assert_eq!(packed.len(), 6, "{}", run.stderr);
+    assert_eq!(packed.iter().filter(|line| line.contains("6.3 MB compressed")).count(), 1, "{packed:?}");
+}
+
+#[test]
+fn what_packages_say_of_files_is_looked_at_for_each_image() {
+    let (root, sandbox) = (root(), recipes());
+    sandbox.file("again.toml", "binaries = [\"one\"]\n");
+    root.file("/var/lib/dpkg/info/tools.md5sums", b"00ff00ff00ff00ff00ff00ff00ff00ff  usr/share/x\n", 0o644);
+    let at = root.host("/").into_os_string().into_string().unwrap();
+    let build = || {
+        std::thread::sleep(std::time::Duration::from_millis(120));
+        let fixed = ["build", "-vv", "--root", &at, "--no-fsync", "-j", "1", "--cache-dir", "cache"];
+        let run = sandbox.run(&[&fixed[..], &["one.toml", "again.toml"]].concat());
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        run.stderr.matches("closure: 0 files looked into").count()
+    };
+    build();
+    assert_eq!(build(), 2, "both are known");
+    // The answers about the second image's files follow from those about the first one's, and from this.
+    root.file("/var/lib/dpkg/info/tools.md5sums", b"00ff00ff00ff00ff00ff00ff00ff00ff  usr/share/y\n", 0o644);
+    assert_eq!(build(), 0, "both are looked at anew");
 }
 
 #[test]

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use mkimage::image::Images;
+use mkimage::layer::Durability;
 use mkimage::oci::Digest;
-use mkimage::output::Destination;
+use mkimage::output::{self, Destination};
 use mkimage::tree::Tree;
 
-use crate::synthetic::{Builder, build, bytes, names};
+use crate::synthetic::{Builder, build, bytes, names, staged};
 
 fn tree(content: &str) -> Tree {
     Builder::default().directory("/tmp", 0o1777).file("/etc/content", 0o644, content).tree
@@ -33,6 +35,34 @@ fn listing(folder: &Path) -> Vec<String> {
     found
 }
 
+/// The entries of a layout's index, each with its digest.
+fn entries(layout: &Path) -> Vec<(String, serde_json::Value)> {
+    let index: serde_json::Value = serde_json::from_slice(&std::fs::read(layout.join("index.json")).unwrap()).unwrap();
+    let entries = index["manifests"].as_array().unwrap().iter();
+    entries.map(|entry| (entry["digest"].as_str().unwrap().to_owned(), entry.clone())).collect()
+}
+
+fn tags(layout: &Path) -> Vec<String> {
+    let tag = |entry: &serde_json::Value| {
+        entry["annotations"]["org.opencontainers.image.ref.name"].as_str().map(str::to_owned)
+    };
+    entries(layout).iter().map(|(_, entry)| tag(entry).unwrap()).collect()
+}
+
+/// The digests of all blobs that a layout's index leads to.
+pub(super) fn blobs_named(layout: &Path) -> BTreeSet<String> {
+    let mut named = BTreeSet::new();
+    for (digest, _) in entries(layout) {
+        let manifest = std::fs::read(layout.join("blobs").join(digest.replace(':', "/"))).unwrap();
+        let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+        named.insert(digest);
+        for blob in manifest["layers"].as_array().unwrap().iter().chain([&manifest["config"]]) {
+            named.insert(blob["digest"].as_str().unwrap().to_owned());
+        }
+    }
+    named
+}
+
 /// Every blob is what its name says, and the index names nothing that is not there. Returns the tags.
 fn check(layout: &Path) -> Vec<String> {
     assert_eq!(std::fs::read_to_string(layout.join("oci-layout")).unwrap(), r#"{"imageLayoutVersion":"1.0.0"}"#);
@@ -42,19 +72,7 @@ fn check(layout: &Path) -> Vec<String> {
         assert_eq!(Digest::of(&bytes).hex(), name);
         blobs.insert(format!("sha256:{name}"));
     }
-    let index: serde_json::Value = serde_json::from_slice(&std::fs::read(layout.join("index.json")).unwrap()).unwrap();
-    let mut named = BTreeSet::new();
-    let mut tags = Vec::new();
-    for entry in index["manifests"].as_array().unwrap() {
-        let digest = entry["digest"].as_str().unwrap();
-        let manifest = std::fs::read(layout.join("blobs").join(digest.replace(':', "/"))).unwrap();
-        let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
-        named.insert(digest.to_owned());
-        for blob in manifest["layers"].as_array().unwrap().iter().chain([&manifest["config"]]) {
-            named.insert(blob["digest"].as_str().unwrap().to_owned());
-        }
-        tags.push(entry["annotations"]["org.opencontainers.image.ref.name"].as_str().unwrap().to_owned());
-    }
+    let (named, tags) = (blobs_named(layout), tags(layout));
     assert_eq!(blobs, named, "blobs are those that the index leads to");
     tags
 }
@@ -231,4 +249,47 @@ fn the_modes_are_those_of_the_umask() {
     build(&to(&path), &tree("one"), &names("app", &["1"])).unwrap();
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode();
     assert_eq!(mode(&path), mode(&plain));
+}
+
+#[test]
+fn images_go_into_a_layout_together_or_one_by_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.oci");
+    let places = output::Places::default();
+    let prepare = || places.prepare(&to(&path), folder.path(), Durability::Cached).unwrap();
+    let addition = |content: &str, tag: &str| {
+        let staging = prepare();
+        let image: Images = staged(&tree(content), &staging).into();
+        output::addition(&to(&path), &staging, &image, &names("app", &[tag])).unwrap().1
+    };
+    let all: Vec<_> = [("one", "1"), ("two", "2"), ("one", "3")].map(|(content, tag)| addition(content, tag)).into();
+    let written = output::write_together(&path, &all).unwrap();
+    assert_eq!(written.iter().map(|written| written.notes.len()).collect::<Vec<_>>(), [0, 1, 1]);
+    assert!(written[1].notes[0].contains("holds 2 images"), "{written:?}");
+    assert_eq!(check(&path), ["1", "2", "3"]);
+    // One that can't be written stands in the way of all, which then are written one by one.
+    let more = [addition("three", "4"), addition("four", "2")];
+    let lost = prepare();
+    let image: Images = staged(&tree("four"), &lost).into();
+    std::fs::remove_file(lost.blob(image.layers().next().unwrap().digest)).unwrap();
+    assert!(output::write_together(&path, &more).is_err());
+    assert_eq!(tags(&path), ["1", "2", "3"]);
+    output::write_together(&path, &more[..1]).unwrap();
+    assert_eq!(tags(&path), ["1", "2", "3", "4"]);
+    assert!(output::write_together(&path, &more[1..]).is_err());
+    // A blob that left the layout is put there anew.
+    let one: Images = staged(&tree("one"), &prepare()).into();
+    let blob = path.join("blobs/sha256").join(one.layers().next().unwrap().digest.hex());
+    std::fs::remove_file(&blob).unwrap();
+    output::write_together(&path, &[addition("one", "5")]).unwrap();
+    assert!(blob.exists());
+    drop((all, more, lost, places));
+    assert_eq!(sorted_names(folder.path()), ["app.oci"]);
+}
+
+fn sorted_names(folder: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
 }

@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use mkimage::needs::{self, Distribution, Family, Finder, Level, Libc, Object, Request, Seen, Want};
+use mkimage::closure::Imports;
+use mkimage::needs::{self, Distribution, Family, Finder, Learnt, Level, Libc, Object, Request, Seen, Want};
 use mkimage::path::{ImagePath, show};
 use mkimage::recipe::{Certificates, Extra, Origin};
 use mkimage::report::{Error, Span, Spanned, Texts, render};
@@ -20,7 +22,8 @@ pub(super) struct Sandbox {
     objects: Vec<Object>,
     programs: Vec<ImagePath>,
     pub(super) interpreters: Vec<ImagePath>,
-    imports: BTreeMap<ImagePath, BTreeSet<Vec<u8>>>,
+    imports: BTreeMap<ImagePath, Imports>,
+    learnt: Learnt,
     pub(super) libc: Option<Libc>,
     family: Family,
     texts: Texts,
@@ -53,6 +56,7 @@ impl Sandbox {
             programs: Vec::new(),
             interpreters: Vec::new(),
             imports: BTreeMap::new(),
+            learnt: Learnt::default(),
             libc: Some(Libc::Glibc(Some((2, 36)))),
             family: Family::Debian,
             texts: Texts::default(),
@@ -99,7 +103,7 @@ impl Sandbox {
     }
 
     pub(super) fn imported(&mut self, at: &str, imports: &[&str]) -> &mut Self {
-        self.imports.insert(path(at), imports.iter().map(|name| name.as_bytes().to_vec()).collect());
+        self.imports.insert(path(at), Arc::new(imports.iter().map(|name| name.as_bytes().into()).collect()));
         self
     }
 
@@ -231,6 +235,7 @@ impl Sandbox {
             programs: &self.programs,
             interpreters: &self.interpreters,
             imports,
+            learnt: &self.learnt,
             libc: self.libc,
             family: self.family,
         }

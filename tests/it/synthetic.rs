@@ -178,6 +178,16 @@ pub(crate) fn build(to: &Destination, tree: &Tree, names: &[Reference]) -> Resul
     build_as(to, tree, names, None)
 }
 
+/// Packs a tree as an image whose blobs are staged.
+pub(crate) fn staged(tree: &Tree, staging: &Staging) -> Image {
+    pack_image(tree, Compression::Zstd(3), staging).unwrap()
+}
+
+fn pack_image(tree: &Tree, compression: Compression, staging: &Staging) -> Result<Image, Error> {
+    let layers = pack(tree, &single(tree), compression, &Options::new(NonZeroUsize::MIN), staging)?;
+    mkimage::image::describe(layers, &Config::default(), &facts(&amd64()))
+}
+
 /// Builds a tree into an output with a compression.
 pub(crate) fn build_as(
     to: &Destination,
@@ -186,9 +196,7 @@ pub(crate) fn build_as(
     compression: Option<Compression>,
 ) -> Result<(Image, Written), Error> {
     let staging = output::prepare(to, Path::new(env!("CARGO_TARGET_TMPDIR")), Durability::Cached)?;
-    let options = Options::new(NonZeroUsize::MIN);
-    let layers = pack(tree, &single(tree), to.compression(compression), &options, &staging)?;
-    let image = mkimage::image::describe(layers, &Config::default(), &facts(&amd64()))?;
+    let image = pack_image(tree, to.compression(compression), &staging)?;
     let written = output::write(to, staging, &image.clone().into(), names)?;
     Ok((image, written))
 }

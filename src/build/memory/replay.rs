@@ -9,7 +9,7 @@ use crate::recipe::{Compression, Recipe};
 use crate::report::{Result, Span};
 
 use super::super::write::{self, Made, Packed, Place, Staged, Variant, names};
-use super::super::{Figures, Options, Progress};
+use super::super::{Figures, Options, Progress, Session};
 use super::Said;
 
 /// An image of an earlier build of which nothing has changed.
@@ -32,6 +32,7 @@ impl Recalled {
     /// When an output can't be written, or lies in a folder that the recipe copies.
     pub fn pack(
         self,
+        session: &Session,
         recipe: &Recipe,
         destinations: &[Destination],
         options: &Options,
@@ -53,7 +54,7 @@ impl Recalled {
                     Made::There(written)
                 } else {
                     let Some(cache) = &options.cache else { return Ok(None) };
-                    let staging = output::prepare(&to, &options.temporary, options.durability)?;
+                    let staging = session.prepare(&to, options)?;
                     progress.staged(staging.path());
                     for layer in &mut image.layers {
                         let lend = || match (&to, &options.remote) {

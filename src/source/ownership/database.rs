@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
+use super::find::Answers;
 use super::index::Index;
 use super::kept::{self, Kept};
 use super::spelling::Spelling;
@@ -25,6 +26,8 @@ pub struct Database {
     index: OnceLock<Index>,
     /// Checksums of files that had to be compared with their packages': several images may hold one.
     pub(super) sums: RwLock<HashMap<Stamp, Checksum>>,
+    /// Whose paths are that were asked for before, where many images ask.
+    pub(super) answers: Option<RwLock<Answers>>,
     /// `/var/lib/dpkg`, with the links on the way followed; `None` when the root has no database.
     folder: Option<ImagePath>,
     /// What dpkg itself is built for.
@@ -166,6 +169,7 @@ impl Database {
             spelling: Spelling::of(source)?,
             index: OnceLock::new(),
             sums: RwLock::default(),
+            answers: None,
             folder: resolve(source, b"/var/lib/dpkg").ok().map(|found| found.real),
             native: String::new(),
         };
@@ -180,6 +184,14 @@ impl Database {
         let native = database.packages.iter().find(|package| package.name == "dpkg");
         database.native = native.map(|dpkg| dpkg.architecture.clone()).unwrap_or_default();
         Ok(database)
+    }
+
+    /// Remembers whose each path is, for more images with the same. The source must be the same for all questions, and
+    /// say the same of a path each time.
+    #[must_use]
+    pub fn for_many(mut self) -> Self {
+        self.answers = Some(RwLock::default());
+        self
     }
 
     /// Reads the lists of all packages, which the first question does otherwise.

@@ -1,6 +1,7 @@
 //! Asking whose files paths are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, PoisonError};
 
 use rayon::prelude::*;
 
@@ -13,7 +14,7 @@ use crate::report::Result;
 use crate::source::{Content, Node, NodeKind, Source};
 
 /// Which files are compared with the MD5 sums of their package.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Check {
     /// Those whose content or state changed after the package was installed, by their times. A root whose times were
     /// lost can hide a change from this.
@@ -27,7 +28,7 @@ pub enum Check {
 #[derive(Debug, Default)]
 pub struct Owners {
     packages: BTreeMap<PackageId, Package>,
-    paths: BTreeMap<ImagePath, Ownership>,
+    paths: BTreeMap<ImagePath, Arc<Ownership>>,
     has_database: bool,
 }
 
@@ -69,7 +70,14 @@ impl Owners {
     /// # Errors
     /// As [`Owners::find`].
     pub fn find_in(database: &Database, source: &dyn Source, paths: &[ImagePath], check: Check) -> Result<Self> {
-        let nodes = nodes(source, paths)?;
+        let mut nodes = nodes(source, paths)?;
+        let mut known = database.recall(check, &mut nodes);
+        let before: BTreeSet<PackageId> = known.values().flat_map(|owned| &owned.packages).copied().collect();
+        for package in before.iter().map(|id| database.package(*id)) {
+            // Whoever notes what is asked notes what these answers follow from, too.
+            database.list_node(source, package)?;
+            database.sums_node(source, package)?;
+        }
         let wanted = Wanted::new(nodes.iter().map(|(path, _)| *path), database);
         let listed = listed(database, source, &wanted)?;
         let owners: BTreeSet<PackageId> = listed.iter().flatten().copied().collect();
@@ -77,17 +85,19 @@ impl Owners {
         let judge = |(place, packages): (usize, &Vec<PackageId>)| {
             let (path, node) = &nodes[place];
             let (sum, state) = records.judge((database, source), check, place, (path, node), packages)?;
-            Ok(((*path).clone(), Ownership { packages: packages.clone(), sum, state }))
+            Ok(((*path).clone(), Arc::new(Ownership { packages: packages.clone(), sum, state })))
         };
         let owned = listed.par_iter().enumerate().filter(|(_, packages)| !packages.is_empty());
-        let paths = owned.map(judge).collect::<Result<_>>()?;
-        let packages = owners.into_iter().map(|id| (id, database.package(id).clone())).collect();
-        Ok(Self { packages, paths, has_database: database.is_there() })
+        let mut found: BTreeMap<ImagePath, Arc<Ownership>> = owned.map(judge).collect::<Result<_>>()?;
+        database.remember(check, nodes.iter().map(|(path, _)| *path), &found);
+        known.append(&mut found);
+        let packages = owners.union(&before).map(|id| (*id, database.package(*id).clone())).collect();
+        Ok(Self { packages, paths: known, has_database: database.is_there() })
     }
 
     /// Whose a path is; `None` when it was not asked for or is nobody's.
     pub fn of(&self, path: &ImagePath) -> Option<&Ownership> {
-        self.paths.get(path)
+        self.paths.get(path).map(|owned| &**owned)
     }
 
     /// A package that owns one of the asked paths.
@@ -105,12 +115,43 @@ impl Owners {
 
     /// The asked paths that have an owner, sorted.
     pub fn paths(&self) -> impl Iterator<Item = (&ImagePath, &Ownership)> {
-        self.paths.iter()
+        self.paths.iter().map(|(path, owned)| (path, &**owned))
     }
 
     /// Whether the root has a package database at all.
     pub fn has_database(&self) -> bool {
         self.has_database
+    }
+}
+
+/// Whose paths are, as it was found out for an image before; `None` for what is nobody's.
+#[derive(Debug, Default)]
+pub(super) struct Answers(HashMap<(Check, ImagePath), Option<Arc<Ownership>>>);
+
+impl Database {
+    /// What is known of the paths already, which are taken out.
+    fn recall(&self, check: Check, nodes: &mut Vec<(&ImagePath, Node)>) -> BTreeMap<ImagePath, Arc<Ownership>> {
+        let Some(answers) = &self.answers else { return BTreeMap::new() };
+        let answers = answers.read().unwrap_or_else(PoisonError::into_inner);
+        let mut known = BTreeMap::new();
+        nodes.retain(|(path, _)| {
+            let answer = answers.0.get(&(check, (*path).clone()));
+            known.extend(answer.cloned().flatten().map(|owned| ((*path).clone(), owned)));
+            answer.is_none()
+        });
+        known
+    }
+
+    /// Keeps what was found of paths, where more images may ask for them.
+    fn remember<'a>(
+        &self,
+        check: Check,
+        paths: impl Iterator<Item = &'a ImagePath>,
+        found: &BTreeMap<ImagePath, Arc<Ownership>>,
+    ) {
+        let Some(answers) = &self.answers else { return };
+        let mut answers = answers.write().unwrap_or_else(PoisonError::into_inner);
+        answers.0.extend(paths.map(|path| ((check, path.clone()), found.get(path).cloned())));
     }
 }
 
