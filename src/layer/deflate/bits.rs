@@ -2,6 +2,28 @@
 
 use super::Malformed;
 
+/// How many bits of [`word_at`] are those of the stream, wherever it begins.
+pub(super) const WORD: u8 = 57;
+
+/// At least [`WORD`] of the bits from a position on; zeros after the end, beyond which no position may be.
+#[inline]
+pub(super) fn word_at(stream: &[u8], position: usize) -> Result<u64, Malformed> {
+    let start = position / 8;
+    let word = match stream.get(start..).and_then(<[u8]>::first_chunk) {
+        Some(bytes) => u64::from_le_bytes(*bytes),
+        None => word_near_end(stream, start)?,
+    };
+    Ok(word >> (position % 8))
+}
+
+#[cold]
+fn word_near_end(stream: &[u8], start: usize) -> Result<u64, Malformed> {
+    let mut bytes = [0; 8];
+    let rest = stream.get(start..).ok_or(Malformed)?;
+    bytes[..rest.len()].copy_from_slice(rest);
+    Ok(u64::from_le_bytes(bytes))
+}
+
 /// A place in a stream of bits.
 pub(super) struct Bits<'a> {
     stream: &'a [u8],
@@ -9,42 +31,27 @@ pub(super) struct Bits<'a> {
 }
 
 impl<'a> Bits<'a> {
-    pub(super) fn new(stream: &'a [u8]) -> Self {
-        Self { stream, position: 0 }
+    pub(super) fn new(stream: &'a [u8], position: usize) -> Self {
+        Self { stream, position }
     }
 
-    /// How many bits were read.
+    /// How many bits of the stream lie before.
     pub(super) fn position(&self) -> usize {
         self.position
     }
 
-    /// At least 57 of the bits that follow; zeros after the end.
-    #[inline]
-    pub(super) fn peek(&self) -> u64 {
-        let start = self.position / 8;
-        let word = match self.stream.get(start..).and_then(<[u8]>::first_chunk) {
-            Some(bytes) => u64::from_le_bytes(*bytes),
-            None => self.peek_near_end(start),
-        };
-        word >> (self.position % 8)
-    }
-
-    #[cold]
-    fn peek_near_end(&self, start: usize) -> u64 {
-        let mut bytes = [0; 8];
-        let rest = self.stream.get(start..).unwrap_or_default();
-        bytes[..rest.len()].copy_from_slice(rest);
-        u64::from_le_bytes(bytes)
+    /// The bits that follow, as [`word_at`] has them.
+    pub(super) fn peek(&self) -> Result<u64, Malformed> {
+        word_at(self.stream, self.position)
     }
 
     /// The next bits, 16 at most, as a number.
     pub(super) fn take(&mut self, count: u8) -> Result<u16, Malformed> {
-        let value = self.peek() & ((1 << count) - 1) & 0xffff;
+        let value = self.peek()? & ((1 << count) - 1) & 0xffff;
         self.skip(usize::from(count))?;
         Ok(value as u16)
     }
 
-    #[inline]
     pub(super) fn skip(&mut self, count: usize) -> Result<(), Malformed> {
         self.position += count;
         if self.position > self.stream.len() * 8 { Err(Malformed) } else { Ok(()) }

@@ -1,43 +1,104 @@
-//! The two codes of a block, and the walk over its symbols.
+//! The two codes of a block.
 
 use super::Malformed;
 use super::bits::Bits;
-use super::table::{Step, Symbol, Table, reversed};
+use super::table::{self, LongCodes, SIZE, Step, reversed};
+
+/// The order in which a header has the lengths of the codes of code lengths (RFC 1951, 3.2.7).
+const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 
 /// The codes of a block: of literals and lengths, and of distances.
-#[derive(Default)]
 pub(super) struct Codes {
-    literals: Table,
-    distances: Table,
-    lengths: Vec<u8>,
+    /// The table of literals and lengths, then that of distances.
+    pub(super) steps: [Step; 2 * SIZE],
+    long: [LongCodes; 2],
+    lengths: Lengths,
+}
+
+impl Default for Codes {
+    fn default() -> Self {
+        Self { steps: [Step::INVALID; 2 * SIZE], long: Default::default(), lengths: Lengths::default() }
+    }
 }
 
 impl Codes {
     /// The fixed codes (RFC 1951, 3.2.6).
     pub(super) fn set_fixed(&mut self) -> Result<(), Malformed> {
-        let lengths = [[8; 144].as_slice(), &[9; 112], &[7; 24], &[8; 8]].concat();
-        self.literals.build(&lengths, literal)?;
-        self.distances.build(&[5; 30], distance)
+        self.lengths.set_fixed();
+        self.build()
     }
 
-    /// The codes that a dynamic block begins with (RFC 1951, 3.2.7).
+    /// The codes that a dynamic block begins with.
     pub(super) fn read(&mut self, bits: &mut Bits) -> Result<(), Malformed> {
-        const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
-        let literals = usize::from(bits.take(5)?) + 257;
-        let distances = usize::from(bits.take(5)?) + 1;
-        let count = usize::from(bits.take(4)?) + 4;
-        let mut lengths = [0; 19];
-        for &symbol in ORDER.iter().take(count) {
-            lengths[symbol] = (bits.take(3)? & 7) as u8;
-        }
-        self.read_lengths(bits, &LengthCode::new(&lengths), literals + distances)?;
-        let (of_literals, of_distances) = self.lengths.split_at(literals);
-        self.literals.build(of_literals, literal)?;
-        self.distances.build(of_distances, distance)
+        self.lengths.read(bits)?;
+        self.build()
     }
 
-    /// The code lengths of all symbols, run-length encoded, in a code of their own.
-    fn read_lengths(&mut self, bits: &mut Bits, code: &LengthCode, count: usize) -> Result<(), Malformed> {
+    fn build(&mut self) -> Result<(), Malformed> {
+        let (literals, distances) = self.steps.split_at_mut(SIZE);
+        let [long_literals, long_distances] = &mut self.long;
+        table::build(literals, long_literals, self.lengths.literals(), literal)?;
+        table::build(distances, long_distances, self.lengths.distances(), distance)
+    }
+
+    /// The symbol that a word begins with, whose code is longer than the index.
+    #[cold]
+    pub(super) fn look_long(&self, table: usize, word: u64) -> Step {
+        self.long[table / SIZE].look(word)
+    }
+}
+
+/// Extra bits of the length symbols, from 257 on (RFC 1951, 3.2.5).
+const LENGTH_EXTRA: [u8; 29] = [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0];
+
+/// Extra bits of the distance symbols (RFC 1951, 3.2.5).
+const DISTANCE_EXTRA: [u8; 30] =
+    [0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13];
+
+/// What a symbol of the first code is: a literal, the end of the block, or a length.
+fn literal(symbol: u16) -> Step {
+    match symbol {
+        0..256 => Step::PLAIN,
+        256 => Step::END,
+        _ => LENGTH_EXTRA.get(usize::from(symbol) - 257).map_or(Step::INVALID, |&bits| Step::LENGTH.longer(bits)),
+    }
+}
+
+/// What a symbol of the second code is: a distance.
+fn distance(symbol: u16) -> Step {
+    DISTANCE_EXTRA.get(usize::from(symbol)).map_or(Step::INVALID, |&bits| Step::PLAIN.longer(bits))
+}
+
+/// The code lengths of all symbols of a block.
+#[derive(Default)]
+pub(super) struct Lengths {
+    lengths: Vec<u8>,
+    /// How many are those of literals and lengths.
+    literals: usize,
+}
+
+impl Lengths {
+    pub(super) fn literals(&self) -> &[u8] {
+        &self.lengths[..self.literals]
+    }
+
+    fn distances(&self) -> &[u8] {
+        &self.lengths[self.literals..]
+    }
+
+    fn set_fixed(&mut self) {
+        self.lengths.clear();
+        for (length, count) in [(8, 144), (9, 112), (7, 24), (8, 8), (5, 30)] {
+            self.lengths.extend(std::iter::repeat_n(length, count));
+        }
+        self.literals = self.lengths.len() - 30;
+    }
+
+    /// Reads those that a dynamic block begins with (RFC 1951, 3.2.7): run-length encoded, in a code of their own.
+    pub(super) fn read(&mut self, bits: &mut Bits) -> Result<(), Malformed> {
+        self.literals = usize::from(bits.take(5)?) + 257;
+        let count = self.literals + usize::from(bits.take(5)?) + 1;
+        let code = LengthCode::read(bits)?;
         self.lengths.clear();
         while self.lengths.len() < count {
             let (value, repeat) = match code.take(bits)? {
@@ -50,56 +111,6 @@ impl Codes {
         }
         if self.lengths.len() > count { Err(Malformed) } else { Ok(()) }
     }
-
-    /// Walks a block's symbols to its end.
-    pub(super) fn walk(&self, bits: &mut Bits) -> Result<(), Malformed> {
-        loop {
-            let mut word = bits.peek();
-            let mut used = 0;
-            // At least 57 bits are there. A literal takes up to 15, a length and its distance up to 20 + 28.
-            while used <= 57 - 15 {
-                let step = self.literals.look(word);
-                match step.symbol {
-                    Symbol::Plain => {}
-                    Symbol::End => return bits.skip(used + usize::from(step.bits)),
-                    Symbol::Length if used > 57 - 48 => break,
-                    Symbol::Length => {
-                        let distance = self.distances.look(word >> step.bits);
-                        if distance.symbol != Symbol::Plain {
-                            return Err(Malformed);
-                        }
-                        used += usize::from(step.bits + distance.bits);
-                        break;
-                    }
-                    Symbol::Invalid | Symbol::Long => return Err(Malformed),
-                }
-                used += usize::from(step.bits);
-                word >>= step.bits;
-            }
-            bits.skip(used)?;
-        }
-    }
-}
-
-/// Extra bits of the length symbols, from 257 on (RFC 1951, 3.2.5).
-const LENGTH_EXTRA: [u8; 29] = [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0];
-
-/// Extra bits of the distance symbols (RFC 1951, 3.2.5).
-const DISTANCE_EXTRA: [u8; 30] =
-    [0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13];
-
-/// What a symbol of the first code is: a literal, the end of the block, or a length.
-fn literal(symbol: usize) -> Step {
-    match symbol {
-        0..256 => Step { bits: 0, symbol: Symbol::Plain },
-        256 => Step { bits: 0, symbol: Symbol::End },
-        _ => LENGTH_EXTRA.get(symbol - 257).map_or_else(Step::default, |&bits| Step { bits, symbol: Symbol::Length }),
-    }
-}
-
-/// What a symbol of the second code is: a distance.
-fn distance(symbol: usize) -> Step {
-    DISTANCE_EXTRA.get(symbol).map_or_else(Step::default, |&bits| Step { bits, symbol: Symbol::Plain })
 }
 
 /// The code of code lengths, of 19 symbols with codes of at most 7 bits: here it matters which symbol it is.
@@ -109,6 +120,15 @@ struct LengthCode {
 }
 
 impl LengthCode {
+    fn read(bits: &mut Bits) -> Result<Self, Malformed> {
+        let count = usize::from(bits.take(4)?) + 4;
+        let mut lengths = [0; 19];
+        for &symbol in ORDER.iter().take(count) {
+            lengths[symbol] = (bits.take(3)? & 7) as u8;
+        }
+        Ok(Self::new(&lengths))
+    }
+
     fn new(lengths: &[u8; 19]) -> Self {
         let mut symbols = [(0, 0); 128];
         let mut code = 0;
@@ -124,7 +144,7 @@ impl LengthCode {
     }
 
     fn take(&self, bits: &mut Bits) -> Result<u8, Malformed> {
-        let (symbol, length) = self.symbols[(bits.peek() & 127) as usize];
+        let (symbol, length) = self.symbols[(bits.peek()? & 127) as usize];
         bits.skip(usize::from(length))?;
         if length == 0 { Err(Malformed) } else { Ok(symbol) }
     }

@@ -3,13 +3,21 @@
 //! In: a whole stream as libdeflate makes it. Out: the same with its last block no longer marked as the last, and an
 //! empty stored block after it that ends on a byte, so that another stream can follow. libdeflate has no flush and
 //! does not say where its last block begins, so its blocks are walked symbol by symbol, without decoding any data.
+//!
+//! The walk begins at the first bit. It could be shorter: whatever looks like the header of the last block, and decodes
+//! to the end of the piece, is that nearly always. But bytes can be made for which it is not, literals that come to the
+//! same bits as a header of their own codes, and no look at the bits behind it tells. So later blocks are guessed only to
+//! walk from several at once, and a guess counts when the walk up to it ends exactly there.
 
 mod bits;
 mod codes;
+mod landmarks;
 mod table;
+mod walk;
 
-use bits::Bits;
-use codes::Codes;
+use std::iter;
+
+use walk::{LANES, Lane};
 
 /// How many bytes [`open_end`] may add.
 pub(super) const SEAM: usize = 5;
@@ -36,27 +44,26 @@ pub(super) fn open_end(buffer: &mut [u8], size: usize) -> Result<usize, Malforme
 
 /// Where the header of the last block is, and where the block ends, in bits.
 fn last_block(stream: &[u8]) -> Result<(usize, usize), Malformed> {
-    let mut bits = Bits::new(stream);
-    let mut codes = Codes::default();
-    loop {
-        let header = bits.position();
-        let is_last = bits.take(1)? == 1;
-        match bits.take(2)? {
-            0 => bits.skip_stored()?,
-            1 => {
-                codes.set_fixed()?;
-                codes.walk(&mut bits)?;
-            }
-            2 => {
-                codes.read(&mut bits)?;
-                codes.walk(&mut bits)?;
-            }
-            _ => return Err(Malformed),
-        }
-        if is_last {
-            return Ok((header, bits.position()));
-        }
-    }
+    let guessed = landmarks::spread(stream, LANES - 1);
+    let last = match walk_from(stream, &guessed) {
+        Ok(Some(last)) => last,
+        Err(malformed) if guessed.is_empty() => return Err(malformed),
+        // A guess was wrong.
+        _ => walk_from(stream, &[])?.ok_or(Malformed)?,
+    };
+    Ok((last.header, last.position))
+}
+
+/// Walks from the beginning and from blocks further on, at once. Returns the walk that met the end; none when one of
+/// the others does not end exactly where the next begins.
+fn walk_from(stream: &[u8], further: &[usize]) -> Result<Option<Lane>, Malformed> {
+    let starts = iter::once(0).chain(further.iter().copied());
+    let ends = further.iter().copied().chain([usize::MAX]);
+    let mut lanes: Vec<Lane> = starts.zip(ends).map(|(start, end)| Lane::new(start, end)).collect();
+    walk::finish(stream, &mut lanes)?;
+    let last = lanes.pop();
+    let meet = lanes.iter().zip(further).all(|(lane, start)| lane.position == *start && !lane.is_last);
+    Ok(last.filter(|_| meet))
 }
 
 /// Whether a fragment is a sound part of a DEFLATE stream and inflates to `piece`. One that ends the stream must be the
@@ -108,9 +115,9 @@ mod tests {
     }
 
     fn fragment(level: u8, piece: &[u8]) -> Vec<u8> {
-        let mut compressor = Compressor::new(CompressionLvl::new(level.into()).unwrap());
-        let mut out = vec![0; compressor.deflate_compress_bound(piece.len()) + SEAM];
-        let size = compressor.deflate_compress(piece, &mut out).unwrap();
+        let mut out = compressed(level, piece);
+        let size = out.len();
+        out.resize(size + SEAM, 0xaa);
         let size = open_end(&mut out, size).unwrap();
         out.truncate(size);
         out
@@ -144,16 +151,114 @@ mod tests {
         assert!(!inflates_to(&[&closed[..], b"more"].concat(), true, &piece), "more behind the end");
     }
 
+    fn compressed(level: u8, piece: &[u8]) -> Vec<u8> {
+        let mut compressor = Compressor::new(CompressionLvl::new(level.into()).unwrap());
+        let mut out = vec![0; compressor.deflate_compress_bound(piece.len())];
+        let size = compressor.deflate_compress(piece, &mut out).unwrap();
+        out.truncate(size);
+        out
+    }
+
+    /// Where a walk from the first bit alone ends.
+    fn walked(stream: &[u8]) -> Result<(usize, usize), Malformed> {
+        let last = walk_from(stream, &[])?.ok_or(Malformed)?;
+        Ok((last.header, last.position))
+    }
+
+    fn noise(seed: u32, size: usize) -> Vec<u8> {
+        let mut state = u64::from(seed) + 1;
+        let mut next = move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 56) as u8
+        };
+        (0..size).map(|_| next()).collect()
+    }
+
+    #[test]
+    fn several_walks_end_where_one_does() {
+        let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        let text = include_bytes!("mod.rs").repeat(60);
+        let packed = compressed(6, &sample(1, 3_000_000));
+        let kinds: [(&str, &[u8]); 5] = [
+            ("a program", &program[..600_000]),
+            ("text", &text),
+            ("many kinds", &sample(2, 600_000)),
+            ("noise", &noise(3, 600_000)),
+            ("compressed", &packed[..600_000]),
+        ];
+        for (kind, piece) in kinds {
+            // Each of libdeflate's ways to choose matches.
+            for level in [1, 3, 6, 9, 12] {
+                let stream = compressed(level, piece);
+                assert_eq!(last_block(&stream), walked(&stream), "{kind}, level {level}");
+                let guessed = landmarks::spread(&stream, LANES - 1);
+                let together = walk_from(&stream, &guessed).map(|last| last.is_some());
+                assert_eq!(together, Ok(true), "{kind}, level {level}: guesses of what is there are right");
+                if kind == "many kinds" {
+                    assert_eq!(guessed.len(), LANES - 1, "{kind}, level {level}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn blocks_inside_of_a_block_mislead_nobody() {
+        // What is compressed once more is stored as it is, so that its blocks are there to be found.
+        let bait = compressed(9, &sample(4, 4_000_000));
+        for level in [1, 6] {
+            let piece = [&sample(5, 400_000)[..], &bait, &sample(6, 200_000)].concat();
+            let stream = compressed(level, &piece);
+            let guessed = landmarks::spread(&stream, LANES - 1);
+            assert!(!guessed.is_empty(), "level {level}: it is a bait");
+            assert!(!matches!(walk_from(&stream, &guessed), Ok(Some(_))), "level {level}: it is taken");
+            assert_eq!(last_block(&stream), walked(&stream), "level {level}");
+            assert!(inflates_to(&fragment(level, &piece), false, &piece), "level {level}");
+        }
+    }
+
+    #[test]
+    fn a_guess_counts_when_the_walk_before_it_ends_there() {
+        let bait = compressed(6, &sample(4, 100_000));
+        let block = landmarks::next_block(&bait, 8).unwrap();
+        let length = u16::try_from(bait.len()).unwrap();
+        let before = [&fragment(6, &sample(5, 100_000))[..], &[0], &length.to_le_bytes(), &(!length).to_le_bytes()];
+        let stream = [&before.concat()[..], &bait, &compressed(6, &sample(6, 100_000))].concat();
+        let start = before.concat().len() * 8;
+        let behind = start + bait.len() * 8;
+        let ends_with =
+            |guessed: &[usize]| walk_from(&stream, guessed).unwrap().map(|last| (last.header, last.position));
+        assert_eq!(ends_with(&[start + block]), None, "a block inside of a stored one");
+        assert_eq!(ends_with(&[start + block, behind]), None, "and a true one behind");
+        assert_eq!(ends_with(&[behind]), Some(walked(&stream).unwrap()));
+    }
+
+    #[test]
+    fn a_stream_that_goes_on_behind_its_end_ends_there_all_the_same() {
+        let behind = compressed(6, &sample(8, 600_000));
+        // One that ends at the end of a byte, so that another block is found there.
+        let mut ends = (60_000..).map(|size| compressed(6, &sample(9, behind.len() / 2 + size)));
+        let closed = ends.find(|closed| walked(closed).is_ok_and(|(_, end)| end == closed.len() * 8)).unwrap();
+        let size = closed.len() * 8;
+        let stream = [closed, behind].concat();
+        assert!(walk_from(&stream, &[size]).is_ok_and(|last| last.is_none()), "the end comes before the guess");
+        assert_eq!(last_block(&stream).unwrap().1, size);
+    }
+
+    #[test]
+    fn what_is_broken_is_so_for_several_walks_as_for_one() {
+        let good = compressed(6, &sample(10, 600_000));
+        assert_eq!(landmarks::spread(&good, LANES - 1).len(), LANES - 1);
+        for at in (0..good.len()).step_by(good.len() / 40) {
+            assert_eq!(last_block(&good[..at]), Err(Malformed), "cut at {at}");
+            let mut bad = good.clone();
+            bad[at] ^= 1 << (at % 8);
+            assert_eq!(last_block(&bad), walked(&bad), "flipped at {at}");
+        }
+    }
+
     #[test]
     fn a_broken_stream_is_an_error() {
-        let good = {
-            let piece = sample(7, 2_000);
-            let mut compressor = Compressor::new(CompressionLvl::new(6).unwrap());
-            let mut out = vec![0; compressor.deflate_compress_bound(piece.len())];
-            let size = compressor.deflate_compress(&piece, &mut out).unwrap();
-            out.truncate(size);
-            out
-        };
+        let good = compressed(6, &sample(7, 2_000));
         assert!(last_block(&good).is_ok());
         for cut in 0..good.len() {
             assert_eq!(last_block(&good[..cut]), Err(Malformed));
