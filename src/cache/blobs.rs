@@ -86,10 +86,26 @@ impl Cache {
         linked.ok()?;
         let stamp = Stamp::of(&file.metadata().ok()?);
         if stamp != record.stamp || flushed != record.flushed {
-            let renamed = Record { stamp, flushed, segments: record.segments.clone() };
-            self.renamed.lock().unwrap_or_else(PoisonError::into_inner).insert(*digest, renamed);
+            self.note(digest, Record { stamp, flushed, segments: record.segments.clone() });
         }
         Some(record.segments.size())
+    }
+
+    /// Whether a file that is the blob of a digest by another name was changed under one of its names. A file that only
+    /// got or lost a name is read once.
+    pub fn is_spoilt(&self, digest: &Digest, path: &Path, threads: usize) -> bool {
+        let Some(record) = self.record(digest) else { return false };
+        let Ok(file) = File::options().read(true).custom_flags(libc::O_NOFOLLOW).open(path) else { return false };
+        let Ok(stamp) = file.metadata().map(|found| Stamp::of(&found)) else { return false };
+        let is_same_file = (stamp.device, stamp.inode) == (record.stamp.device, record.stamp.inode);
+        if !is_same_file || stamp == record.stamp {
+            return false;
+        }
+        let is_sound = is_sound(&file, &record.segments, threads);
+        if is_sound {
+            self.note(digest, Record { stamp, flushed: false, segments: record.segments });
+        }
+        !is_sound
     }
 
     fn record(&self, digest: &Digest) -> Option<Record> {
@@ -97,6 +113,11 @@ impl Cache {
             return Some(known.clone());
         }
         Record::parse(&self.get(KIND, digest.bytes())?)
+    }
+
+    /// Remembers what `stat` says of a blob now.
+    fn note(&self, digest: &Digest, record: Record) {
+        self.renamed.lock().unwrap_or_else(PoisonError::into_inner).insert(*digest, record);
     }
 
     /// Writes down what `stat` says of blobs after their last new name.

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use super::durable::{Renamed, copy_over, flush_names, look, rename_new, replace, write_new};
 use super::index::{Index, marker};
-use super::{Addition, CORRUPT, OCCUPIED, Written};
+use super::{Addition, CORRUPT, IsSound, OCCUPIED, Written};
 use crate::image::Images;
 use crate::layer::{Durability, Staging};
 use crate::oci::{self, Digest};
@@ -213,9 +213,9 @@ fn append(path: &Path, images: &[Listed<'_>]) -> Result<Vec<Written>> {
     Ok(images.iter().zip(counts).map(|((.., tag), count)| written(path, count, tag)).collect())
 }
 
-/// Whether a layout lists an image under a tag and has its blobs, in the sizes that they should have: what it then has
-/// to say.
-pub(super) fn holds(path: &Path, images: &Images, tag: &str) -> Option<Written> {
+/// Whether a layout lists an image under a tag and has its blobs, in the sizes that they should have and as far as
+/// `is_sound` knows: what it then has to say.
+pub(super) fn holds(path: &Path, images: &Images, tag: &str, is_sound: &IsSound<'_>) -> Option<Written> {
     let layout = Layout { path, durability: Durability::Cached };
     let index = layout.index().ok().filter(|_| path.join("oci-layout").is_file())?;
     (index.clone().with(&images.descriptor(), tag) == index).then_some(())?;
@@ -224,8 +224,9 @@ pub(super) fn holds(path: &Path, images: &Images, tag: &str) -> Option<Written> 
         (read_limited(&layout.blob(document.digest)).ok()? == document.bytes).then_some(())?;
     }
     for layer in images.iter().flat_map(|image| &image.layers) {
-        let found = std::fs::symlink_metadata(layout.blob(layer.digest)).ok()?;
-        (found.is_file() && found.len() == layer.size).then_some(())?;
+        let blob = layout.blob(layer.digest);
+        let found = std::fs::symlink_metadata(&blob).ok()?;
+        (found.is_file() && found.len() == layer.size && is_sound(&layer.digest, &blob)).then_some(())?;
     }
     Some(written(path, index.len(), tag))
 }

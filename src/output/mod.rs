@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::image::{Image, Images};
 use crate::layer::{Durability, Staging};
-use crate::oci::{Reference, Store, StoredImage};
+use crate::oci::{Digest, Reference, Store, StoredImage};
 use crate::recipe::Platform;
 use crate::registry::{Pushed, Remote, Repository};
 use crate::report::{Code, Diagnostic, Error, Result};
@@ -225,12 +225,15 @@ pub fn write_together(path: &Path, additions: &[Addition]) -> Result<Vec<Written
     layout::write_together(path, additions)
 }
 
+/// Says of a file that is there as the blob of a digest whether it can be left there.
+pub type IsSound<'a> = dyn Fn(&Digest, &Path) -> bool + 'a;
+
 /// What a place has to say that holds an image already, so that it need not be written: a layout with the same entry and
-/// blobs of the same sizes.
-pub fn holds(to: &Destination, images: &Images, names: &[Reference]) -> Option<Written> {
+/// blobs of the same sizes that `is_sound` has nothing against.
+pub fn holds(to: &Destination, images: &Images, names: &[Reference], is_sound: &IsSound<'_>) -> Option<Written> {
     let Destination::Layout { path, tag } = to else { return None };
     let tag = tag.as_deref().or_else(|| names.first().map(Reference::tag)).unwrap_or("latest");
-    layout::holds(path, images, tag)
+    layout::holds(path, images, tag, is_sound)
 }
 
 /// The names with the one first that has the tag that the destination says.

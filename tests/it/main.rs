@@ -32,6 +32,7 @@ mod explain;
 mod explain_codes;
 mod find_library;
 mod fleet;
+mod flips;
 mod image;
 mod images;
 mod java;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use crate::call::Call;
+use crate::flips::{Gone, flip};
 use crate::runner::Test;
 use crate::workshop::Workshop;
 
@@ -12,6 +13,7 @@ pub(crate) const TESTS: &[Test] = &[
     Test { name: "same_digest_after_kill_9_at_any_time", needs: &[], run: killed },
     Test { name: "same_digest_with_a_cache_on_tmpfs", needs: &["/dev/shm"], run: elsewhere },
     Test { name: "same_digest_by_eight_processes_with_one_cache", needs: &[], run: together },
+    Test { name: "same_digest_with_any_bit_of_the_cache_flipped", needs: &[], run: flipped },
     Test { name: "same_digest_and_cache_on_old_processors", needs: &["qemu-x86_64-static"], run: processors },
 ];
 
@@ -109,6 +111,29 @@ fn together(workshop: &Workshop) {
         });
     }
     assert_eq!(place.broken(&place.cache()), "");
+}
+
+/// Every byte of every file of the cache of a small image, one after the other.
+fn flipped(workshop: &Workshop) {
+    let run = |gone: Gone, compression: &str| {
+        let folder = workshop.make_folder(&format!("flipped-{gone:?}"));
+        fs::create_dir_all(folder.join("root/srv/sub")).expect("the folder is ours");
+        fs::write(folder.join("root/srv/a"), [7; 300]).expect("the folder is ours");
+        fs::write(folder.join("root/srv/sub/b"), "b").expect("the folder is ours");
+        let recipe = "files = [\"/srv/\", { content = \"hello\", to = \"/etc/hello\" }]\n";
+        fs::write(folder.join("small.toml"), recipe).expect("the folder is ours");
+        let (bytes, flipped) = flip(&folder, gone, usize::MAX, || {
+            let call = workshop.mkimage().folder(&folder).args(["build", "small.toml", "--root", "root", "-o"]);
+            let call = call.args(["oci:out.oci", "--cache-dir", "cache", "--no-fsync", "--compression", compression]);
+            call.text()
+        });
+        assert!(bytes > 4_000 && flipped == bytes, "{flipped} bits of {bytes} bytes");
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| run(Gone::Nothing, "zstd"));
+        scope.spawn(|| run(Gone::Output, "gzip"));
+        scope.spawn(|| run(Gone::OutputAndRecord, "zstd"));
+    });
 }
 
 fn processors(workshop: &Workshop) {

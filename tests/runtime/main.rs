@@ -25,6 +25,8 @@ mod run;
 mod attest;
 mod forged;
 mod databases;
+#[path = "../it/support/flips.rs"]
+mod flips;
 #[path = "../it/support/rpm.rs"]
 mod rpm;
 mod traced;

@@ -1,9 +1,10 @@
 //! An image that need not be built: its outputs are left alone where they hold it already, or are written from the
 //! layers that the cache keeps.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::image::{Image, Images};
+use crate::oci::Digest;
 use crate::output::{self, Destination};
 use crate::recipe::{Compression, Recipe};
 use crate::report::{Result, Span};
@@ -50,10 +51,12 @@ impl Recalled {
                 let image = self.images.iter().find(|(known, one, _)| *known == how && one == variant);
                 let Some((.., image)) = image else { return Ok(None) };
                 let mut image = image.clone();
-                let made = if let Some(written) = output::holds(&to, &Images::from(image.clone()), names) {
+                let Some(cache) = &options.cache else { return Ok(None) };
+                // An output's file may be the cache's, too, and was then changed with it.
+                let is_sound = |digest: &Digest, path: &Path| !cache.is_spoilt(digest, path, options.threads.get());
+                let made = if let Some(written) = output::holds(&to, &Images::from(image.clone()), names, &is_sound) {
                     Made::There(written)
                 } else {
-                    let Some(cache) = &options.cache else { return Ok(None) };
                     let staging = session.prepare(&to, options)?;
                     progress.staged(staging.path());
                     for layer in &mut image.layers {
