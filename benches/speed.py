@@ -252,4 +252,5 @@ def main():
                 measure(place, work, mode, codec, options)
 
 
-main()
+if __name__ == "__main__":
+    main()

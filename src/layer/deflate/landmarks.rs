@@ -17,7 +17,7 @@ const SHORT: usize = 1 << 18;
 pub(super) fn spread(stream: &[u8], count: usize) -> Vec<usize> {
     let size = stream.len() * 8;
     // One that begins with a stored block has more of them, in all likelihood, and few symbols.
-    if size < SHORT || stream[0] >> 1 & 3 == 0 {
+    if size < SHORT || stream[0] & 0b110 == 0 {
         return Vec::new();
     }
     let mut found: Vec<_> = (1..=count).filter_map(|part| next_block(stream, size / (count + 1) * part)).collect();

@@ -89,7 +89,7 @@ impl LongCodes {
 /// Where a table has the symbol that a word begins with.
 #[inline]
 pub(super) fn index(word: u64) -> usize {
-    (word & (SIZE as u64 - 1)) as usize
+    (word & ((1 << INDEX) - 1)) as usize
 }
 
 /// Fills a table of [`SIZE`] steps from the code lengths of the symbols (RFC 1951, 3.2.2), and the codes that are too
