@@ -12,6 +12,7 @@ use serde_json::Value;
 use sha1::Digest as _;
 
 use crate::attest::{NODE, PYTHON, array, json, read, syft, text, trivy};
+use crate::call::Call;
 use crate::rpm;
 use crate::runner::Test;
 use crate::workshop::Workshop;
@@ -19,6 +20,11 @@ use crate::workshop::Workshop;
 pub(crate) const TESTS: &[Test] = &[
     Test { name: "scanners_read_apk_s_database", needs: &["python3.11", "/usr/bin/busybox", PYTHON, NODE], run: apk },
     Test { name: "scanners_read_rpm_s_database", needs: &["python3.11", "/usr/bin/busybox", PYTHON, NODE], run: rpm },
+    Test {
+        name: "scanners_read_what_rpm_itself_wrote",
+        needs: &["python3.11", "/usr/bin/busybox", "rpmbuild", PYTHON, NODE],
+        run: rpm_itself,
+    },
     Test {
         name: "scanners_know_distributions_by_their_files",
         needs: &["python3.11", "/usr/bin/busybox", PYTHON, NODE],
@@ -184,6 +190,75 @@ fn rpm(workshop: &Workshop) {
     let layout = root.build(workshop, "of-rpm");
     let truth = truth(workshop, &layout, &packages, |version| format!("1:{version}-1.fc40"));
     assert_eq!(truth.len(), 3, "{truth:?}");
+    assert_eq!(of_syft(&layout, "rpm"), truth, "Syft");
+    assert_eq!(of_trivy(&layout, "rpm"), truth, "Trivy");
+    assert_eq!(distribution(&layout), ["fedora 40", "fedora 40"]);
+}
+
+/// A specification of packages as [`TOOL`], [`DATA`] and [`DOCS`] are.
+const SPECIFICATION: &str = "\
+Name: tool
+Epoch: 1
+Version: 2.0
+Release: 1.fc40
+Summary: A tool
+License: MIT
+AutoReqProv: no
+%description
+A tool.
+%package data
+Summary: Its data
+%description data
+Its data.
+%package docs
+Summary: Its manual
+%description docs
+Its manual.
+%install
+mkdir -p %{buildroot}/usr/bin %{buildroot}/etc %{buildroot}/usr/share/tool %{buildroot}/usr/share/doc/tool
+cp /usr/bin/busybox %{buildroot}/usr/bin/tool
+echo setting > %{buildroot}/etc/tool.conf
+echo 1 > %{buildroot}/usr/share/tool/one
+echo 2 > %{buildroot}/usr/share/tool/two
+echo manual > %{buildroot}/usr/share/doc/tool/README
+%files
+/usr/bin/tool
+%config /etc/tool.conf
+%files data
+/usr/share/tool/one
+/usr/share/tool/two
+%files docs
+/usr/share/doc/tool/README
+";
+
+/// Packages that rpm built and installed: its database has many more tags than ours, and was written by SQLite.
+fn rpm_itself(workshop: &Workshop) {
+    let root = Root(workshop.make_folder("root-rpm-itself"));
+    let built = workshop.make_folder("rpms");
+    let specification = built.join("tool.spec");
+    fs::write(&specification, SPECIFICATION).expect("the folder is ours");
+    let define = |name: &str, value: &str| ["--define".to_owned(), format!("{name} {value}")];
+    let plain = [
+        define("_topdir", &built.display().to_string()),
+        define("_build_id_links", "none"),
+        define("debug_package", "%{nil}"),
+        define("__os_install_post", "%{nil}"),
+    ];
+    Call::new("rpmbuild").args(["--quiet", "-bb"]).args(plain.concat()).arg(specification).text();
+    let packages: Vec<PathBuf> = ["tool", "tool-data", "tool-docs"]
+        .iter()
+        .map(|name| built.join(format!("RPMS/x86_64/{name}-2.0-1.fc40.x86_64.rpm")))
+        .collect();
+    let database = [define("_dbpath", "/usr/lib/sysimage/rpm"), define("_db_backend", "sqlite")].concat();
+    let install = Call::new("rpm").arg("--root").arg(&root.0).args(database);
+    install.args(["--nodeps", "--noscripts", "--install"]).args(packages).text();
+    root.file("/etc/os-release", b"ID=fedora\nVERSION_ID=40\n");
+    root.file("/etc/fedora-release", b"Fedora release 40 (Forty)\n");
+    symlink("fedora-release", root.at("/etc/redhat-release")).expect("the folder is ours");
+
+    let layout = root.build(workshop, "of-rpm-itself");
+    let truth = truth(workshop, &layout, &[TOOL, DATA, DOCS], |version| format!("1:{version}-1.fc40"));
+    assert_eq!(truth.len(), 2, "{truth:?}");
     assert_eq!(of_syft(&layout, "rpm"), truth, "Syft");
     assert_eq!(of_trivy(&layout, "rpm"), truth, "Trivy");
     assert_eq!(distribution(&layout), ["fedora 40", "fedora 40"]);
