@@ -43,6 +43,11 @@ pub struct Document {
 }
 
 impl Document {
+    /// The digest of its bytes.
+    pub fn digest(&self) -> Digest {
+        self.blob.digest()
+    }
+
     /// Its bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.blob.bytes

@@ -9,7 +9,9 @@ use serde_json::Value;
 use super::write::Variant;
 use super::{Assembled, BAD_VEX, Options};
 use crate::attest::sign::{self, PrivateKey};
-use crate::attest::{self, BuildFacts, Contents, Document, Outline, Referrer, Sources, Subject, View, WaivedFact};
+use crate::attest::{
+    self, BuildFacts, Contents, Document, Outline, PROVENANCE, Referrer, Sources, Subject, View, WaivedFact,
+};
 use crate::image::{Image, Images};
 use crate::layer::Layer;
 use crate::oci::{self, MediaType, Reference};
@@ -119,63 +121,38 @@ impl<'a> Documents<'a> {
         Ok(())
     }
 
-    /// What refers to one image: the documents, and with a key the signatures of image and documents.
+    /// What stands beside one image: the documents, and with a key the signatures of image and documents.
     pub(super) fn of(
         &mut self,
         variant: Variant,
         image: &Image,
         names: &[Reference],
         compression: Compression,
-    ) -> Result<Vec<Referrer>> {
+    ) -> Result<Beside> {
         let (recipe, options) = (self.recipe, self.options);
-        let signer = options.signer.as_deref();
         let subject = subject(recipe, image, names)?;
-        let mut documents: Vec<Document> = Vec::new();
+        let mut sboms: Vec<Document> = Vec::new();
         if !recipe.sbom.is_empty() {
             let contents = self.contents(variant, image)?;
             let sbom = |format: &SbomFormat| attest::sbom(*format, &subject, contents);
-            documents = recipe.sbom.par_iter().map(sbom).collect::<Result<_>>()?;
+            sboms = recipe.sbom.par_iter().map(sbom).collect::<Result<_>>()?;
         }
-        let sboms = documents.len();
-        for file in &recipe.vex {
-            documents.push(vex(file)?);
-        }
-        let attached = documents.iter().map(|document| Referrer::new(&subject, document, &[]));
-        let mut referrers: Vec<Referrer> = attached.collect();
-        let Some(key) = signer else { return Ok(referrers) };
         let assembled = self.assembled_of(variant);
-        let contents = if recipe.provenance { Some(self.contents(variant, image)?) } else { None };
-        // Documents are megabytes, and signing is hashing and encoding them.
-        let (signatures, stated) = rayon::join(
-            || signatures_of(&subject, names, &documents, key),
-            || -> Result<Option<Referrer>> {
-                let Some(contents) = contents else { return Ok(None) };
+        let signed = recipe.provenance && options.signer.is_some();
+        let contents = if signed { Some(self.contents(variant, image)?) } else { None };
+        let provenance = || {
+            let state = |contents| {
                 let (about, how) = ((&subject, contents), (image, compression, &assembled.verdicts));
-                let document = provenance(recipe, about, how, options, &documents[..sboms])?;
-                Ok(Some(sign::bundle(&subject, &document, key)))
-            },
-        );
-        referrers.extend(signatures);
-        referrers.extend(stated?);
-        Ok(referrers)
+                provenance(recipe, about, how, options, &sboms)
+            };
+            contents.map(state).transpose()
+        };
+        beside(recipe, (&subject, names), &sboms, provenance, options.signer.as_deref())
     }
 
     /// Whether what is in an image has to be found out.
     pub(super) fn list_files(recipe: &Recipe, options: &Options) -> bool {
         !recipe.sbom.is_empty() || recipe.provenance && options.signer.is_some()
-    }
-
-    /// What a person should know of documents that are made for no one.
-    pub(super) fn notes(&self, has_place: bool) -> Vec<String> {
-        let recipe = self.recipe;
-        let mut notes = Vec::new();
-        if recipe.provenance && self.options.signer.is_none() {
-            notes.push("provenance is attached when it is signed: `--sign-key KEY`".to_owned());
-        }
-        if !has_place && (!recipe.sbom.is_empty() || !recipe.vex.is_empty() || self.options.signer.is_some()) {
-            notes.push("SBOMs and signatures are put beside layouts and archives, and this output is none".to_owned());
-        }
-        notes
     }
 
     fn assembled_of(&self, variant: Variant) -> &'a Assembled {
@@ -196,6 +173,71 @@ impl<'a> Documents<'a> {
             }
         }
     }
+}
+
+/// What stands beside an image.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Beside {
+    /// What follows from the image and its recipe: SBOMs, and provenance where it is signed.
+    pub(super) documents: Vec<Document>,
+    /// What refers to it: these documents and those that came with the recipe, and signatures.
+    pub(super) referrers: Vec<Referrer>,
+}
+
+/// What stands beside an image that was made before, with the documents that were made then.
+pub(super) fn again(
+    recipe: &Recipe,
+    image: &Image,
+    names: &[Reference],
+    documents: Vec<Document>,
+    key: Option<&PrivateKey>,
+) -> Result<Beside> {
+    let (provenance, sboms): (Vec<Document>, Vec<Document>) =
+        documents.into_iter().partition(|document| document.predicate_type == PROVENANCE);
+    let subject = subject(recipe, image, names)?;
+    beside(recipe, (&subject, names), &sboms, || Ok(provenance.into_iter().next()), key)
+}
+
+fn beside(
+    recipe: &Recipe,
+    (subject, names): (&Subject, &[Reference]),
+    sboms: &[Document],
+    provenance: impl FnOnce() -> Result<Option<Document>> + Send,
+    key: Option<&PrivateKey>,
+) -> Result<Beside> {
+    let mut documents = sboms.to_vec();
+    let mut attached = sboms.to_vec();
+    for file in &recipe.vex {
+        attached.push(vex(file)?);
+    }
+    let mut referrers: Vec<Referrer> = attached.iter().map(|one| Referrer::new(subject, one, &[])).collect();
+    let Some(key) = key else { return Ok(Beside { documents, referrers }) };
+    // Documents are megabytes, and signing is hashing and encoding them.
+    let (signatures, stated) = rayon::join(
+        || signatures_of(subject, names, &attached, key),
+        || -> Result<_> {
+            let sign = |document: Document| (sign::bundle(subject, &document, key), document);
+            Ok(provenance()?.map(sign))
+        },
+    );
+    referrers.extend(signatures);
+    if let Some((bundle, document)) = stated? {
+        referrers.push(bundle);
+        documents.push(document);
+    }
+    Ok(Beside { documents, referrers })
+}
+
+/// What a person should know of documents that are made for no one.
+pub(super) fn notes(recipe: &Recipe, options: &Options, has_place: bool) -> Vec<String> {
+    let mut notes = Vec::new();
+    if recipe.provenance && options.signer.is_none() {
+        notes.push("provenance is attached when it is signed: `--sign-key KEY`".to_owned());
+    }
+    if !has_place && (!recipe.sbom.is_empty() || !recipe.vex.is_empty() || options.signer.is_some()) {
+        notes.push("SBOMs and signatures are put beside layouts and archives, and this output is none".to_owned());
+    }
+    notes
 }
 
 /// The signatures of an index; none of an image alone.
@@ -226,7 +268,8 @@ fn signatures_of(subject: &Subject, names: &[Reference], documents: &[Document],
     all
 }
 
-fn vex(file: &Spanned<std::path::PathBuf>) -> Result<Document> {
+/// A document that came with the recipe.
+pub(super) fn vex(file: &Spanned<std::path::PathBuf>) -> Result<Document> {
     let path: &Path = file;
     let error = |why: &str| {
         Error::from(Diagnostic::error(BAD_VEX, format!("`{}` {why}", path.display())).at(file.span, "attached here"))

@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::attest::Referrer;
 use crate::image::{self, Image, Images};
 use crate::layer::{self, Durability, Layer, LayerPlan, Staging};
 use crate::oci::Reference;
@@ -15,7 +14,7 @@ use crate::registry::{Pushed, Repository};
 use crate::report::{Diagnostic, Error, Result, Span, Spanned};
 use crate::tree::Tree;
 
-use super::documents::{Documents, index_signatures};
+use super::documents::{self, Beside, Documents, index_signatures};
 use super::{Assembled, BAD_NAME, FileHashes, OUTPUT_IN_INPUT, Options, Progress, SEVERAL_PLATFORMS, Session};
 
 /// Where an image goes.
@@ -60,7 +59,7 @@ pub(super) enum Place {
 
 impl Place {
     /// Whether documents can stand beside it.
-    fn has_attachments(&self) -> bool {
+    pub(super) fn has_attachments(&self) -> bool {
         let Self::Destination(to) = self else { return false };
         matches!(to, Destination::Registry(_)) || output::attachments_of(to).is_some()
     }
@@ -92,7 +91,7 @@ pub(super) struct Staged {
     pub(super) made: Made,
     pub(super) durability: Durability,
     pub(super) images: Images,
-    pub(super) referrers: Vec<Referrer>,
+    pub(super) beside: Beside,
 }
 
 /// An image for one place.
@@ -168,18 +167,18 @@ pub(super) fn pack(
     }
     within_limit(recipe, &pending)?;
     let names: Vec<_> = plans.variants().map(|variant| names(recipe, variant)).collect::<Result<_>>()?;
-    let notes = documents.notes(attached);
+    let notes = documents::notes(recipe, options, attached);
     let mut ready = Vec::new();
     for Pending { place, variant, compression, staging, layers } in pending {
         let image = describe(recipe, assembled, variant, layers, options)?;
-        let referrers = if place.has_attachments() {
+        let beside = if place.has_attachments() {
             documents.of(variant, &image, &names[variant as usize], compression)?
         } else {
-            Vec::new()
+            Beside::default()
         };
         let durability = staging.durability();
         let (made, images) = (Made::Staged(staging), image.into());
-        ready.push(Staged { place, variant, made, durability, images, referrers });
+        ready.push(Staged { place, variant, made, durability, images, beside });
     }
     Ok(Packed { names, ready, folders: rootfs, notes })
 }
@@ -191,17 +190,20 @@ pub(super) fn compression(to: &Destination, recipe: &Recipe) -> Compression {
 
 impl Packed {
     /// Images that are ready for their outputs.
-    pub(super) fn new(names: Vec<Vec<Reference>>, ready: Vec<Staged>) -> Self {
-        Self { names, ready, folders: Vec::new(), notes: Vec::new() }
+    pub(super) fn new(names: Vec<Vec<Reference>>, ready: Vec<Staged>, notes: Vec<String>) -> Self {
+        Self { names, ready, folders: Vec::new(), notes }
     }
 
-    /// Its images; `None` when one of them is not for a place that keeps its layers.
-    pub(super) fn images(&self, recipe: &Recipe) -> Option<Vec<(Compression, Variant, &Image)>> {
+    /// Its images, with what stands beside them; `None` when one of them is not for a place that keeps its layers.
+    pub(super) fn images(&self, recipe: &Recipe) -> Option<Vec<(Compression, Variant, &Image, &Beside)>> {
         let known = |staged: &'_ Staged| match &staged.place {
             Place::Destination(to) => Some(compression(to, recipe)),
             Place::Engine(_) => None,
         };
-        let images = self.ready.iter().map(|staged| Some((known(staged)?, staged.variant, staged.images.first())));
+        let images = self.ready.iter().map(|staged| {
+            let Staged { variant, images, beside, .. } = staged;
+            Some((known(staged)?, *variant, images.first(), beside))
+        });
         images.collect::<Option<Vec<_>>>().filter(|_| self.folders.is_empty())
     }
 
@@ -221,12 +223,12 @@ impl Packed {
             for other in others.iter().filter_map(|other| other.ready.get(at)) {
                 let image = other.images.first();
                 further.push(Image { layers: staging.adopt(&image.layers)?, ..image.clone() });
-                ready.referrers.extend(other.referrers.iter().cloned());
+                ready.beside.referrers.extend(other.beside.referrers.iter().cloned());
             }
             ready.images = Images::new(ready.images.first().clone(), further);
             if let Some(key) = options.signer.as_deref().filter(|_| ready.place.has_attachments()) {
                 let names = &joined.names[ready.variant as usize];
-                ready.referrers.append(&mut index_signatures(&ready.images, names, key)?);
+                ready.beside.referrers.append(&mut index_signatures(&ready.images, names, key)?);
             }
         }
         joined.notes.extend(others.into_iter().flat_map(|other| other.notes));
@@ -261,7 +263,7 @@ impl Packed {
         for (path, staging) in self.folders {
             built[0].notes.extend(output::write_rootfs(&path, tree, staging)?.notes);
         }
-        for Staged { place, variant, made, durability, images, referrers } in self.ready {
+        for Staged { place, variant, made, durability, images, beside: Beside { referrers, .. } } in self.ready {
             let built = &mut built[variant as usize];
             if let Place::Destination(to) = &place {
                 // Before the image: what refers to nothing yet harms nobody.
@@ -301,7 +303,8 @@ impl Packed {
 pub fn into_layouts<'a>(images: impl Iterator<Item = &'a mut Packed>) {
     let mut by_layout: Vec<(PathBuf, Vec<(&mut Made, output::Addition)>)> = Vec::new();
     for Packed { names, ready, .. } in images {
-        for Staged { place, variant, made, images, .. } in ready.iter_mut().filter(|staged| staged.referrers.is_empty())
+        for Staged { place, variant, made, images, .. } in
+            ready.iter_mut().filter(|staged| staged.beside.referrers.is_empty())
         {
             let (Place::Destination(to), Made::Staged(staging)) = (&*place, &*made) else { continue };
             let Some((path, addition)) = output::addition(to, staging, images, &names[*variant as usize]) else {

@@ -249,7 +249,7 @@ impl Job<'_> {
     /// All but what is done in order.
     fn make(&self, with: &Surroundings) -> Result<Made> {
         let progress = with.reports.hearing(self.recipe, with.console.building(&self.recipe.name.value));
-        let how = build::compressions(self.recipe, &self.destinations, with.options);
+        let how = build::compressions(self.recipe, &self.destinations);
         // Of an image that is recalled no verdicts are known.
         let how = how.filter(|_| self.engine.is_none() && !with.args.judge.is_reported());
         let workspace = self.loaded.workspace.as_ref().filter(|workspace| workspace.shared_layers);

@@ -35,6 +35,27 @@ pub fn attachments_of(to: &Destination) -> Option<PathBuf> {
     }
 }
 
+/// Whether beside an output stands all that has these manifests: listed, with blobs of the sizes that they say.
+pub fn has_attached(to: &Destination, manifests: &[Digest]) -> bool {
+    let Some(path) = attachments_of(to) else { return false };
+    let layout = Layout { path: &path, durability: Durability::Cached };
+    let Ok(index) = layout.index() else { return false };
+    let listed: BTreeSet<Digest> = index.digests().collect();
+    let is_whole = |digest: &Digest| {
+        let bytes = read_limited(&layout.blob(*digest)).ok().filter(|bytes| Digest::of(bytes) == *digest);
+        let manifest: Value = bytes.and_then(|bytes| oci::read(&bytes).ok()).unwrap_or_default();
+        let layers = manifest["layers"].as_array();
+        layers.is_some_and(|layers| layers.iter().chain([&manifest["config"]]).all(|blob| has_blob(&layout, blob)))
+    };
+    manifests.iter().all(|digest| listed.contains(digest) && is_whole(digest))
+}
+
+fn has_blob(layout: &Layout<'_>, descriptor: &Value) -> bool {
+    let digest = descriptor["digest"].as_str().and_then(|digest| digest.parse().ok());
+    let found = digest.and_then(|digest| std::fs::symlink_metadata(layout.blob(digest)).ok());
+    found.is_some_and(|found| found.is_file() && Some(found.len()) == descriptor["size"].as_u64())
+}
+
 /// Puts documents beside an output. They take the place of those of the same kind about the same image.
 ///
 /// # Errors

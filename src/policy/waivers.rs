@@ -104,7 +104,7 @@ impl<'a> Waivers<'a> {
     }
 
     fn has_ended(&self, waiver: &Waiver) -> bool {
-        waiver.until.as_ref().is_some_and(|until| until.value < self.today)
+        waiver.has_ended(self.today)
     }
 
     /// The verdicts: findings that are about no path are waived here; waivers that do not hold are told.
@@ -140,7 +140,7 @@ impl<'a> Waivers<'a> {
         if !finding.hits.is_empty() && !finding.hits.iter().any(fits) {
             return;
         }
-        if let Some(until) = held.waiver.until.as_ref().filter(|until| until.value < self.today) {
+        if let Some(until) = held.waiver.until.as_ref().filter(|_| self.has_ended(held.waiver)) {
             finding.notes.push(format!("it was waived until {}: {}", until.value, held.waiver.reason));
         } else if held.forbidden {
             finding.notes.push("the policy below the recipe lets nobody waive this".to_owned());

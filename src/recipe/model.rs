@@ -557,6 +557,13 @@ pub struct Waiver {
     pub until: Option<Spanned<Date>>,
 }
 
+impl Waiver {
+    /// Whether its last day is over.
+    pub fn has_ended(&self, today: Date) -> bool {
+        self.until.as_ref().is_some_and(|until| until.value < today)
+    }
+}
+
 /// A day of the Gregorian calendar. `Display` is `2027-01-31`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Date {

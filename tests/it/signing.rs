@@ -315,3 +315,91 @@ fn provenance_that_nobody_signed_is_not_pushed_and_sboms_are() {
     assert_eq!(found.len(), 1, "the SBOM alone");
     assert_eq!(server.tag("app", &format!("sha256-{}.sig", image.hex())), None);
 }
+
+#[test]
+fn documents_are_recalled_with_their_image() {
+    let root = root();
+    let sandbox = sandbox(&root, ALL);
+    with_keys(&sandbox).file("tool.openvex.json", VEX);
+    // After so long a file's time stamps are trusted.
+    std::thread::sleep(std::time::Duration::from_millis(120));
+    let build = |key: &str| {
+        let run = run(&sandbox, &format!("build tool.toml -vv --no-fsync --cache-dir cache{key}"));
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        (run.stderr.contains("closure: 0 files looked into"), run)
+    };
+    let recalled = |key: &str, what: &str| {
+        let (is_recalled, run) = build(key);
+        assert!(is_recalled, "{what}: {}", run.stderr);
+        run
+    };
+    let signed = " --sign-key a.key";
+    let attached = sandbox.at("tool.oci.att");
+    let verified = || good(&sandbox, "verify tool.oci --key a.pub");
+
+    assert!(!build(signed).0);
+    let (all, said) = (blobs(&attached), verified());
+    let index = || std::fs::metadata(attached.join("index.json")).unwrap().modified().unwrap();
+    let before = index();
+    recalled(signed, "nothing changed");
+    assert_eq!(index(), before, "what stands beside the output was left alone");
+    let manifest = all.iter().map(|name| attached.join("blobs/sha256").join(name));
+    let manifest = manifest.max_by_key(|path| std::fs::metadata(path).unwrap().len()).unwrap();
+    let changes: [(&str, &dyn Fn()); 4] = [
+        ("the documents are gone", &|| std::fs::remove_dir_all(&attached).unwrap()),
+        ("one is gone", &|| std::fs::remove_file(&manifest).unwrap()),
+        ("one is cut", &|| std::fs::write(&manifest, "{").unwrap()),
+        ("all outputs are gone", &|| {
+            std::fs::remove_dir_all(&attached).unwrap();
+            std::fs::remove_dir_all(sandbox.at("tool.oci")).unwrap();
+        }),
+    ];
+    for (what, change) in changes {
+        change();
+        recalled(signed, what);
+        assert_eq!((blobs(&attached), verified()), (all.clone(), said.clone()), "{what}");
+    }
+
+    // Who signs is told apart, and that nobody does is said each time.
+    assert!(!build(" --sign-key b.key").0);
+    recalled(" --sign-key b.key", "another key");
+    good(&sandbox, "verify tool.oci --key b.pub");
+    assert!(!build("").0);
+    let unsigned = recalled("", "no key");
+    assert!(unsigned.stderr.contains("provenance is attached when it is signed"), "{}", unsigned.stderr);
+    recalled(signed, "the first key again");
+    assert_eq!(verified(), said);
+
+    // A document that the recipe brings is another one.
+    sandbox.file("tool.openvex.json", VEX.replace("/1", "/2"));
+    std::thread::sleep(std::time::Duration::from_millis(120));
+    assert!(!build(signed).0, "another document");
+    recalled(signed, "the same document");
+
+    // Without the documents in the cache, they are made.
+    std::fs::remove_dir_all(&attached).unwrap();
+    std::fs::remove_dir_all(sandbox.at("cache/v1/values/document")).unwrap();
+    assert!(!build(signed).0, "no documents in the cache");
+    verified();
+}
+
+#[test]
+fn an_image_under_a_floor_is_recalled_until_the_floor_changes() {
+    let root = root();
+    let waiver = "[[policy.waive]]\nrule = 'unowned'\nreason = 'known'\nuntil = '9000-01-01'";
+    let sandbox = sandbox(&root, &format!("policy.unowned = 'deny'\n{waiver}"));
+    sandbox.file("floor.toml", "[policy]\nmax-size = '1GB'\n");
+    std::thread::sleep(std::time::Duration::from_millis(120));
+    let build = || run(&sandbox, "build tool.toml -vv --no-fsync --cache-dir cache --policy floor.toml");
+    let is_recalled = |run: &Run| run.stderr.contains("closure: 0 files looked into");
+    let first = build();
+    assert!(first.code == 0 && !is_recalled(&first), "{}", first.stderr);
+    let second = build();
+    assert!(second.code == 0 && is_recalled(&second), "{}", second.stderr);
+    sandbox.file("floor.toml", "[policy]\nmax-size = '1kB'\n");
+    let third = build();
+    assert!(third.code == 3 && third.stderr.contains("policy allows 1 kB"), "{}: {}", third.code, third.stderr);
+    sandbox.file("floor.toml", "[policy]\nforbid-waivers = ['unowned']\nmax-size = '1GB'\n");
+    let fourth = build();
+    assert!(fourth.code == 3 && fourth.stderr.contains("nobody waive"), "{}: {}", fourth.code, fourth.stderr);
+}

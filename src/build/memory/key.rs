@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use crate::cache::{Key, KeyMaker};
 use crate::layer;
-use crate::recipe::{Compression, Policy, Recipe};
+use crate::recipe::{Compression, Policy, Recipe, Waiver};
 use crate::report::{Span, TextId, Texts};
 
-use super::super::Options;
+use super::super::{Options, documents};
 
 /// A recipe, and the texts that it points into: those are counted by their place in it, whatever was read before them.
 pub(super) struct Subject<'a> {
@@ -103,13 +103,20 @@ impl<'a> Subject<'a> {
             remote: _,
             temporary: _,
             watch: _,
-            today: _,
+            today,
         } = options;
-        if signer.is_some() || is_judged_anew(&recipe.policy) {
+        if is_judged_anew(&recipe.policy) {
             return None;
         }
         let mut key = KeyMaker::new("image").with(tool.as_bytes()).with(&layer::FORMAT.to_le_bytes());
         key.put(format!("{created} {ci} {suggestions} {debug_twin} {:?} {compressions:?}", locks.mode()).as_bytes());
+        key.put(format!("{:?}", signer.as_ref().map(|key| key.public().fingerprint())).as_bytes());
+        for waiver in waivers(&recipe.policy) {
+            key.put(&[u8::from(waiver.has_ended(*today))]);
+        }
+        for file in &recipe.vex {
+            key.put(documents::vex(file).ok()?.bytes());
+        }
         // Who may read what depends on who asks.
         let groups = rustix::process::getgroups().ok()?;
         let user = (rustix::process::geteuid(), rustix::process::getegid(), groups);
@@ -129,11 +136,15 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// Whether verdicts hang on more than the recipe and what it takes: on the day, on a policy below it, on what packages
-/// say of their licences.
+/// Whether verdicts hang on more than the recipe and what it takes: on what packages say of their licences.
 fn is_judged_anew(policy: &Policy) -> bool {
-    let on_licences = !policy.deny_licenses.is_empty() || policy.allow_licenses.is_some();
-    on_licences || !policy.waivers.is_empty() || policy.floor.is_some()
+    let of = |policy: &Policy| !policy.deny_licenses.is_empty() || policy.allow_licenses.is_some();
+    of(policy) || policy.floor.as_ref().is_some_and(|floor| of(&floor.policy))
+}
+
+/// The waivers of a policy and of what is below it.
+fn waivers(policy: &Policy) -> impl Iterator<Item = &Waiver> {
+    policy.waivers.iter().chain(policy.floor.iter().flat_map(|floor| &floor.policy.waivers))
 }
 
 /// The recipes with which others share layers, as part of a key: made once for all of them.

@@ -8,8 +8,10 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::attest::Document;
 use crate::cache::{Cache, Key, KeyMaker};
 use crate::path::ImagePath;
 use crate::recipe::{Compression, Recipe};
@@ -227,8 +229,11 @@ impl Session {
         let memory = self.memory()?;
         let subject = Subject::of(recipe, texts);
         let key = subject.key((recipe, others), compressions, options, &memory.tool)?;
-        let outcome = Outcome::of(&subject, assembled, &packed.images(recipe)?)?;
-        Some(Pending { key, outcome, inputs: assembled.inputs.clone(), shared: assembled.shared.clone() })
+        let images = packed.images(recipe)?;
+        let outcome = Outcome::of(&subject, assembled, &images)?;
+        let documents = images.iter().flat_map(|(.., beside)| beside.documents.iter().cloned()).collect();
+        let (inputs, shared) = (assembled.inputs.clone(), assembled.shared.clone());
+        Some(Pending { key, outcome, documents, inputs, shared })
     }
 
     /// Keeps it for [`Session::recall`].
@@ -242,6 +247,10 @@ impl Session {
             }
             let sizes = own.iter().map(|(root, seen)| (root.clone(), seen.bytes().len())).collect();
             let record = Record { inputs, own: sizes, outcome: pending.outcome };
+            // Before what names them.
+            pending.documents.par_iter().for_each(|document| {
+                memory.cache.put(replay::DOCUMENT, &replay::document_key(document.digest()), document.bytes());
+            });
             memory.cache.put(IMAGE, &pending.key, &record.bytes(&own)?);
             Some(())
         };
@@ -254,6 +263,7 @@ impl Session {
 pub struct Pending {
     key: Key,
     outcome: Outcome,
+    documents: Vec<Document>,
     inputs: Inputs,
     shared: Option<Arc<Shared>>,
 }

@@ -7,8 +7,10 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::key::Subject;
-use super::replay::Recalled;
+use super::replay::{Recalled, RecalledImage};
 use super::{Assembled, Said};
+use crate::attest;
+use crate::build::documents::Beside;
 use crate::build::{Figures, Variant};
 use crate::cache::{hex, key_of_hex};
 use crate::image::{Document, Image};
@@ -18,8 +20,8 @@ use crate::policy::Detail;
 use crate::recipe::Compression;
 use crate::report::{Code, Diagnostic, Fix, Label, Level, Span};
 
-/// The images of a build: for each compression and variant.
-pub(in crate::build) type Images<'a> = Vec<(Compression, Variant, &'a Image)>;
+/// The images of a build with what stands beside them: for each compression and variant.
+pub(in crate::build) type Images<'a> = Vec<(Compression, Variant, &'a Image, &'a Beside)>;
 
 /// See the module.
 #[derive(Serialize, Deserialize)]
@@ -57,6 +59,10 @@ struct Kept {
     config: String,
     manifest: String,
     layers: Vec<KeptLayer>,
+    /// The documents that were made of it: media type, predicate type and digest.
+    documents: Vec<(String, String, String)>,
+    /// The digests of all that refers to it.
+    referrers: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -137,6 +143,10 @@ impl Remark {
     }
 }
 
+fn described(document: &attest::Document) -> (String, String, String) {
+    (document.media_type.clone(), document.predicate_type.clone(), document.digest().to_string())
+}
+
 /// Codes live as long as the program: each is made once.
 fn code(text: String) -> Code {
     static KNOWN: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
@@ -150,7 +160,7 @@ fn code(text: String) -> Code {
 }
 
 impl Kept {
-    fn of((compression, variant, image): &(Compression, Variant, &Image)) -> Option<Self> {
+    fn of((compression, variant, image, beside): &(Compression, Variant, &Image, &Beside)) -> Option<Self> {
         let text = |document: &Document| String::from_utf8(document.bytes.clone()).ok();
         let layer = |layer: &Layer| KeptLayer {
             name: layer.name.clone(),
@@ -169,10 +179,12 @@ impl Kept {
             config: text(&image.config)?,
             manifest: text(&image.manifest)?,
             layers: image.layers.iter().map(layer).collect(),
+            documents: beside.documents.iter().map(described).collect(),
+            referrers: beside.referrers.iter().map(|one| one.digest().to_string()).collect(),
         })
     }
 
-    fn recall(self) -> Option<(String, Variant, Image)> {
+    fn recall(self) -> Option<RecalledImage> {
         let document = |text: String| Document { digest: Digest::of(text.as_bytes()), bytes: text.into_bytes() };
         let layer = |layer: KeptLayer| {
             Some(Layer {
@@ -197,6 +209,16 @@ impl Kept {
             manifest: document(self.manifest),
             layers: self.layers.into_iter().map(layer).collect::<Option<_>>()?,
         };
-        Some((self.compression, if self.debug { Variant::Debug } else { Variant::Plain }, image))
+        let document =
+            |(media_type, predicate_type, digest): (String, String, String)| -> Option<(String, String, Digest)> {
+                Some((media_type, predicate_type, digest.parse().ok()?))
+            };
+        Some(RecalledImage {
+            compression: self.compression,
+            variant: if self.debug { Variant::Debug } else { Variant::Plain },
+            image,
+            documents: self.documents.into_iter().map(document).collect::<Option<_>>()?,
+            referrers: self.referrers.iter().map(|digest| digest.parse().ok()).collect::<Option<_>>()?,
+        })
     }
 }

@@ -3,15 +3,21 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::attest::{Blob, Document};
+use crate::cache::{Key, KeyMaker};
 use crate::image::{Image, Images};
-use crate::oci::Digest;
+use crate::oci::{Digest, Reference};
 use crate::output::{self, Destination};
 use crate::recipe::{Compression, Recipe};
 use crate::report::{Result, Span};
 
+use super::super::documents::{self, Beside};
 use super::super::write::{self, Made, Packed, Place, Staged, Variant, names};
 use super::super::{Figures, Options, Progress, Session};
 use super::Said;
+
+/// The kind of values that are documents about images.
+pub(super) const DOCUMENT: &str = "document";
 
 /// An image of an earlier build of which nothing has changed.
 #[derive(Debug, Clone)]
@@ -22,8 +28,20 @@ pub struct Recalled {
     pub figures: Figures,
     /// Folders of this machine that it copies.
     pub(super) folders: Vec<(PathBuf, Span)>,
-    /// By compression, in words, and variant.
-    pub(super) images: Vec<(String, Variant, Image)>,
+    pub(super) images: Vec<RecalledImage>,
+}
+
+/// One image of an earlier build.
+#[derive(Debug, Clone)]
+pub(super) struct RecalledImage {
+    /// Its compression in words.
+    pub(super) compression: String,
+    pub(super) variant: Variant,
+    pub(super) image: Image,
+    /// The documents that were made of it: media type, predicate type and digest.
+    pub(super) documents: Vec<(String, String, Digest)>,
+    /// The manifests of all that refers to it.
+    pub(super) referrers: Vec<Digest>,
 }
 
 impl Recalled {
@@ -48,9 +66,10 @@ impl Recalled {
             for (variant, names) in variants.iter().zip(&names) {
                 let to = if *variant == Variant::Debug { write::twin(to)? } else { to.clone() };
                 let how = format!("{:?}", write::compression(&to, recipe));
-                let image = self.images.iter().find(|(known, one, _)| *known == how && one == variant);
-                let Some((.., image)) = image else { return Ok(None) };
-                let mut image = image.clone();
+                let known = self.images.iter().find(|one| one.compression == how && one.variant == *variant);
+                let Some(known) = known else { return Ok(None) };
+                let Some(beside) = known.beside(&to, recipe, names, options)? else { return Ok(None) };
+                let mut image = known.image.clone();
                 let Some(cache) = &options.cache else { return Ok(None) };
                 // An output's file may be the cache's, too, and was then changed with it.
                 let is_sound = |digest: &Digest, path: &Path| !cache.is_spoilt(digest, path, options.threads.get());
@@ -72,18 +91,50 @@ impl Recalled {
                 };
                 let (place, durability) = (Place::Destination(to), options.durability);
                 let images = Images::from(image);
-                ready.push(Staged { place, variant: *variant, made, durability, images, referrers: Vec::new() });
+                ready.push(Staged { place, variant: *variant, made, durability, images, beside });
             }
         }
-        Ok(Some(Packed::new(names, ready)))
+        let has_place = ready.iter().any(|staged| staged.place.has_attachments());
+        Ok(Some(Packed::new(names, ready, documents::notes(recipe, options, has_place))))
     }
 }
 
-/// The compressions that outputs want, each once; `None` where one of them takes more than an image's configuration,
-/// manifest and layers, as SBOMs and folders of files do, and where the image is one of several in an index.
-pub fn compressions(recipe: &Recipe, destinations: &[Destination], options: &Options) -> Option<Vec<Compression>> {
-    let has_documents = !recipe.sbom.is_empty() || !recipe.vex.is_empty() || recipe.provenance;
-    if has_documents || options.signer.is_some() || recipe.part.of > 1 {
+impl RecalledImage {
+    /// What is to be put beside an output of it; nothing where it stands there already. `None` when the cache lacks a document.
+    fn beside(
+        &self,
+        to: &Destination,
+        recipe: &Recipe,
+        names: &[Reference],
+        options: &Options,
+    ) -> Result<Option<Beside>> {
+        let has_place = Place::Destination(to.clone()).has_attachments();
+        if self.referrers.is_empty() || !has_place || output::has_attached(to, &self.referrers) {
+            return Ok(Some(Beside::default()));
+        }
+        let read = |(media_type, predicate_type, digest): &(String, String, Digest)| {
+            let bytes = options.cache.as_ref()?.get(DOCUMENT, &document_key(*digest))?;
+            let blob = Blob::new(bytes);
+            (blob.digest() == *digest).then(|| Document {
+                media_type: media_type.clone(),
+                predicate_type: predicate_type.clone(),
+                blob,
+            })
+        };
+        let Some(all) = self.documents.iter().map(read).collect::<Option<Vec<_>>>() else { return Ok(None) };
+        documents::again(recipe, &self.image, names, all, options.signer.as_deref()).map(Some)
+    }
+}
+
+/// The key of a document in the cache.
+pub(super) fn document_key(digest: Digest) -> Key {
+    KeyMaker::new(DOCUMENT).with(digest.bytes()).finish()
+}
+
+/// The compressions that outputs want, each once; `None` where one of them takes more than an image and what stands beside
+/// it, as folders of files do, and where the image is one of several in an index.
+pub fn compressions(recipe: &Recipe, destinations: &[Destination]) -> Option<Vec<Compression>> {
+    if recipe.part.of > 1 {
         return None;
     }
     let mut all = Vec::new();
