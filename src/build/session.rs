@@ -108,7 +108,7 @@ impl Session {
     }
 
     /// Whether many recipes come, of which several ask the same.
-    pub(super) fn is_of_many(&self) -> bool {
+    pub fn is_of_many(&self) -> bool {
         self.many
     }
 

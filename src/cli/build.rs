@@ -227,6 +227,18 @@ struct Surroundings<'a> {
     reports: &'a Reports,
 }
 
+impl Surroundings<'_> {
+    /// Is done with something of an image. To take a large one apart takes milliseconds, and the end of the process gives its
+    /// memory back at once; where other images come, they can have it.
+    fn leave<T>(&self, done: T) {
+        if self.session.is_of_many() {
+            drop(done);
+        } else {
+            std::mem::forget(done);
+        }
+    }
+}
+
 /// One image to build.
 struct Job<'a> {
     recipe: &'a Recipe,
@@ -304,7 +316,10 @@ impl Made {
                 console.show(&assembled.verdicts.warnings(console.detail()), texts);
                 lock::say_drift(console, job.recipe, &assembled);
                 summary::read(console, &assembled);
-                Ok(Part { figures: assembled.figures(), tree: assembled.tree, packed: packed?, pending })
+                let (figures, mut rest) = (assembled.figures(), *assembled);
+                let tree = std::mem::take(&mut rest.tree);
+                with.leave(rest);
+                Ok(Part { figures, tree, packed: packed?, pending })
             }
             Self::Recalled(recalled, packed) => {
                 console.show(&recalled.said.notes, texts);
@@ -347,6 +362,7 @@ fn place(parts: Vec<Part>, job: &Job, with: &Surroundings) -> Result<Vec<Built>>
     for built in &built {
         summary::say(with.console, built, &figures, &places);
     }
+    with.leave(trees);
     Ok(built)
 }
 

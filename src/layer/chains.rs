@@ -19,7 +19,7 @@ use crate::report::{Error, Result};
 pub(super) struct Packing<'a> {
     pub(super) layout: &'a Layout<'a>,
     compression: Compression,
-    diff_id: Ordered<Arc<Buffers>, Sha256>,
+    stream: Ordered<Arc<Buffers>, Stream>,
     blob: Ordered<(Arc<Buffers>, bool), Result<Progress>>,
     /// What the cache goes by, where there is one.
     pub(super) keys: Option<Keys>,
@@ -27,9 +27,28 @@ pub(super) struct Packing<'a> {
     pub(super) hashes: Vec<Key>,
     /// The hash of each piece, and what gzip has to know of it.
     pub(super) found: Vec<OnceLock<(Key, PieceCheck)>>,
-    /// The digests of its files, when these are wanted.
-    digests: Option<Digests>,
+    /// Whether the hashes of its files are wanted.
+    lists: bool,
     effort: Mutex<Effort>,
+}
+
+/// What is found out of a tar stream, piece by piece.
+struct Stream {
+    digest: Sha256,
+    /// The hashes of its files, when these are wanted.
+    files: Option<Digests>,
+    /// The number of the next piece.
+    next: usize,
+}
+
+impl Stream {
+    fn take(&mut self, layout: &Layout, raw: &[u8]) {
+        match &mut self.files {
+            Some(files) => files.take(layout, self.next, raw, &mut self.digest),
+            None => self.digest.update(raw),
+        }
+        self.next += 1;
+    }
 }
 
 /// A blob on its way.
@@ -50,11 +69,11 @@ impl<'a> Packing<'a> {
         Self {
             layout,
             compression,
-            diff_id: Ordered::new(Sha256::default()),
+            lists: digests.is_some(),
+            stream: Ordered::new(Stream { digest: Sha256::default(), files: digests, next: 0 }),
             blob: Ordered::new(Ok(Progress::Writing(Box::new(blob)))),
             keys,
             hashes,
-            digests,
             found: layout.pieces.iter().map(|_| OnceLock::new()).collect(),
             effort: Mutex::default(),
         }
@@ -76,12 +95,10 @@ impl<'a> Packing<'a> {
         failed: impl Fn(Error),
     ) {
         let last = self.layout.pieces[piece].is_last();
-        if let Some(digests) = &self.digests {
-            watched(watch, Activity::Hash, || digests.take(self.layout, piece, &buffers, pool));
-        }
-        if self.compression != Compression::None {
-            self.diff_id.bring(piece, Arc::clone(&buffers), |digest, buffers| {
-                watched(watch, Activity::Hash, || digest.update(buffers.raw.bytes()));
+        // The stream of a layer that is not compressed is its blob.
+        if self.lists || self.compression != Compression::None {
+            self.stream.bring(piece, Arc::clone(&buffers), |stream, buffers| {
+                watched(watch, Activity::Hash, || stream.take(self.layout, buffers.raw.bytes()));
                 pool.release(buffers);
             });
         }
@@ -98,14 +115,15 @@ impl<'a> Packing<'a> {
         let Progress::Written(blob) = self.blob.finish()? else {
             return Err(Error::internal("a layer was not written to its end"));
         };
+        let stream = self.stream.finish();
         let diff_id = match self.compression {
             Compression::None => blob.digest,
-            Compression::Zstd(_) | Compression::Gzip(_) => self.diff_id.finish().finish(),
+            Compression::Zstd(_) | Compression::Gzip(_) => stream.digest.finish(),
         };
         let mut effort = self.effort.into_inner().unwrap_or_else(PoisonError::into_inner);
         effort.hashed += blob.size + if self.compression == Compression::None { 0 } else { self.layout.size };
         effort.written += blob.size;
-        let digests = self.digests.map(|digests| digests.finish(self.layout, cache)).unwrap_or_default();
+        let digests = stream.files.map(|digests| digests.finish(self.layout, cache)).unwrap_or_default();
         let mut layer =
             Layer { hashes: digests, ..Layer::new(self.layout, self.compression, &blob, DiffId::new(diff_id), effort) };
         if let (Some(known), Some(keys)) = (known, &self.keys) {

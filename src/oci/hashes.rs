@@ -30,14 +30,24 @@ pub struct Hasher {
     sha1: sha1::Sha1,
 }
 
-/// How much is given to one hash before the other has its turn: two blocks. Each waits for its own last step, so that a
-/// processor works on both at once when they come close enough; a third less time than one after the other.
+/// How much is given to one hash before the other has its turn: two blocks; one where three take turns. Each waits for its
+/// own last step, so that a processor works on all of them when they come close enough; a third less time than one after
+/// the other.
 const TURN: usize = 128;
 
 impl Hasher {
     /// Takes more bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         for turn in bytes.chunks(TURN) {
+            self.sha256.update(turn);
+            self.sha1.update(turn);
+        }
+    }
+
+    /// Takes more bytes, which are the next of a stream that has a digest of its own, too.
+    pub fn update_beside(&mut self, bytes: &[u8], stream: &mut Sha256) {
+        for turn in bytes.chunks(TURN / 2) {
+            stream.update(turn);
             self.sha256.update(turn);
             self.sha1.update(turn);
         }
@@ -69,5 +79,13 @@ mod tests {
         let whole: [u8; 20] = sha1::Sha1::digest(&bytes).into();
         assert_eq!(hasher.finish(), Hashes { sha256: Digest::of(&bytes), sha1: whole });
         assert_eq!(Hashes::of(b"abc").sha1[..4], [0xa9, 0x99, 0x3e, 0x36]);
+
+        let (mut hasher, mut stream) = (Hasher::default(), Sha256::default());
+        stream.update(b"head");
+        for part in bytes.chunks(70_001) {
+            hasher.update_beside(part, &mut stream);
+        }
+        assert_eq!(hasher.finish(), Hashes { sha256: Digest::of(&bytes), sha1: whole });
+        assert_eq!(stream.finish(), Digest::of(&[b"head", bytes.as_slice()].concat()));
     }
 }

@@ -333,9 +333,9 @@ fn documents_are_recalled_with_their_image() {
         assert!(is_recalled, "{what}: {}", run.stderr);
         run
     };
-    let signed = " --sign-key a.key";
+    let signed = " --sign-key b.key";
     let attached = sandbox.at("tool.oci.att");
-    let verified = || good(&sandbox, "verify tool.oci --key a.pub");
+    let verified = || good(&sandbox, "verify tool.oci --key b.pub");
 
     assert!(!build(signed).0);
     let (all, said) = (blobs(&attached), verified());
@@ -361,9 +361,9 @@ fn documents_are_recalled_with_their_image() {
     }
 
     // Who signs is told apart, and that nobody does is said each time.
-    assert!(!build(" --sign-key b.key").0);
-    recalled(" --sign-key b.key", "another key");
-    good(&sandbox, "verify tool.oci --key b.pub");
+    assert!(!build(" --sign-key a.key").0);
+    recalled(" --sign-key a.key", "another key");
+    good(&sandbox, "verify tool.oci --key a.pub");
     assert!(!build("").0);
     let unsigned = recalled("", "no key");
     assert!(unsigned.stderr.contains("provenance is attached when it is signed"), "{}", unsigned.stderr);
