@@ -9,8 +9,8 @@ mod squarify;
 mod svg;
 mod treemap;
 
+pub use crate::report::xml as escape;
 pub use graph::{About, Graph, Role, Vertex};
 pub use shares::{Share, Shares};
 pub use squarify::{Rectangle, squarify};
-pub use svg::escape;
 pub use treemap::treemap;

@@ -2,29 +2,13 @@
 
 use std::fmt::Write as _;
 
+pub(super) use crate::report::xml as escape;
+
 /// Colours of pictures, in light and in dark surroundings.
 const STYLE: &str = include_str!("picture.css");
 
 /// The widths of letters differ; this is what one of the font takes in the middle, for its size.
 pub(super) const LETTER: f64 = 0.6;
-
-/// A text for XML and HTML, also inside of quotes. Characters that XML does not have are left out.
-pub fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            '\t' | '\n' => escaped.push(c),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => escaped.push('\u{fffd}'),
-            c => escaped.push(c),
-        }
-    }
-    escaped
-}
 
 /// The beginning of a picture of a size, with what it is called.
 pub(super) fn open(width: f64, height: f64, title: &str) -> String {

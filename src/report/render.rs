@@ -147,7 +147,7 @@ fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }
 
-/// A text inside XML; what XML 1.0 can't hold becomes a replacement character.
+/// A text for XML and HTML, also inside of quotes; what XML 1.0 can't hold becomes a replacement character.
 pub fn xml(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
@@ -156,6 +156,7 @@ pub fn xml(text: &str) -> String {
             '<' => safe.push_str("&lt;"),
             '>' => safe.push_str("&gt;"),
             '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
             '\n' | '\t' => safe.push(c),
             c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => safe.push('\u{fffd}'),
             c => safe.push(c),
@@ -193,7 +194,7 @@ mod tests {
 
     #[test]
     fn nothing_in_a_text_ends_an_element() {
-        assert_eq!(xml("a<b>\u{1}&\"\n"), "a&lt;b&gt;\u{fffd}&amp;&quot;\n");
+        assert_eq!(xml("a<b>\u{1}&\"'\n"), "a&lt;b&gt;\u{fffd}&amp;&quot;&#39;\n");
     }
 
     #[test]
