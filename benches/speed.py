@@ -3,8 +3,8 @@
 
     python3 benches/speed.py MKIMAGE [-w S,M,L] [-m MODES] [-c zstd,gzip] [-n ROUNDS] [--folder DIR] [--buildah]
 
-Modes: cold (empty cache), warm (nothing changed), changed (one small file changed), restored (cache and root copied, so that
-every inode and time is new), many (50 services in one call). All of them by default. Rounds are interleaved, times are wall
+Modes: cold (empty cache), warm (nothing changed), changed (one small file changed), restored (cache and root written anew at
+the same places, as by a CI job, so that every inode and time is new), many (50 services in one call). All of them by default. Rounds are interleaved, times are wall
 times of whole processes, ratios are medians of the ratios of each round. Outputs are flushed to the disk.
 
 The files are this machine's, a Debian with curl, python3.11, openjdk-17-jdk-headless, nodejs, g++-12, git, postgresql-15,
@@ -122,9 +122,19 @@ def measure(place, work, mode, codec, options):
         rows.setdefault(name, []).append(row)
         digests.setdefault(level, set()).add(row["out"])
 
+    restored_root, restored_cache = place.folder + "/restored-root", place.folder + "/restored-cache"
+
+    def restore(level):
+        for copy in [restored_root, restored_cache]:
+            shutil.rmtree(copy, ignore_errors=True)
+        run(f"cp -r --preserve=mode,links {root} {restored_root} && cp -r --preserve=mode {cache}-{level} {restored_cache} && sync")
+        time.sleep(0.3)
+
     for level in levels if mode in ("warm", "changed", "restored") else []:
         fresh(f"{cache}-{level}")
-        mkimage(level, f"{cache}-{level}", name="first")
+        if mode == "restored":
+            restore(level)
+        mkimage(level, f"{cache}-{level}", restored_root if mode == "restored" else None, name="first")
         # Files that were just written are not known by their times.
         time.sleep(0.3)
     for _ in range(options.rounds):
@@ -138,12 +148,10 @@ def measure(place, work, mode, codec, options):
                 place.change(number, tree)
                 mkimage(level, f"{cache}-{level}")
             elif mode == "restored":
-                mkimage(level, fresh(cache), name=f"mkimage {level}, cold")
-                for copy in ["/restored-root", "/restored-cache"]:
-                    shutil.rmtree(place.folder + copy, ignore_errors=True)
-                run(f"cp -r --preserve=mode,links {root} {place.folder}/restored-root && "
-                    f"cp -r --preserve=mode {cache}-{level} {place.folder}/restored-cache && sync")
-                mkimage(level, place.folder + "/restored-cache", place.folder + "/restored-root")
+                restore(level)
+                mkimage(level, fresh(cache), restored_root, name=f"mkimage {level}, cold")
+                restore(level)
+                mkimage(level, restored_cache, restored_root)
         for name, (command, _) in peers.items():
             if name == "buildah":
                 subprocess.run(["bash", "-c", "buildah rm -a; buildah rmi -a -f"], capture_output=True)

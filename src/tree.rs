@@ -228,6 +228,12 @@ pub struct Tree {
     entries: BTreeMap<ImagePath, Entry>,
 }
 
+impl FromIterator<(ImagePath, Entry)> for Tree {
+    fn from_iter<T: IntoIterator<Item = (ImagePath, Entry)>>(entries: T) -> Self {
+        Self { entries: entries.into_iter().collect() }
+    }
+}
+
 impl Tree {
     /// Settles an entry for a path by rank.
     ///

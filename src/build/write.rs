@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use crate::cache::Key;
 use crate::image::{self, Image, Images};
 use crate::layer::{self, Durability, Layer, LayerPlan, Staging};
 use crate::oci::Reference;
@@ -15,6 +16,7 @@ use crate::report::{Diagnostic, Error, Result, Span, Spanned};
 use crate::tree::Tree;
 
 use super::documents::{self, Beside, Documents, index_signatures};
+use super::memory::{Parcel, Ships, ships};
 use super::{Assembled, BAD_NAME, FileHashes, OUTPUT_IN_INPUT, Options, Progress, SEVERAL_PLATFORMS, Session};
 
 /// Where an image goes.
@@ -82,6 +84,8 @@ pub struct Packed {
     folders: Vec<(PathBuf, Staging)>,
     /// What is to be said of documents.
     notes: Vec<String>,
+    /// How it was spread over layers; of a recalled image nothing.
+    plans: Vec<LayerPlan>,
 }
 
 /// An image, or those for several platforms, packed for one output.
@@ -180,7 +184,7 @@ pub(super) fn pack(
         let (made, images) = (Made::Staged(staging), image.into());
         ready.push(Staged { place, variant, made, durability, images, beside });
     }
-    Ok(Packed { names, ready, folders: rootfs, notes })
+    Ok(Packed { names, ready, folders: rootfs, notes, plans: plans.layers })
 }
 
 /// How a place wants layers compressed.
@@ -191,7 +195,7 @@ pub(super) fn compression(to: &Destination, recipe: &Recipe) -> Compression {
 impl Packed {
     /// Images that are ready for their outputs.
     pub(super) fn new(names: Vec<Vec<Reference>>, ready: Vec<Staged>, notes: Vec<String>) -> Self {
-        Self { names, ready, folders: Vec::new(), notes }
+        Self { names, ready, folders: Vec::new(), notes, plans: Vec::new() }
     }
 
     /// Its images, with what stands beside them; `None` when one of them is not for a place that keeps its layers.
@@ -205,6 +209,18 @@ impl Packed {
             Some((known(staged)?, *variant, images.first(), beside))
         });
         images.collect::<Option<Vec<_>>>().filter(|_| self.folders.is_empty())
+    }
+
+    /// What was packed, in bytes that can be kept, and the files in it.
+    pub(super) fn parcel(
+        &self,
+        tree: &Tree,
+        images: &[(Compression, Variant, &Image, &Beside)],
+    ) -> Option<(Vec<u8>, Ships)> {
+        // The debug twin has all layers.
+        let (_, _, image, _) = images.iter().find(|(_, _, image, _)| image.layers.len() == self.plans.len())?;
+        let pieces: Vec<&[Key]> = image.layers.iter().map(|layer| layer.pieces.as_slice()).collect();
+        Some((Parcel::bytes(tree, &self.plans, &pieces)?, ships(tree)))
     }
 
     /// Puts the images that one recipe gives for several platforms together: each output gets an index of them, which is

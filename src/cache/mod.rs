@@ -119,6 +119,22 @@ pub fn key_of(bytes: &[u8]) -> Key {
     *blake3::hash(bytes).as_bytes()
 }
 
+/// Makes [`key_of`] of bytes that come in parts.
+#[derive(Debug, Default)]
+pub struct ContentKey(blake3::Hasher);
+
+impl ContentKey {
+    /// Adds the next part.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The key of all parts.
+    pub fn finish(&self) -> Key {
+        *self.0.finalize().as_bytes()
+    }
+}
+
 impl Cache {
     /// Opens a cache folder, and makes it where it is not there. `now` is the time by the clock: a file that changed at
     /// that time or later may change once more without another time stamp, and is not known by it.
@@ -171,6 +187,13 @@ impl Cache {
         }
         used(&file);
         Some(value)
+    }
+
+    /// Notes that a value was used by somebody who did not have to read it.
+    pub fn touch(&self, kind: &str, key: &Key) {
+        if let Ok(file) = File::open(self.value_path(kind, key)) {
+            used(&file);
+        }
     }
 
     /// Keeps a value, in place of what was there.

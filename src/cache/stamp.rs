@@ -36,8 +36,13 @@ impl Stamp {
         bytes
     }
 
+    /// Whether the content or the state changed after those of another file.
+    pub fn is_after(&self, other: &Self) -> bool {
+        self.mtime > other.mtime || self.ctime > other.ctime
+    }
+
     /// The stamp of [`Stamp::bytes`].
-    pub(super) fn parse(bytes: &[u8; 48]) -> Self {
+    pub fn parse(bytes: &[u8; 48]) -> Self {
         let long = |at: usize| bytes[at..].first_chunk().copied().map_or(0, u64::from_le_bytes);
         let short = |at: usize| bytes[at..].first_chunk().copied().map_or(0, u32::from_le_bytes);
         Self {

@@ -6,12 +6,11 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use mkimage::build::{
-    self, Assembled, Built, Figures, FileHashes, Options, Others, Packed, Pending, Recalled, Session, Shared,
+    self, Assembled, Built, Figures, FileHashes, Options, Others, Packed, Pending, Recalled, Renewed, Session, Shared,
 };
 use mkimage::compare;
 use mkimage::layer::Durability;
 use mkimage::output::{Destination, Engine, Push, StorageTool};
-use mkimage::policy::Detail;
 use mkimage::recipe::{Compression, Context, Loaded, Recipe};
 use mkimage::registry::{Client, NO_TAG, Remote, Rules};
 use mkimage::report::{Diagnostic, Error, Result, Texts};
@@ -255,6 +254,8 @@ enum Made {
     Built(Box<Assembled>, Result<Packed>, Option<Box<Pending>>),
     /// One of which nothing has changed.
     Recalled(Box<Recalled>, Packed),
+    /// One of which nothing has changed but what `stat` says of its files.
+    Renewed(Box<Renewed>, Packed),
 }
 
 impl Job<'_> {
@@ -273,6 +274,13 @@ impl Job<'_> {
                 recalled.clone().pack(with.session, self.recipe, &self.destinations, with.options, &progress)?
         {
             return Ok(Made::Recalled(Box::new(recalled), packed));
+        }
+        if let Some(how) = &how
+            && let Some(renewed) = with.session.renew(self.recipe, others, with.texts, how, with.options)
+            && let Some(packed) =
+                renewed.recalled.clone().pack(with.session, self.recipe, &self.destinations, with.options, &progress)?
+        {
+            return Ok(Made::Renewed(Box::new(renewed), packed));
         }
         let find = || recipes::shared(with.session, self.loaded, with.options, with.console);
         let shared = self.shared.get_or_init(find).clone()?;
@@ -302,7 +310,7 @@ impl Made {
     fn packed(&mut self, job: &Job) -> Option<&mut Packed> {
         match self {
             Self::Built(_, packed, _) => packed.as_mut().ok(),
-            Self::Recalled(_, packed) => Some(packed),
+            Self::Recalled(_, packed) | Self::Renewed(_, packed) => Some(packed),
         }
         .filter(|_| job.recipe.part.of == 1)
     }
@@ -322,11 +330,16 @@ impl Made {
                 Ok(Part { figures, tree, packed: packed?, pending })
             }
             Self::Recalled(recalled, packed) => {
-                console.show(&recalled.said.notes, texts);
-                let full = console.detail() == Detail::Full;
-                console.show(if full { &recalled.said.full } else { &recalled.said.brief }, texts);
+                summary::recalled(console, &recalled.said, texts);
                 summary::figures(console, 0, 0);
                 Ok(Part { figures: recalled.figures, tree: Tree::default(), packed, pending: None })
+            }
+            Self::Renewed(renewed, packed) => {
+                let Renewed { recalled, pending, reread, packed: again } = *renewed;
+                summary::recalled(console, &recalled.said, texts);
+                summary::reread(console, reread, again);
+                let pending = pending.map(Box::new);
+                Ok(Part { figures: recalled.figures, tree: Tree::default(), packed, pending })
             }
         }
     }

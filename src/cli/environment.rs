@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use mkimage::elf::{Object, ReadAt};
 use mkimage::recipe::Date;
 
 /// A variable's value, when it is set, not empty and UTF-8.
@@ -44,12 +45,31 @@ pub(super) fn source_date_epoch() -> Result<i64, String> {
     }
 }
 
-/// Which program this is: its version, and what `stat` says of its file.
+/// Which program this is: its version, and the build id that its linker gave it; of one without, what `stat` says of its file.
+/// The same program is the same on another machine.
 pub(super) fn this_program() -> String {
     use std::os::unix::fs::MetadataExt;
-    let file =
-        std::fs::metadata("/proc/self/exe").map(|it| (it.dev(), it.ino(), it.size(), it.mtime(), it.ctime_nsec()));
-    format!("{} {file:?}", env!("CARGO_PKG_VERSION"))
+    let file = std::fs::File::open("/proc/self/exe");
+    let build = file.as_ref().ok().and_then(|file| Object::parse(&Program(file)).ok()?.notes.build_id);
+    let stat =
+        || file.and_then(|file| file.metadata()).map(|it| (it.dev(), it.ino(), it.size(), it.mtime(), it.ctime_nsec()));
+    match build {
+        Some(build) => format!("{} {build:?}", env!("CARGO_PKG_VERSION")),
+        None => format!("{} {:?}", env!("CARGO_PKG_VERSION"), stat()),
+    }
+}
+
+/// The file of this program.
+struct Program<'a>(&'a std::fs::File);
+
+impl ReadAt for Program<'_> {
+    fn size(&self) -> u64 {
+        self.0.metadata().map_or(0, |found| found.len())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> std::io::Result<usize> {
+        std::os::unix::fs::FileExt::read_at(self.0, buffer, offset)
+    }
 }
 
 /// Which of several machines that share work this is, from 0: as Kubernetes tells the pods of an Indexed Job, and CI

@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 
-use mkimage::build::{Assembled, Built, Figures};
+use mkimage::build::{Assembled, Built, Figures, Said};
 use mkimage::image::{Image, Images};
 use mkimage::layer::{Effort, Layer};
+use mkimage::policy::Detail;
 use mkimage::recipe::Recipe;
 use mkimage::report::Texts;
 pub(super) use mkimage::report::megabytes;
+use mkimage::source::Reread;
 use mkimage::tree::{EntryKind, Tree};
 
 use super::console::Console;
@@ -122,6 +124,21 @@ pub(super) fn read(console: &Console, assembled: &Assembled) {
 pub(super) fn figures(console: &Console, files: usize, bytes: u64) {
     if console.verbose > 1 {
         console.say(&format!("closure: {files} files looked into, {} read", megabytes(bytes)));
+    }
+}
+
+/// What was said when an image was built that is not built again.
+pub(super) fn recalled(console: &Console, said: &Said, texts: &Texts) {
+    console.show(&said.notes, texts);
+    console.show(if console.detail() == Detail::Full { &said.full } else { &said.brief }, texts);
+}
+
+/// How much was read of files that are others than before, to find that they are the same.
+pub(super) fn reread(console: &Console, looked_into: Reread, packed: u64) {
+    if console.verbose > 1 {
+        let Reread { files, bytes } = looked_into;
+        let (bytes, packed) = (megabytes(bytes), megabytes(packed));
+        console.say(&format!("inputs: {files} files read again, {bytes}; {packed} of layers"));
     }
 }
 

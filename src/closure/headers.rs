@@ -202,6 +202,7 @@ impl std::fmt::Debug for Headers {
 
 /// The answer for a file, found out at the first question.
 fn once<V>(cells: &Cells<V>, content: &Content, find: impl FnOnce() -> V) -> Arc<V> {
+    content.note_read();
     let key = (content.id(), content.stamp());
     let known = cells.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
     let cell = known

@@ -132,6 +132,7 @@ impl<'a> Packing<'a> {
             let flushed = staging.blob_durability() == Durability::Synced;
             layer.lineage = known.lineage(self.layout, &hashes);
             layer.content = Some(known.keep(keys, &hashes, &layer, &blob, &checks, flushed));
+            layer.pieces = hashes;
         }
         Ok(layer)
     }

@@ -52,7 +52,7 @@ pub(super) fn find(
         let (mut hashes, mut read) = (std::mem::take(&mut hashes[number]), 0);
         if hashes.is_empty() {
             // Pieces that are known by what `stat` says are not read.
-            (hashes, read) = hash_pieces(known, layout, keys, options)?;
+            (hashes, read) = hash_pieces(known, &[(layout, keys)], options)?.pop().unwrap_or_default();
         }
         wanted.push(Wanted { number, layout, keys, content: known.content_key(&hashes), hashes, read });
     }
@@ -135,6 +135,7 @@ impl Search<'_> {
         let layer = Layer {
             elsewhere: Some(self.remote.elsewhere(&entry, &from)),
             content: Some(wanted.content),
+            pieces: wanted.hashes.clone(),
             lineage: self.known.lineage(wanted.layout, &wanted.hashes),
             ..Layer::new(wanted.layout, self.known.compression(), &blob, diff_id, effort)
         };
@@ -185,6 +186,7 @@ impl Search<'_> {
         let mut layer = Layer::new(wanted.layout, compression, &blob, proof.diff_id, effort);
         let kept = self.known.keep(wanted.keys, &wanted.hashes, &layer, &blob, &proof.checks, flushed);
         layer.content = Some(kept);
+        layer.pieces.clone_from(&wanted.hashes);
         layer.lineage = self.known.lineage(wanted.layout, &wanted.hashes);
         Some(layer)
     }

@@ -120,7 +120,7 @@ impl<'a> Filler<'a> {
             && let Some(content) = member.entry().content()
         {
             let from = self.watch.map(Watch::now);
-            let reader: Reader = content.open_unchecked()?;
+            let reader: Reader = content.open_to_pack()?;
             reader.read_exact_at(raw.space(to_usize(end - start)), start - head)?;
             reader.finish()?;
             if let (Some(watch), Some(from)) = (self.watch, from) {

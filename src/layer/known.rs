@@ -129,10 +129,9 @@ impl Known {
     pub(super) fn by_stat(&self, layout: &Layout, keys: &Keys, staging: &Staging, threads: usize) -> Option<Layer> {
         let content = self.cache.fact(keys.stat.as_ref()?)?;
         let layer = self.take(&content, layout, staging, threads)?;
-        let hashes =
-            || (0..layout.pieces.len() - 1).map(|piece| self.piece_hash(keys, piece)).collect::<Option<Vec<_>>>();
-        let lineage = self.image.as_ref().and_then(|_| self.lineage(layout, &hashes()?));
-        Some(Layer { lineage, ..layer })
+        let hashes = (0..layout.pieces.len() - 1).map(|piece| self.piece_hash(keys, piece));
+        let Some(pieces) = hashes.collect::<Option<Vec<_>>>() else { return Some(layer) };
+        Some(Layer { lineage: self.lineage(layout, &pieces), pieces, ..layer })
     }
 
     /// Whether the cache has a layer of the same paths, modes and sizes, so that reading this one may be enough.
@@ -152,7 +151,7 @@ impl Known {
         let content = self.content_key(hashes);
         let layer = self.take(&content, layout, staging, threads)?;
         self.remember_stat(keys, hashes, &content);
-        Some(Layer { lineage: self.lineage(layout, hashes), ..layer })
+        Some(Layer { lineage: self.lineage(layout, hashes), pieces: hashes.to_vec(), ..layer })
     }
 
     /// What a layer of these pieces is the successor of. `None` where nobody asks.
@@ -275,7 +274,8 @@ impl Known {
         self.cache.keep_place(&keys.shape, &two(layer.digest.bytes(), content));
     }
 
-    fn remember_stat(&self, keys: &Keys, hashes: &[Key], content: &Key) {
+    /// Keeps what was found out of files by what `stat` says of them.
+    pub(super) fn remember_stat(&self, keys: &Keys, hashes: &[Key], content: &Key) {
         for (key, hash) in keys.pieces.iter().zip(hashes) {
             if let Some(key) = key {
                 self.cache.keep_fact(key, hash);

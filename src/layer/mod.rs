@@ -33,12 +33,14 @@ mod pool;
 mod predecessor;
 mod proof;
 mod record;
+mod recheck;
 mod remote;
 mod staging;
 mod watch;
 
 pub use pack::pack;
 pub use plan::{LayerPlan, parent_entry, plan, plan_among};
+pub use recheck::{Recheck, recheck};
 pub use remote::{Published, RemoteCache, Trust};
 pub use shared::Commons;
 pub use staging::{Durability, Staging};
@@ -169,6 +171,8 @@ pub struct Layer {
     pub elsewhere: Option<Elsewhere>,
     /// What caches know it by.
     pub content: Option<Key>,
+    /// The hashes of its pieces but the last, where they are known; else empty.
+    pub pieces: Vec<Key>,
     /// Which layer it follows, where a registry's cache is used and its pieces are known.
     pub lineage: Option<Lineage>,
     /// The hashes of each of its regular files, by path, when these were asked for. A hard link has those of the file
@@ -197,6 +201,7 @@ impl Layer {
             blob: blob.path.clone(),
             elsewhere: None,
             content: None,
+            pieces: Vec::new(),
             lineage: None,
             hashes: Vec::new(),
             effort,

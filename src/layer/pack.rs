@@ -109,11 +109,14 @@ fn find_by_content(
     staging: &Staging,
 ) -> Result<Vec<Vec<Key>>> {
     let mut all = vec![Vec::new(); layouts.len()];
-    for (number, layout) in layouts.iter().enumerate() {
-        let Some(own) = keys[number].as_ref().filter(|own| layers[number].is_none() && known.has_shape(own)) else {
-            continue;
-        };
-        let (hashes, read) = hash_pieces(known, layout, own, options)?;
+    let asked: Vec<(usize, &Layout, &Keys)> = layouts
+        .iter()
+        .enumerate()
+        .filter_map(|(number, layout)| Some((number, layout, keys[number].as_ref()?)))
+        .filter(|(number, _, own)| layers[*number].is_none() && known.has_shape(own))
+        .collect();
+    let these: Vec<(&Layout, &Keys)> = asked.iter().map(|(_, layout, own)| (*layout, *own)).collect();
+    for ((number, layout, own), (hashes, read)) in asked.into_iter().zip(hash_pieces(known, &these, options)?) {
         let threads = options.threads.get();
         layers[number] = known.by_content(layout, own, &hashes, staging, threads).map(|mut layer| {
             (layer.effort.read, layer.effort.hashed) = (read, read);
@@ -126,32 +129,44 @@ fn find_by_content(
     Ok(all)
 }
 
-/// The hash of each piece of a layer but the last, and how many bytes were read for it.
-pub(super) fn hash_pieces(known: &Known, layout: &Layout, keys: &Keys, options: &Options) -> Result<(Vec<Key>, u64)> {
-    let slots: Vec<OnceLock<Result<Key>>> =
-        layout.pieces[..layout.pieces.len() - 1].iter().map(|_| OnceLock::new()).collect();
+/// For each layer the hash of each of its pieces but the last, and how many bytes were read for it.
+pub(super) fn hash_pieces(
+    known: &Known,
+    layers: &[(&Layout, &Keys)],
+    options: &Options,
+) -> Result<Vec<(Vec<Key>, u64)>> {
+    let pieces = |layout: &Layout| 0..layout.pieces.len() - 1;
+    let tasks: Vec<(usize, usize)> =
+        (0..layers.len()).flat_map(|layer| pieces(layers[layer].0).map(move |piece| (layer, piece))).collect();
+    let slots: Vec<OnceLock<Result<(Key, usize)>>> = tasks.iter().map(|_| OnceLock::new()).collect();
     let watch = options.watch.as_deref();
-    let (next, read) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let next = AtomicUsize::new(0);
     let work = || {
         let (mut filler, mut raw) = (Filler::new(watch), Raw::default());
         loop {
-            let piece = next.fetch_add(1, Ordering::Relaxed);
-            let Some(slot) = slots.get(piece) else { return };
-            let hash = known.piece_hash(keys, piece).map_or_else(
+            let task = next.fetch_add(1, Ordering::Relaxed);
+            let Some(&(layer, piece)) = tasks.get(task) else { return };
+            let (layout, keys) = layers[layer];
+            let hash = known.piece_hash(keys, piece).map(|known| (known, 0)).map_or_else(
                 || {
                     let done = filler.fill(&layout.members, &layout.pieces[piece], &mut raw);
-                    read.fetch_add(raw.bytes().len(), Ordering::Relaxed);
-                    done.map(|()| watched(watch, Activity::Hash, || key_of(raw.bytes())))
+                    done.map(|()| (watched(watch, Activity::Hash, || key_of(raw.bytes())), raw.bytes().len()))
                         .map_err(|error| unreadable_in(&layout.members, &error))
                 },
                 Ok,
             );
-            let _ = slot.set(hash);
+            let _ = slots[task].set(hash);
         }
     };
-    on_threads(options.threads.get().min(worth(layout.size)), &work)?;
-    let hashes = slots.into_iter().filter_map(OnceLock::into_inner).collect::<Result<Vec<Key>>>()?;
-    Ok((hashes, read.into_inner() as u64))
+    let size = layers.iter().map(|(layout, _)| layout.size).sum();
+    on_threads(options.threads.get().min(worth(size)), &work)?;
+    let mut found = slots.into_iter().filter_map(OnceLock::into_inner);
+    let of_layer = |(layout, _): &(&Layout, &Keys)| {
+        let hashed = found.by_ref().take(pieces(layout).len()).collect::<Result<Vec<(Key, usize)>>>()?;
+        let read = hashed.iter().map(|(_, read)| *read as u64).sum();
+        Ok((hashed.into_iter().map(|(hash, _)| hash).collect(), read))
+    };
+    layers.iter().map(of_layer).collect()
 }
 
 /// How many threads a stream of this size is worth.

@@ -108,6 +108,7 @@ fn digests(entries: &[(&ImagePath, &Entry)], cache: Option<&Cache>) -> Result<Ha
 
 fn digest(content: &Content, cache: Option<&Cache>) -> io::Result<Digest> {
     let Some((cache, stamp)) = cache.zip(content.stamp()) else { return read(content) };
+    content.note_read();
     if let Some(known) = cache.file_digest(&stamp) {
         return Ok(known);
     }

@@ -46,6 +46,7 @@ fn once<Q: Eq + Hash, A: Clone>(
     find: impl FnOnce() -> io::Result<A>,
 ) -> io::Result<A> {
     let Some(stamp) = content.stamp() else { return find() };
+    content.note_read();
     let lock = || answers.lock().unwrap_or_else(PoisonError::into_inner);
     let key = (stamp, question);
     if let Some(known) = lock().get(&key) {

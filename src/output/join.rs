@@ -214,6 +214,7 @@ impl<'a> Part<'a> {
             files: 0,
             blob,
             elsewhere: None,
+            pieces: Vec::new(),
             content: None,
             lineage: None,
             hashes: Vec::new(),

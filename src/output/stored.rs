@@ -172,6 +172,7 @@ fn stage_layer(store: &Store, layer: &StoredLayer, staging: &Staging) -> Result<
         files: 0,
         blob,
         elsewhere: None,
+        pieces: Vec::new(),
         content: None,
         lineage: None,
         hashes: Vec::new(),

@@ -5,9 +5,13 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use super::asked::Asked;
 use super::host::FolderHandle;
-use crate::cache::Stamp;
+use crate::cache::{self, Key, Stamp};
 use crate::path::ImagePath;
+
+/// How much of a file is read at a time when only its hash is wanted.
+const LARGEST_READ: u64 = 1 << 20;
 
 /// Where a file's bytes are. Cheap to clone; nothing is held open.
 #[derive(Clone)]
@@ -24,6 +28,7 @@ pub struct HostFile {
     pub(super) path: ImagePath,
     pub(super) stamp: Stamp,
     pub(super) links: u64,
+    pub(super) asked: Asked,
 }
 
 /// Which file: equal for two names of one inode, and for clones of one [`Content`].
@@ -62,6 +67,59 @@ impl Content {
         match self {
             Self::Bytes(_) => None,
             Self::File(file) => Some(file.stamp),
+        }
+    }
+
+    /// Its modification time in whole seconds; `None` for bytes in memory. What hangs on it does so for good: a build that
+    /// asked is not taken for one of a file with another time.
+    pub fn time(&self) -> Option<i64> {
+        match self {
+            Self::Bytes(_) => None,
+            Self::File(file) => {
+                file.asked.facts().time = true;
+                Some(file.stamp.mtime.0)
+            }
+        }
+    }
+
+    /// Whether its content or its state changed after those of another file; `None` where one of them is in memory. The
+    /// state's time also tells of a file that was given an old time.
+    pub fn is_after(&self, other: &Content) -> Option<bool> {
+        let (Self::File(own), Self::File(other)) = (self, other) else { return None };
+        let after = own.stamp.is_after(&other.stamp);
+        let mut facts = own.asked.facts();
+        if Arc::ptr_eq(&own.folder, &other.folder) {
+            facts.after.insert(other.path.clone(), after);
+        } else {
+            facts.bound = true;
+        }
+        Some(after)
+    }
+
+    /// Notes that something is made of its time that can't be found out again.
+    pub(crate) fn bind(&self) {
+        if let Self::File(file) = self {
+            file.asked.facts().bound = true;
+        }
+    }
+
+    /// Notes that its bytes count, where what was read of them before is known.
+    pub fn note_read(&self) {
+        if let Self::File(file) = self {
+            file.asked.note_read();
+        }
+    }
+
+    /// Whether its bytes counted so far for more than being packed.
+    pub fn is_read(&self) -> bool {
+        matches!(self, Self::File(file) if file.asked.is_read())
+    }
+
+    /// The folder of this machine that it was looked at in; `None` for bytes in memory.
+    pub fn folder(&self) -> Option<&std::path::Path> {
+        match self {
+            Self::Bytes(_) => None,
+            Self::File(file) => Some(file.folder.path()),
         }
     }
 
@@ -105,6 +163,15 @@ impl Content {
     /// # Errors
     /// When it can't be opened.
     pub fn open_unchecked(&self) -> io::Result<Reader> {
+        self.note_read();
+        self.open_to_pack()
+    }
+
+    /// As [`Content::open_unchecked`], for what takes the bytes into the image as they are and asks nothing of them.
+    ///
+    /// # Errors
+    /// When it can't be opened.
+    pub fn open_to_pack(&self) -> io::Result<Reader> {
         match self {
             Self::Bytes(bytes) => Ok(Reader::Bytes(Arc::clone(bytes))),
             Self::File(file) => Ok(Reader::File { handle: file.folder.open_file(&file.path)?, stamp: file.stamp }),
@@ -138,7 +205,27 @@ impl Content {
             buffer.resize(size, 0);
         }
         reader.read_exact_at(buffer, 0)?;
-        reader.finish()
+        reader.finish()?;
+        if let Self::File(file) = self {
+            file.asked.note_bytes(buffer);
+        }
+        Ok(())
+    }
+
+    /// The hash of its bytes as they are now, by which other builds know them.
+    pub(super) fn hash_now(&self, buffer: &mut Vec<u8>) -> io::Result<Key> {
+        let (reader, mut hash, mut at) = (self.open_to_pack()?, cache::ContentKey::default(), 0);
+        while at < reader.size() {
+            let part = usize::try_from((reader.size() - at).min(LARGEST_READ)).map_err(io::Error::other)?;
+            if buffer.len() < part {
+                buffer.resize(part, 0);
+            }
+            reader.read_exact_at(&mut buffer[..part], at)?;
+            hash.update(&buffer[..part]);
+            at += part as u64;
+        }
+        reader.finish()?;
+        Ok(hash.finish())
     }
 
     /// The value of an extended attribute, as `security.capability`.
@@ -148,7 +235,10 @@ impl Content {
     pub fn xattr(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
         match self {
             Self::Bytes(_) => Ok(None),
-            Self::File(file) => file.folder.xattr(&file.path, name),
+            Self::File(file) => {
+                file.asked.facts().attributes.insert(name.to_owned());
+                file.folder.xattr(&file.path, name)
+            }
         }
     }
 }

@@ -11,11 +11,13 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags};
 use rustix::io::Errno;
 
+use super::asked::Asked;
 use super::content::HostFile;
 use super::{Content, Node, NodeKind, Source, Stamp};
 use crate::path::ImagePath;
@@ -43,21 +45,27 @@ pub(super) struct Look {
     pub(super) mode: u32,
     pub(super) uid: u32,
     pub(super) gid: u32,
+    /// How many names it has.
+    pub(super) links: u64,
     pub(super) stamp: Stamp,
 }
 
 impl Look {
     /// What it said of a file.
-    pub(super) fn of_file(node: &Node, stamp: Stamp) -> Self {
+    pub(super) fn of_file(node: &Node, file: &HostFile) -> Self {
         let mode = FileType::RegularFile.as_raw_mode() | node.mode;
-        Self { mode, uid: node.uid, gid: node.gid, stamp }
+        Self { mode, uid: node.uid, gid: node.gid, links: file.links, stamp: file.stamp }
     }
 
     /// What it said of a folder, but for the stamp.
     pub(super) fn of_folder(node: &Node) -> Self {
         let mode = FileType::Directory.as_raw_mode() | node.mode;
         let stamp = Stamp { device: 0, inode: 0, size: 0, mtime: (0, 0), ctime: (0, 0) };
-        Self { mode, uid: node.uid, gid: node.gid, stamp }
+        Self { mode, uid: node.uid, gid: node.gid, links: 1, stamp }
+    }
+
+    pub(super) fn is_file(&self) -> bool {
+        FileType::from_raw_mode(self.mode) == FileType::RegularFile
     }
 
     pub(super) fn is_directory(&self) -> bool {
@@ -70,6 +78,8 @@ impl Look {
 pub(super) struct FolderHandle {
     descriptor: Arc<OwnedFd>,
     path: PathBuf,
+    /// Whether files were refused without a note of when they were read, as they are to others than their owner.
+    notes_reads: AtomicBool,
     /// Folders below it that are open: a name in one of them costs the kernel less than a path from the top.
     open: Mutex<HashMap<ImagePath, Arc<OwnedFd>>>,
 }
@@ -86,7 +96,8 @@ impl Folder {
         let path = path.into();
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let descriptor = Arc::new(rustix::fs::open(&path, flags, Mode::empty())?);
-        let handle = Arc::new(FolderHandle { descriptor, path, open: Mutex::default() });
+        let (notes_reads, open) = (AtomicBool::new(false), Mutex::default());
+        let handle = Arc::new(FolderHandle { descriptor, path, notes_reads, open });
         Ok(Self {
             handle,
             nodes: RwLock::default(),
@@ -105,7 +116,13 @@ impl Folder {
     pub(super) fn look(&self, path: &ImagePath) -> io::Result<Option<Look>> {
         let relative: &OsStr = if path.is_root() { OsStr::new(".") } else { OsStr::from_bytes(path.relative()) };
         match rustix::fs::statat(&self.handle.descriptor, relative, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(Some(Look { mode: stat.st_mode, uid: stat.st_uid, gid: stat.st_gid, stamp: stamp(&stat) })),
+            Ok(stat) => Ok(Some(Look {
+                mode: stat.st_mode,
+                uid: stat.st_uid,
+                gid: stat.st_gid,
+                links: stat.st_nlink,
+                stamp: stamp(&stat),
+            })),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -156,9 +173,9 @@ impl Folder {
         Ok(Some((directory, names)))
     }
 
+    /// The first look counts, also of two at once: what is asked of a file is noted at one place.
     fn remember(&self, path: &ImagePath, node: Option<Node>) -> Option<Node> {
-        self.nodes.write().unwrap_or_else(PoisonError::into_inner).insert(path.clone(), node.clone());
-        node
+        self.nodes.write().unwrap_or_else(PoisonError::into_inner).entry(path.clone()).or_insert(node).clone()
     }
 }
 
@@ -212,11 +229,18 @@ impl Source for Folder {
             if let Some(node) = known {
                 entries.push((name, node));
             } else if let Some(node) = self.handle.node_of(&below, &directory, OsStr::from_bytes(&name))? {
-                new.push((below, Some(node.clone())));
+                new.push((below, entries.len()));
                 entries.push((name, node));
             }
         }
-        self.nodes.write().unwrap_or_else(PoisonError::into_inner).extend(new);
+        let mut nodes = self.nodes.write().unwrap_or_else(PoisonError::into_inner);
+        for (below, place) in new {
+            let (_, node) = &mut entries[place];
+            if let Some(first) = nodes.entry(below).or_insert_with(|| Some(node.clone())) {
+                node.clone_from(first);
+            }
+        }
+        drop(nodes);
         let mut lists = self.lists.write().unwrap_or_else(PoisonError::into_inner);
         Ok(lists.entry(path.clone()).or_insert(entries.into()).to_vec())
     }
@@ -232,6 +256,10 @@ impl Source for Folder {
 }
 
 impl FolderHandle {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(super) fn host_path(&self, path: &ImagePath) -> PathBuf {
         self.path.join(OsStr::from_bytes(path.relative()))
     }
@@ -286,8 +314,15 @@ impl FolderHandle {
     /// Opens a regular file for reading. A FIFO put in its place can't hang the open.
     pub(super) fn open_file(&self, path: &ImagePath) -> io::Result<File> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let at = self.folder_of(path)?;
-        Ok(File::from(rustix::fs::openat(&at, OsStr::from_bytes(path.name()), flags, Mode::empty())?))
+        let (at, name) = (self.folder_of(path)?, OsStr::from_bytes(path.name()));
+        if !self.notes_reads.load(Ordering::Relaxed) {
+            // Of a file that is new here, the first read would write its inode.
+            match rustix::fs::openat(&at, name, flags | OFlags::NOATIME, Mode::empty()) {
+                Err(Errno::PERM) => self.notes_reads.store(true, Ordering::Relaxed),
+                opened => return Ok(File::from(opened?)),
+            }
+        }
+        Ok(File::from(rustix::fs::openat(&at, name, flags, Mode::empty())?))
     }
 
     pub(super) fn stamp_of(file: &File) -> io::Result<Stamp> {
@@ -326,6 +361,7 @@ impl FolderHandle {
                 path: path.clone(),
                 stamp: stamp(&stat),
                 links: stat.st_nlink,
+                asked: Asked::default(),
             }))),
             FileType::Directory => NodeKind::Directory,
             FileType::Symlink => NodeKind::Symlink(rustix::fs::readlinkat(at, name, Vec::new())?.into_bytes()),

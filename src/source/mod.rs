@@ -8,17 +8,26 @@ use std::io;
 
 use crate::path::ImagePath;
 
+mod asked;
 mod content;
+mod contents;
 mod host;
+mod lines;
 pub mod ownership;
 mod recording;
+mod renewal;
 mod resolve;
+mod seen;
 
 pub use crate::cache::Stamp;
 pub use content::{Content, ContentId, Reader};
+pub use contents::{Contents, Reread};
 pub use host::Folder;
-pub use recording::{Changed, Notes, Recorder, Seen};
+pub(crate) use lines::{Lines, Writer};
+pub use recording::{Notes, Recorder};
+pub use renewal::{Renewal, Twins};
 pub use resolve::{Link, Resolved, Unresolved, resolve, resolve_parent};
+pub use seen::{Changed, Seen};
 
 /// A read-only tree of files.
 pub trait Source: Send + Sync {

@@ -20,6 +20,7 @@ fn layer(name: &str, files: u64) -> Layer {
         files,
         blob: "/nonexistent".into(),
         elsewhere: None,
+        pieces: Vec::new(),
         content: None,
         lineage: None,
         hashes: Vec::new(),

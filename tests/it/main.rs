@@ -56,6 +56,7 @@ mod registry_server;
 mod remote_cache;
 mod report;
 mod required;
+mod restored;
 mod runtimes;
 mod signing;
 mod tidy;

@@ -6,24 +6,24 @@ use crate::sandbox::Sandbox;
 use crate::support::root::Root;
 
 /// After so long a file's time stamps are trusted.
-const SETTLED: Duration = Duration::from_millis(120);
+pub(crate) const SETTLED: Duration = Duration::from_millis(120);
 
 /// A root, and recipes that take from it and from beside themselves.
-struct Machine {
-    root: Root,
-    sandbox: Sandbox,
+pub(crate) struct Machine {
+    pub(crate) root: Root,
+    pub(crate) sandbox: Sandbox,
 }
 
 /// What a build came to: exit code, digests, everything that was said.
 #[derive(Debug, PartialEq, Eq)]
-struct Came {
-    code: i32,
-    stdout: String,
-    stderr: String,
+pub(crate) struct Came {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Machine {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let root = Root::glibc(
             r"
             /usr/lib/x86_64-linux-gnu/liba.so.1 library libc.so.6
@@ -49,12 +49,12 @@ impl Machine {
     }
 
     /// A build with the cache.
-    fn build(&self, args: &[&str], env: &[(&str, &str)]) -> Came {
+    pub(crate) fn build(&self, args: &[&str], env: &[(&str, &str)]) -> Came {
         self.run(&[&["--cache-dir", "cache"], args].concat(), env)
     }
 
     /// The same without.
-    fn cold(&self, args: &[&str], env: &[(&str, &str)]) -> Came {
+    pub(crate) fn cold(&self, args: &[&str], env: &[(&str, &str)]) -> Came {
         self.run(&[&["--no-cache"], args].concat(), env)
     }
 
@@ -68,7 +68,7 @@ impl Machine {
     }
 
     /// Builds until the cache answers: the second time, once everything is old enough.
-    fn settle(&self, args: &[&str], env: &[(&str, &str)]) {
+    pub(crate) fn settle(&self, args: &[&str], env: &[(&str, &str)]) {
         std::thread::sleep(SETTLED);
         let first = self.build(args, env);
         assert_eq!(first.code, 0, "{}", first.stderr);
@@ -79,7 +79,7 @@ impl Machine {
     }
 
     /// After a change: what the cache gives is what a build without it gives.
-    fn agrees(&self, what: &str, args: &[&str], env: &[(&str, &str)]) -> Came {
+    pub(crate) fn agrees(&self, what: &str, args: &[&str], env: &[(&str, &str)]) -> Came {
         let (warm, cold) = (self.build(args, env), self.cold(args, env));
         assert_eq!((warm.code, &warm.stdout, warm.said()), (cold.code, &cold.stdout, cold.said()), "{what}");
         if warm.code == 0 && !args.contains(&"-o") {
@@ -90,7 +90,7 @@ impl Machine {
     }
 }
 
-const RECIPE: &str = r#"
+pub(crate) const RECIPE: &str = r#"
 extends  = "base.toml"
 binaries = ["/usr/bin/app"]
 files    = [
@@ -107,15 +107,14 @@ WORD = { env = "WORD", default = "none" }
 
 impl Came {
     /// Whether nothing was looked into.
-    fn is_recalled(&self) -> bool {
+    pub(crate) fn is_recalled(&self) -> bool {
         self.stderr.contains("closure: 0 files looked into")
     }
 
     /// All that was said but the figures of the effort, and steps of progress.
-    fn said(&self) -> Vec<&str> {
-        let effort = |line: &&str| {
-            !line.starts_with("closure: ") && !line.starts_with("packing: ") && !line.starts_with("app: ")
-        };
+    pub(crate) fn said(&self) -> Vec<&str> {
+        let effort =
+            |line: &&str| !["closure: ", "inputs: ", "packing: ", "app: "].iter().any(|start| line.starts_with(start));
         self.stderr.lines().filter(effort).collect()
     }
 }
@@ -374,7 +373,9 @@ fn random_changes_of_random_trees_are_seen() {
             let run = sandbox.run(&[&fixed, cache].concat());
             let is_recalled = run.stderr.contains("closure: 0 files looked into");
             let is_said = |line: &&str| {
-                !["closure: ", "packing: ", "app: ", "  written to"].iter().any(|start| line.starts_with(start))
+                !["closure: ", "inputs: ", "packing: ", "app: ", "  written to"]
+                    .iter()
+                    .any(|start| line.starts_with(start))
             };
             let said: Vec<String> = run.stderr.lines().filter(is_said).map(str::to_owned).collect();
             (is_recalled, run.code, run.stdout, said)

@@ -3,10 +3,12 @@
 //! In: a recipe as it is now, and a cache. Out: the documents of its image and all that was said of it, after one look
 //! at each file, link and folder that its build looked at or missed; or nothing, and then the image is built. The key has
 //! all that is no file of a root: the recipe, its texts, options, the user. Whatever is in doubt is not remembered.
+//!
+//! Files that are others by inode or time, as in a checkout, are read and held against what was packed ([`renewal`]).
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -16,17 +18,22 @@ use crate::cache::{Cache, Key, KeyMaker};
 use crate::path::ImagePath;
 use crate::recipe::{Compression, Recipe};
 use crate::report::{Diagnostic, Texts};
-use crate::source::{Changed, Folder, Notes, Seen, Stamp};
+use crate::source::{Changed, Contents, Folder, Notes, Seen, Stamp};
 
 use super::{Assembled, Options, Packed, Session, Shared};
 
 mod key;
 mod outcome;
+mod parcel;
+mod renewal;
 mod replay;
 
 pub use key::Others;
 use key::Subject;
 use outcome::Outcome;
+pub(super) use parcel::{Parcel, Ships, ships};
+pub use renewal::Renewed;
+use renewal::RenewedPart;
 pub use replay::{Recalled, compressions};
 
 /// The kind of values that say what a build looked at.
@@ -34,8 +41,21 @@ const INPUTS: &str = "inputs";
 /// The kind of values that say what came of it.
 const IMAGE: &str = "image";
 
+/// The kind of values that say what was made of files beside what `stat` says of them.
+const CONTENTS: &str = "contents";
+/// The kind of values that say the same of an image's own inputs, and what was packed.
+const PARCEL: &str = "parcel";
+
+/// A part of what was seen that is written down by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Part {
+    root: PathBuf,
+    seen: Key,
+    contents: Key,
+}
+
 /// The part that has a folder that was listed, where there is one.
-type ListPart = Result<Option<(PathBuf, Key)>, Changed>;
+type ListPart = Result<Option<Part>, Changed>;
 
 /// What a session remembers of earlier ones.
 pub(super) struct Memory {
@@ -44,6 +64,8 @@ pub(super) struct Memory {
     tool: String,
     /// Which parts of what was seen still hold: images share them, and each is asked once.
     held: Mutex<HashMap<Key, bool>>,
+    /// The same of those that hold but for inodes and times.
+    renewed: Mutex<HashMap<Key, Arc<OnceLock<Option<RenewedPart>>>>>,
     /// Parts that are written down already.
     kept: Mutex<HashSet<Key>>,
     /// Folders that were listed, as they are written down.
@@ -54,33 +76,43 @@ pub(super) struct Memory {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Inputs(Vec<(PathBuf, Notes)>);
 
-/// Parts of what was seen that are written down, each with its root; `None` when some of it can't be.
-pub(super) type Parts = Option<Vec<(PathBuf, Key)>>;
+/// Parts of what was seen that are written down; `None` when some of it can't be.
+pub(super) type Parts = Option<Vec<Part>>;
 
 /// What was seen for one image.
 struct Kept {
     /// Parts that other images may have, too: written down by themselves.
-    shared: Vec<(PathBuf, Key)>,
-    /// Each with its root.
-    own: Vec<(PathBuf, Seen)>,
+    shared: Vec<Part>,
+    own: Vec<Own>,
+}
+
+/// What was seen of a root for one image alone.
+struct Own {
+    root: PathBuf,
+    seen: Seen,
+    contents: Contents,
 }
 
 /// What is kept of an image: the parts of what was seen, each with its root, and what came of it. Its own parts follow it,
 /// of which it has the sizes.
 #[derive(Serialize, Deserialize)]
 struct Record {
-    inputs: Vec<(PathBuf, Key)>,
+    inputs: Vec<Part>,
     own: Vec<(PathBuf, usize)>,
     outcome: Outcome,
 }
 
 impl Record {
-    fn bytes(&self, own: &[(PathBuf, Seen)]) -> Option<Vec<u8>> {
+    fn new(inputs: Vec<Part>, own: &[Own], outcome: Outcome) -> Self {
+        Self { inputs, own: own.iter().map(|own| (own.root.clone(), own.seen.bytes().len())).collect(), outcome }
+    }
+
+    fn bytes(&self, own: &[Own]) -> Option<Vec<u8>> {
         let head = serde_json::to_vec(self).ok()?;
         let mut bytes = (head.len() as u64).to_le_bytes().to_vec();
         bytes.extend(head);
-        for (_, seen) in own {
-            bytes.extend(seen.bytes());
+        for own in own {
+            bytes.extend(own.seen.bytes());
         }
         Some(bytes)
     }
@@ -119,7 +151,14 @@ impl Inputs {
 impl Memory {
     pub(super) fn new(cache: Arc<Cache>, tool: &str) -> Self {
         let tool = tool.to_owned();
-        Self { cache, tool, held: Mutex::default(), kept: Mutex::default(), lists: Mutex::default() }
+        Self {
+            cache,
+            tool,
+            held: Mutex::default(),
+            renewed: Mutex::default(),
+            kept: Mutex::default(),
+            lists: Mutex::default(),
+        }
     }
 
     /// What is remembered under a key, when all that it follows from is still so.
@@ -128,39 +167,52 @@ impl Memory {
         let ask = |root: &Path, seen: &Seen| {
             session.open(root, None).is_ok_and(|root| seen.still_holds(&root.folder, threads, session.is_of_many()))
         };
-        let holds = |(root, part): &(PathBuf, Key)| self.holds(session, root, part, threads);
-        (own.iter().all(|(root, seen)| ask(root, seen)) && record.inputs.iter().all(holds)).then_some(record.outcome)
+        let holds = |part: &Part| self.holds(session, part, threads);
+        if !own.iter().all(|(root, seen)| ask(root, seen)) || !record.inputs.iter().all(holds) {
+            return None;
+        }
+        // Elsewhere, only what is said there will know the files.
+        self.cache.touch(PARCEL, key);
+        Some(record.outcome)
     }
 
-    fn holds(&self, session: &Session, root: &Path, part: &Key, threads: usize) -> bool {
-        let known =
-            |held: &Mutex<HashMap<Key, bool>>| held.lock().unwrap_or_else(PoisonError::into_inner).get(part).copied();
+    fn holds(&self, session: &Session, part: &Part, threads: usize) -> bool {
+        let known = |held: &Mutex<HashMap<Key, bool>>| {
+            held.lock().unwrap_or_else(PoisonError::into_inner).get(&part.seen).copied()
+        };
         if let Some(known) = known(&self.held) {
             return known;
         }
         let ask = || {
-            let root = session.open(root, None).ok()?;
-            let seen = Seen::new(self.cache.get(INPUTS, part)?);
-            let is_it = part_key(root.folder.path(), &seen) == *part;
-            Some(is_it && seen.still_holds(&root.folder, threads, session.is_of_many()))
+            let root = session.open(&part.root, None).ok()?;
+            let seen = self.seen(part)?;
+            self.cache.touch(CONTENTS, &part.contents);
+            Some(seen.still_holds(&root.folder, threads, session.is_of_many()))
         };
         let holds = ask().unwrap_or(false);
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(*part, holds);
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(part.seen, holds);
         holds
+    }
+
+    fn seen(&self, part: &Part) -> Option<Seen> {
+        let seen = self.cache.get(INPUTS, &part.seen)?;
+        (part_key(INPUTS, &part.root, &seen) == part.seen).then(|| Seen::new(seen))
+    }
+
+    fn contents(&self, part: &Part) -> Option<Contents> {
+        let contents = self.cache.get(CONTENTS, &part.contents)?;
+        (part_key(CONTENTS, &part.root, &contents) == part.contents).then(|| Contents::new(contents))
     }
 
     /// Writes down what was seen, for several images.
     pub(super) fn keep(&self, session: &Session, inputs: &Inputs) -> Parts {
-        let Kept { mut shared, own } = self.keep_shared(session, inputs)?;
-        shared.extend(own.into_iter().map(|(root, seen)| {
-            let key = self.put(&root, &seen);
-            (root, key)
-        }));
+        let Kept { mut shared, own } = self.keep_shared(session, inputs, &Ships::new())?;
+        shared.extend(own.iter().map(|own| self.put(&own.root, &own.seen, &own.contents)));
         Some(shared)
     }
 
-    /// Writes down of what was seen what several images may have in common.
-    fn keep_shared(&self, session: &Session, inputs: &Inputs) -> Option<Kept> {
+    /// Writes down of what was seen what several images may have in common. `ships` has the files that are packed.
+    fn keep_shared(&self, session: &Session, inputs: &Inputs, ships: &Ships) -> Option<Kept> {
         let (mut shared, mut own) = (Vec::new(), Vec::new());
         for (root, notes) in &inputs.0 {
             let open = session.open(root, None).ok().filter(|_| !notes.failed())?;
@@ -168,7 +220,9 @@ impl Memory {
             for list in notes.large_lists(&open.folder) {
                 shared.extend(self.keep_list(root, &open.folder, &list).ok()?);
             }
-            own.push((root.clone(), Seen::others(&open.folder, notes, &is_settled).ok()?));
+            let seen = Seen::others(&open.folder, notes, &is_settled).ok()?;
+            let contents = Contents::of(&open.folder, notes, ships);
+            own.push(Own { root: root.clone(), seen, contents });
         }
         Some(Kept { shared, own })
     }
@@ -180,23 +234,27 @@ impl Memory {
             return known.clone();
         }
         let seen = Seen::list(folder, list, &|stamp| self.cache.is_settled(stamp));
-        let kept = seen.map(|seen| seen.map(|seen| (root.to_owned(), self.put(root, &seen))));
+        let kept = seen.map(|seen| seen.map(|seen| self.put(root, &seen, &Contents::of_list(folder, list))));
         self.lists.lock().unwrap_or_else(PoisonError::into_inner).insert(place, kept.clone());
         kept
     }
 
-    fn put(&self, root: &Path, seen: &Seen) -> Key {
-        let key = part_key(root, seen);
-        if self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(key) {
-            self.cache.put(INPUTS, &key, seen.bytes());
-        }
-        key
+    fn put(&self, root: &Path, seen: &Seen, contents: &Contents) -> Part {
+        let put = |kind: &str, bytes: &[u8]| {
+            let key = part_key(kind, root, bytes);
+            if self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(key) {
+                self.cache.put(kind, &key, bytes);
+            }
+            key
+        };
+        let (seen, contents) = (put(INPUTS, seen.bytes()), put(CONTENTS, contents.bytes()));
+        Part { root: root.to_owned(), seen, contents }
     }
 }
 
-fn part_key(root: &Path, seen: &Seen) -> Key {
+fn part_key(kind: &str, root: &Path, bytes: &[u8]) -> Key {
     use std::os::unix::ffi::OsStrExt;
-    KeyMaker::new("inputs").with(root.as_os_str().as_bytes()).with(seen.bytes()).finish()
+    KeyMaker::new(kind).with(root.as_os_str().as_bytes()).with(bytes).finish()
 }
 
 impl Session {
@@ -230,28 +288,40 @@ impl Session {
         let subject = Subject::of(recipe, texts);
         let key = subject.key((recipe, others), compressions, options, &memory.tool)?;
         let images = packed.images(recipe)?;
+        let tree = assembled.debug.as_ref().map_or(&assembled.tree, |twin| &twin.tree);
+        let (parcel, ships) = packed.parcel(tree, &images).unzip();
         let outcome = Outcome::of(&subject, assembled, &images)?;
         let documents = images.iter().flat_map(|(.., beside)| beside.documents.iter().cloned()).collect();
         let (inputs, shared) = (assembled.inputs.clone(), assembled.shared.clone());
-        Some(Pending { key, outcome, documents, inputs, shared })
+        let saw = Saw::Now { inputs, shared, ships: ships.unwrap_or_default() };
+        Some(Pending { key, outcome, documents, saw, parcel })
     }
 
     /// Keeps it for [`Session::recall`].
     pub fn remember(&self, recipe: &Recipe, pending: Pending) {
         let Some(memory) = self.memory() else { return };
+        let Pending { key, outcome, documents, saw, parcel } = pending;
         let keep = || {
-            let Kept { shared: mut inputs, own } = memory.keep_shared(self, &pending.inputs)?;
-            inputs.extend(self.database_inputs(recipe)?);
-            if let Some(shared) = &pending.shared {
-                inputs.extend(shared.kept(self, memory)?);
-            }
-            let sizes = own.iter().map(|(root, seen)| (root.clone(), seen.bytes().len())).collect();
-            let record = Record { inputs, own: sizes, outcome: pending.outcome };
+            let Kept { shared: inputs, own } = match saw {
+                Saw::Now { inputs, shared, ships } => {
+                    let mut kept = memory.keep_shared(self, &inputs, &ships)?;
+                    kept.shared.extend(self.database_inputs(recipe)?);
+                    if let Some(shared) = &shared {
+                        kept.shared.extend(shared.kept(self, memory)?);
+                    }
+                    kept
+                }
+                Saw::Before(kept) => kept,
+            };
+            let record = Record::new(inputs, &own, outcome).bytes(&own)?;
             // Before what names them.
-            pending.documents.par_iter().for_each(|document| {
+            documents.par_iter().for_each(|document| {
                 memory.cache.put(replay::DOCUMENT, &replay::document_key(document.digest()), document.bytes());
             });
-            memory.cache.put(IMAGE, &pending.key, &record.bytes(&own)?);
+            memory.cache.put(IMAGE, &key, &record);
+            if let Some(parcel) = parcel {
+                memory.cache.put(PARCEL, &key, &renewal::bytes(&record, &own, &parcel)?);
+            }
             Some(())
         };
         // What is not remembered is built again.
@@ -263,9 +333,19 @@ impl Session {
 pub struct Pending {
     key: Key,
     outcome: Outcome,
+    /// What stands beside the image, where it was made.
     documents: Vec<Document>,
-    inputs: Inputs,
-    shared: Option<Arc<Shared>>,
+    saw: Saw,
+    /// What was packed, where that can be kept.
+    parcel: Option<Vec<u8>>,
+}
+
+/// What was seen for an image.
+enum Saw {
+    /// By this build.
+    Now { inputs: Inputs, shared: Option<Arc<Shared>>, ships: Ships },
+    /// By an earlier one, with the inodes and times of now.
+    Before(Kept),
 }
 
 /// What was said of an image, for both of the ways in which warnings of the policy are told.

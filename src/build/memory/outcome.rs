@@ -24,7 +24,7 @@ use crate::report::{Code, Diagnostic, Fix, Label, Level, Span};
 pub(in crate::build) type Images<'a> = Vec<(Compression, Variant, &'a Image, &'a Beside)>;
 
 /// See the module.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Outcome {
     notes: Vec<Remark>,
     brief: Vec<Remark>,
@@ -39,7 +39,7 @@ pub(super) struct Outcome {
 type Place = (usize, u32, u32);
 
 /// A diagnostic.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Remark {
     level: u8,
     code: String,
@@ -51,7 +51,7 @@ struct Remark {
 }
 
 /// An image.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Kept {
     compression: String,
     debug: bool,
@@ -65,7 +65,7 @@ struct Kept {
     referrers: Vec<String>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct KeptLayer {
     name: String,
     media_type: String,
@@ -198,6 +198,7 @@ impl Kept {
                 blob: PathBuf::new(),
                 elsewhere: None,
                 content: layer.content.as_deref().and_then(key_of_hex),
+                pieces: Vec::new(),
                 lineage: None,
                 effort: crate::layer::Effort::default(),
                 hashes: Vec::default(),

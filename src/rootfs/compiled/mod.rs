@@ -127,9 +127,8 @@ fn judge(tree: &Tree, path: &ImagePath, content: &Content, tags: &BTreeSet<Vec<u
 /// Whether a source has this time and size, each modulo 2^32. One that was made here was not what was compiled.
 fn is_of(source: &Content, mtime: u32, size: u32) -> bool {
     let low = |value: i64| value.cast_unsigned() & u64::from(u32::MAX);
-    source.stamp().is_some_and(|stamp| {
-        low(stamp.mtime.0) == u64::from(mtime) && stamp.size & u64::from(u32::MAX) == u64::from(size)
-    })
+    let has_size = source.size() & u64::from(u32::MAX) == u64::from(size);
+    has_size && source.time().is_some_and(|time| low(time) == u64::from(mtime))
 }
 
 /// The source and the tag of `DIR/__pycache__/MODULE.TAG.pyc` or `MODULE.TAG.opt-1.pyc`.

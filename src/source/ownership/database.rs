@@ -298,6 +298,7 @@ impl Database {
     /// The checksum of some content by the algorithm of another.
     pub(super) fn checksum(&self, like: Checksum, content: &Content) -> std::io::Result<Checksum> {
         let Some(stamp) = content.stamp() else { return like.of_same_kind(content) };
+        content.note_read();
         let known = self.sums.read().unwrap_or_else(PoisonError::into_inner).get(&stamp).copied();
         if let Some(known) = known.filter(|known| std::mem::discriminant(known) == std::mem::discriminant(&like)) {
             return Ok(known);

@@ -207,33 +207,24 @@ struct Records(BTreeMap<PackageId, Record>);
 /// What one package says.
 #[derive(Default)]
 struct Record {
-    /// When its list was written: at the end of its installation.
-    installed: Option<Times>,
+    /// Its list, which was written at the end of its installation.
+    list: Option<Node>,
     /// Whether it has MD5 sums at all.
     has_sums: bool,
     sums: BTreeMap<usize, Checksum>,
     configuration: BTreeSet<usize>,
 }
 
-/// The times of a file: of its content, and of its state where the source has that.
-#[derive(Clone, Copy)]
-struct Times {
-    content: (i64, u32),
-    state: Option<(i64, u32)>,
-}
-
-impl Times {
-    fn of(node: &Node) -> Self {
-        match node.content().and_then(Content::stamp) {
-            Some(stamp) => Self { content: stamp.mtime, state: Some(stamp.ctime) },
-            None => Self { content: (node.mtime, 0), state: None },
-        }
-    }
-
-    /// Whether something changed after the other. The state's time also tells of a file that was given an old time.
-    fn after(self, other: Times) -> bool {
-        self.content > other.content || self.state.zip(other.state).is_some_and(|(a, b)| a > b)
-    }
+/// Whether something changed after a list was written.
+fn is_newer(node: &Node, list: &Node) -> bool {
+    let (content, list_content) = (node.content(), list.content());
+    let both = content.zip(list_content).and_then(|(content, list)| content.is_after(list));
+    both.unwrap_or_else(|| {
+        // Of what is no file of a folder, the time of the content is all that is known.
+        let time = |node: &Node| node.content().and_then(Content::stamp).map_or((node.mtime, 0), |stamp| stamp.mtime);
+        content.into_iter().chain(list_content).for_each(Content::bind);
+        time(node) > time(list)
+    })
 }
 
 impl Records {
@@ -260,7 +251,7 @@ impl Records {
         if records.iter().any(|record| record.configuration.contains(&place)) {
             return Ok((None, State::Configuration));
         }
-        let newer = |record: &&Record| record.installed.is_none_or(|installed| Times::of(node).after(installed));
+        let newer = |record: &&Record| record.list.as_ref().is_none_or(|list| is_newer(node, list));
         if check == Check::Newer && !records.iter().any(newer) {
             return Ok((sums.first().copied(), State::Installed));
         }
@@ -277,7 +268,7 @@ impl Record {
     fn read(database: &Database, source: &dyn Source, wanted: &Wanted, package: &Package) -> Result<Self> {
         let mut record = Self::default();
         if let Some((_, node)) = database.list_node(source, package)? {
-            record.installed = Some(Times::of(&node));
+            record.list = Some(node);
         }
         if let Some((path, node)) = database.sums_node(source, package)?
             && let Some(content) = node.content()

@@ -1,0 +1,155 @@
+//! What was packed, in bytes that can be kept: the entries of each layer, where their files are, and the hashes of the pieces.
+//!
+//! With it, files can be held against an image without finding out anew what goes into it.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use crate::cache::Key;
+use crate::layer::LayerPlan;
+use crate::path::ImagePath;
+use crate::source::{Content, ContentId, Lines, Source, Writer};
+use crate::tree::{Cause, Entry, EntryKind, Rank, Reason, Tree};
+
+use super::super::Session;
+
+/// The bytes that are made for an image are kept only up to so many.
+const MOST_MADE: usize = 16 << 20;
+
+/// The files that an image has.
+pub(in crate::build) type Ships = HashSet<ContentId>;
+
+/// What was packed.
+#[derive(Debug)]
+pub(in crate::build) struct Parcel {
+    /// All entries.
+    pub(super) tree: Tree,
+    /// How they are spread, with the hashes of the pieces of each layer.
+    pub(super) layers: Vec<(LayerPlan, Vec<Key>)>,
+    /// Files of which more was made than that they were packed.
+    read: HashSet<ContentId>,
+}
+
+/// The kinds of lines.
+const PARENT: u8 = 0;
+const FILE: u8 = 1;
+const READ_FILE: u8 = 2;
+const MADE: u8 = 3;
+const HARD_LINK: u8 = 4;
+const DIRECTORY: u8 = 5;
+const SYMLINK: u8 = 6;
+
+impl Parcel {
+    /// The bytes of what was packed; `None` when too much of it was made.
+    pub(in crate::build) fn bytes(tree: &Tree, layers: &[LayerPlan], pieces: &[&[Key]]) -> Option<Vec<u8>> {
+        let (mut parcel, mut roots, mut made) = (Writer::default(), Vec::new(), 0);
+        for (plan, pieces) in layers.iter().zip(pieces) {
+            parcel.put_counted(plan.name.as_bytes());
+            parcel.put_counted(&pieces.concat());
+            parcel.put_counted(&u32::try_from(plan.paths.len()).ok()?.to_le_bytes());
+            for path in &plan.paths {
+                let Some(entry) = tree.get(path) else {
+                    parcel.line(path, PARENT);
+                    continue;
+                };
+                let (kind, text) = match &entry.kind {
+                    EntryKind::File(Content::Bytes(bytes)) => {
+                        made += bytes.len();
+                        (MADE, bytes.to_vec())
+                    }
+                    EntryKind::File(content) => {
+                        let (root, place) = (content.folder()?, content.place()?);
+                        let known = roots.iter().position(|known| *known == root);
+                        let root = known.unwrap_or_else(|| {
+                            roots.push(root);
+                            roots.len() - 1
+                        });
+                        let place = if place == path { &b""[..] } else { place.as_bytes() };
+                        // Another name of it may have been read.
+                        let kind = if content.is_read() || content.links() > 1 { READ_FILE } else { FILE };
+                        (kind, [&[u8::try_from(root).ok()?], place].concat())
+                    }
+                    EntryKind::HardLink(target) => (HARD_LINK, target.as_bytes().to_vec()),
+                    EntryKind::Directory => (DIRECTORY, Vec::new()),
+                    EntryKind::Symlink(text) => (SYMLINK, text.clone()),
+                };
+                parcel.line(path, kind);
+                parcel.put_counted(&text);
+                for number in [entry.mode, entry.uid, entry.gid] {
+                    parcel.put(&number.to_le_bytes());
+                }
+                let time = entry.mtime.map(|time| time.to_le_bytes().to_vec());
+                parcel.put_counted(&time.unwrap_or_default());
+                parcel.put_counted(
+                    &serde_json::to_vec(&entry.xattrs).ok().filter(|_| !entry.xattrs.is_empty()).unwrap_or_default(),
+                );
+            }
+        }
+        let roots = serde_json::to_vec(&roots).ok().filter(|_| made <= MOST_MADE)?;
+        let bytes = [&(roots.len() as u64).to_le_bytes()[..], &roots, &parcel.finish()].concat();
+        zstd::bulk::compress(&bytes, 1).ok()
+    }
+
+    /// What the bytes say, with the files as they are now. `None` when they are none of ours, or a file is not there.
+    pub(super) fn parse(session: &Session, bytes: &[u8]) -> Option<Self> {
+        let bytes = zstd::decode_all(bytes).ok()?;
+        let (length, rest) = bytes.split_first_chunk()?;
+        let (roots, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+        let roots: Vec<PathBuf> = serde_json::from_slice(roots).ok()?;
+        let roots = roots.iter().map(|root| session.open(root, None).ok()).collect::<Option<Vec<_>>>()?;
+        let (mut entries, mut layers, mut read) = (Vec::new(), Vec::new(), HashSet::new());
+        let mut lines = Lines::new(rest);
+        while !lines.is_done() {
+            let name = String::from_utf8(lines.take_counted()?.to_vec()).ok()?;
+            let (pieces, _) = lines.take_counted()?.as_chunks();
+            let count = u32::from_le_bytes(*lines.take_counted()?.first_chunk()?);
+            let mut paths = Vec::new();
+            for _ in 0..count {
+                let (path, kind) = lines.begin()?;
+                let path = ImagePath::new(path).ok()?;
+                paths.push(path.clone());
+                if kind == PARENT {
+                    continue;
+                }
+                let text = lines.take_counted()?;
+                let kind = match kind {
+                    FILE | READ_FILE => {
+                        let (root, place) = text.split_first()?;
+                        let place = if place.is_empty() { path.clone() } else { ImagePath::new(place).ok()? };
+                        let node = roots.get(usize::from(*root))?.folder.node(&place).ok()??;
+                        let content = node.content()?.clone();
+                        read.extend((kind == READ_FILE).then(|| content.id()));
+                        EntryKind::File(content)
+                    }
+                    MADE => EntryKind::File(Content::bytes(text)),
+                    HARD_LINK => EntryKind::HardLink(ImagePath::new(text).ok()?),
+                    DIRECTORY => EntryKind::Directory,
+                    SYMLINK => EntryKind::Symlink(text.to_vec()),
+                    _ => return None,
+                };
+                let mut entry = Entry::new(kind, 0, Rank::Generated, Reason::new(Cause::Generated("parcel"), None));
+                for number in [&mut entry.mode, &mut entry.uid, &mut entry.gid] {
+                    *number = u32::from_le_bytes(*lines.take(4)?.first_chunk()?);
+                }
+                entry.mtime = lines.take_counted()?.first_chunk().copied().map(i64::from_le_bytes);
+                let xattrs = lines.take_counted()?;
+                if !xattrs.is_empty() {
+                    entry.xattrs = serde_json::from_slice(xattrs).ok()?;
+                }
+                entries.push((path, entry));
+            }
+            layers.push((LayerPlan { name, paths }, pieces.to_vec()));
+        }
+        Some(Self { tree: entries.into_iter().collect(), layers, read })
+    }
+
+    /// Whether more was made of a file than that it was packed.
+    pub(super) fn is_read(&self, content: &Content) -> bool {
+        self.read.contains(&content.id())
+    }
+}
+
+/// The files that a tree has.
+pub(in crate::build) fn ships(tree: &Tree) -> Ships {
+    tree.iter().filter_map(|(_, entry)| entry.content()).map(Content::id).collect()
+}

@@ -1,0 +1,266 @@
+//! What a build was told of a folder of this machine by `stat`, and whether it is still so.
+//!
+//! In: a [`Folder`] and [`Notes`] of what was asked of it. Out: [`Seen`], questions with their answers in bytes that can be kept;
+//! asked again, each costs one `lstat`.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::host::{Folder, Look};
+use super::lines::{KIND, Lines, Writer};
+use super::{Content, Node, NodeKind, Notes, Source, Stamp};
+use crate::oci::{Digest, Sha256};
+use crate::path::ImagePath;
+
+/// What was looked at is no longer so, or might change without a trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Changed;
+
+/// The names in a folder.
+struct Listing {
+    digest: Digest,
+    /// What `stat` said of the folder, when a later change of its names would show in it.
+    stamp: Option<Stamp>,
+}
+
+impl Listing {
+    /// The names that were given; `None` where there is no such folder.
+    fn of(folder: &Folder, path: &ImagePath, is_settled: &dyn Fn(&Stamp) -> bool) -> Result<Option<Self>, Changed> {
+        let known = folder.known_names(path).map_err(|_| Changed)?;
+        let found = folder.look(path).map_err(|_| Changed)?;
+        let Some(look) = found.filter(Look::is_directory) else {
+            return if known.is_empty() { Ok(None) } else { Err(Changed) };
+        };
+        let digest = digest(&known);
+        let stamp = Some(look.stamp).filter(is_settled);
+        if stamp.is_none() && folder.names_now(path).map(|now| self::digest(&now)).ok() != Some(digest) {
+            return Err(Changed);
+        }
+        Ok(Some(Self { digest, stamp }))
+    }
+}
+
+pub(super) fn digest(names: &[Vec<u8>]) -> Digest {
+    let mut hash = Sha256::default();
+    for name in names {
+        hash.update(name);
+        hash.update(&[0]);
+    }
+    hash.finish()
+}
+
+/// Questions to a folder and the answers that a build got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen(Vec<u8>);
+
+/// The kinds of records in [`Seen`].
+pub(super) const ABSENT: u8 = 0;
+pub(super) const DIRECTORY: u8 = 1;
+pub(super) const LEAF: u8 = 2;
+pub(super) const LISTED: u8 = 3;
+/// A listed folder whose time stamps may stay the same while it changes: its names are compared.
+pub(super) const NAMED: u8 = 4;
+
+impl Seen {
+    /// The answer to what a folder holds, and what all of that is; `None` where there is no such folder, which the answer
+    /// to its path says.
+    ///
+    /// # Errors
+    /// When it might change, or have changed, without a trace: a file that changed when the build began, or just before. `is_settled` says
+    /// of which that is not so.
+    pub fn list(
+        folder: &Folder,
+        path: &ImagePath,
+        is_settled: &dyn Fn(&Stamp) -> bool,
+    ) -> Result<Option<Self>, Changed> {
+        let mut seen = Writer::default();
+        let Some(listing) = Listing::of(folder, path, is_settled)? else { return Ok(None) };
+        seen.listing(path, &listing);
+        for name in folder.known_names(path).map_err(|_| Changed)?.iter() {
+            seen.path(folder, &path.join(name), is_settled)?;
+        }
+        Ok(Some(Self(seen.finish())))
+    }
+
+    /// The answers to all else that was asked.
+    ///
+    /// # Errors
+    /// As of [`Seen::list`].
+    pub fn others(folder: &Folder, notes: &Notes, is_settled: &dyn Fn(&Stamp) -> bool) -> Result<Self, Changed> {
+        let mut seen = Writer::default();
+        for path in notes.small_lists(folder) {
+            if let Some(listing) = Listing::of(folder, path, is_settled)? {
+                seen.listing(path, &listing);
+            }
+        }
+        for path in notes.others(folder) {
+            seen.path(folder, &path, is_settled)?;
+        }
+        Ok(Self(seen.finish()))
+    }
+
+    /// The bytes to keep.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Takes bytes that were kept.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// Asks everything again; whether every answer is the same. `remember` what is asked, where others will ask it, too.
+    pub fn still_holds(&self, folder: &Folder, threads: usize, remember: bool) -> bool {
+        let Some(questions) = self.questions() else { return false };
+        let look = |path: &ImagePath| if remember { folder.look_once(path) } else { folder.look(path) };
+        // In a checkout all files are others: then no folder is listed in vain.
+        if questions.iter().find(|question| question.kind == LEAF).is_some_and(|leaf| !leaf.holds(folder, &look)) {
+            return false;
+        }
+        let changed = AtomicBool::new(false);
+        let holds = |questions: &[Question]| {
+            let all =
+                questions.iter().all(|question| !changed.load(Ordering::Relaxed) && question.holds(folder, &look));
+            // The other threads need not go on.
+            changed.fetch_or(!all, Ordering::Relaxed);
+            all
+        };
+        // A thread is not begun faster than a few hundred files are looked at.
+        let share = questions.len().div_ceil(threads.max(1)).max(700);
+        if questions.len() <= share {
+            return holds(&questions);
+        }
+        std::thread::scope(|scope| {
+            let mut parts = questions.chunks(share);
+            let own = parts.next();
+            let others: Vec<_> = parts.map(|part| scope.spawn(|| holds(part))).collect();
+            own.is_none_or(holds) & others.into_iter().all(|other| other.join().unwrap_or(false))
+        })
+    }
+
+    /// `None` when the bytes are none of ours.
+    pub(super) fn questions(&self) -> Option<Vec<Question<'_>>> {
+        let (mut questions, mut lines) = (Vec::new(), Lines::new(&self.0));
+        while !lines.is_done() {
+            let from = lines.at();
+            let (path, kind) = lines.begin()?;
+            let path = ImagePath::new(path).ok()?;
+            let length = match kind {
+                ABSENT => 0,
+                DIRECTORY => DIRECTORY_ANSWER,
+                LEAF => LEAF_ANSWER,
+                LISTED | NAMED => LIST_ANSWER,
+                _ => return None,
+            };
+            let at = lines.at();
+            questions.push(Question { path, kind, kind_at: from + KIND, at, answer: lines.take(length)? });
+        }
+        Some(questions)
+    }
+}
+
+/// One question, and the answer that was given.
+pub(super) struct Question<'a> {
+    pub(super) path: ImagePath,
+    pub(super) kind: u8,
+    /// Where that is among the bytes.
+    pub(super) kind_at: usize,
+    /// Where its answer is among the bytes.
+    pub(super) at: usize,
+    pub(super) answer: &'a [u8],
+}
+
+impl Question<'_> {
+    fn holds(&self, folder: &Folder, look: &impl Fn(&ImagePath) -> io::Result<Option<Look>>) -> bool {
+        let Ok(look) = look(&self.path) else { return false };
+        let Some(look) = look else { return self.kind == ABSENT };
+        match self.kind {
+            DIRECTORY => look.is_directory() && answer(&self.path, &look) == self.answer,
+            LEAF => !look.is_directory() && answer(&self.path, &look) == self.answer,
+            LISTED | NAMED => {
+                let (stamp, names) = self.answer.split_at(STAMP);
+                look.is_directory()
+                    && (self.kind == LISTED && look.stamp.bytes() == stamp
+                        || folder.names_now(&self.path).is_ok_and(|now| digest(&now).to_string().as_bytes() == names))
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Writer {
+    fn listing(&mut self, path: &ImagePath, listing: &Listing) {
+        self.line(path, if listing.stamp.is_some() { LISTED } else { NAMED });
+        self.put(&listing.stamp.map_or([0; STAMP], |stamp| stamp.bytes()));
+        self.put(listing.digest.to_string().as_bytes());
+    }
+
+    /// What the build was told of a path. What changed since then is found out by the next build.
+    fn path(&mut self, folder: &Folder, path: &ImagePath, is_settled: &dyn Fn(&Stamp) -> bool) -> Result<(), Changed> {
+        let Some(node) = folder.node(path).map_err(|_| Changed)? else {
+            self.line(path, ABSENT);
+            return Ok(());
+        };
+        let look = match &node.kind {
+            NodeKind::File(Content::File(file)) => Some(Look::of_file(&node, file)),
+            NodeKind::Directory if !path.is_root() => Some(Look::of_folder(&node)),
+            _ => folder.look(path).map_err(|_| Changed)?.filter(|look| is_the_same(folder, path, &node, look)),
+        };
+        let look = look.ok_or(Changed)?;
+        if look.is_directory() {
+            self.line(path, DIRECTORY);
+        } else if is_settled(&look.stamp) {
+            self.line(path, LEAF);
+        } else {
+            return Err(Changed);
+        }
+        self.put(&answer(path, &look));
+        Ok(())
+    }
+}
+
+/// What `stat` says of a file, in bytes.
+pub(super) const STAMP: usize = 48;
+/// Before it, or alone: mode, owner and group.
+pub(super) const ACCESS: usize = 12;
+const DIRECTORY_ANSWER: usize = ACCESS + 16;
+const LEAF_ANSWER: usize = ACCESS + STAMP;
+const LIST_ANSWER: usize = STAMP + 71;
+
+/// The bit in the mode of a file with several names: which of them are one file shows in the image.
+pub(super) const SEVERAL: u32 = 1 << 31;
+
+/// What counts of a folder is who may do what in it, and of the root which one it is; of all else, everything.
+fn answer(path: &ImagePath, look: &Look) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(LEAF_ANSWER);
+    bytes.extend(access(look));
+    if look.is_directory() {
+        let (device, inode) = if path.is_root() { (look.stamp.device, look.stamp.inode) } else { (0, 0) };
+        bytes.extend(device.to_le_bytes());
+        bytes.extend(inode.to_le_bytes());
+    } else {
+        bytes.extend(look.stamp.bytes());
+    }
+    bytes
+}
+
+/// Mode, owner and group.
+pub(super) fn access(look: &Look) -> [u8; ACCESS] {
+    let several = if look.is_file() && look.links > 1 { SEVERAL } else { 0 };
+    let mut bytes = [0; ACCESS];
+    for (place, number) in bytes.chunks_exact_mut(4).zip([look.mode | several, look.uid, look.gid]) {
+        place.copy_from_slice(&number.to_le_bytes());
+    }
+    bytes
+}
+
+/// Whether what stands there now is what the build was told.
+fn is_the_same(folder: &Folder, path: &ImagePath, node: &Node, look: &Look) -> bool {
+    let kind = match &node.kind {
+        NodeKind::Directory => look.is_directory(),
+        NodeKind::File(content) => content.stamp() == Some(look.stamp),
+        NodeKind::Symlink(target) => folder.read_link(path).is_ok_and(|now| now == *target),
+        NodeKind::Special(_) => !look.is_directory(),
+    };
+    kind && (node.mode, node.uid, node.gid) == (look.mode & 0o7777, look.uid, look.gid)
+}
