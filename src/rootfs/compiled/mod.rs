@@ -5,7 +5,7 @@
 //! (PEP 552, "unchecked"), with the hash of that source in it: the same bytes whatever the times were. A file that
 //! Python would pass over stays out. Nothing is compiled here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 
 use rayon::prelude::*;
@@ -47,14 +47,14 @@ enum Verdict {
 /// # Errors
 /// When a file can't be read.
 pub fn settle_compiled(tree: &mut Tree) -> Result<Option<Diagnostic>> {
-    let tags = shipped(tree);
+    let (tags, folders) = (shipped(tree), plain_folders(tree));
     let paths: Vec<(&ImagePath, &Content)> = tree
         .iter()
         .filter(|(path, _)| is_compiled(path))
         .filter_map(|(path, it)| Some((path, it.content()?)))
         .collect();
     let judge = |(path, content): (&ImagePath, &Content)| {
-        judge(tree, path, content, &tags)
+        judge((tree, &folders), path, content, &tags)
             .map(|verdict| (path.clone(), verdict))
             .map_err(|error| io_error("read", path, &error))
     };
@@ -94,13 +94,27 @@ fn shipped(tree: &Tree) -> BTreeSet<Vec<u8>> {
     tree.iter().filter(|(_, entry)| entry.content().is_some()).filter_map(|(path, _)| tag(path)).collect()
 }
 
-fn judge(tree: &Tree, path: &ImagePath, content: &Content, tags: &BTreeSet<Vec<u8>>) -> io::Result<Verdict> {
+/// The folders of modules that no link leads to: what stands in them in the tree is what a path leads to.
+fn plain_folders(tree: &Tree) -> HashSet<ImagePath> {
+    let compiled = tree.iter().filter(|(path, entry)| entry.is_directory() && path.name() == b"__pycache__");
+    let is_plain = |folder: &ImagePath| resolve(tree, folder.as_bytes()).is_ok_and(|found| found.real == *folder);
+    compiled.filter_map(|(path, _)| path.parent()).filter(is_plain).collect()
+}
+
+fn judge(
+    (tree, folders): (&Tree, &HashSet<ImagePath>),
+    path: &ImagePath,
+    content: &Content,
+    tags: &BTreeSet<Vec<u8>>,
+) -> io::Result<Verdict> {
     let Some((source, tag)) = names(path) else { return Ok(Verdict::LeaveOut(Why::NoSource)) };
     if !tags.is_empty() && tag.starts_with(b"cpython-") && !tags.contains(tag) {
         return Ok(Verdict::LeaveOut(Why::OtherPython));
     }
-    let found = resolve(tree, source.as_bytes()).ok();
-    let Some(source) = found.as_ref().and_then(|found| found.node.content()) else {
+    let there = tree.get(&source).and_then(Entry::content);
+    let there = there.filter(|_| source.parent().is_some_and(|folder| folders.contains(&folder)));
+    let found = if there.is_none() { resolve(tree, source.as_bytes()).ok() } else { None };
+    let Some(source) = there.or_else(|| found.as_ref()?.node.content()) else {
         return Ok(Verdict::LeaveOut(Why::NoSource));
     };
     if content.size() < LENGTH as u64 {
