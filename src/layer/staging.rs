@@ -114,9 +114,10 @@ impl Staging {
         self.folder.delivered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the blobs themselves must survive a power cut.
+    /// Whether blobs are flushed to the disk one by one. Those that are copied are not, and those of several images are
+    /// together, before the first image that has them is listed.
     pub(super) fn blob_durability(&self) -> Durability {
-        if self.copied { Durability::Cached } else { self.durability }
+        if self.copied || self.shared { Durability::Cached } else { self.durability }
     }
 
     /// Whether what is written must survive a power cut.

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
@@ -75,6 +76,7 @@ pub(super) fn write(path: &Path, staging: &Staging, images: &Images, tag: &str) 
     let durability = staging.durability();
     add_documents(staging, images)?;
     if inspect(path)? == Place::Free {
+        flush_blobs(&[(staging, images, tag)])?;
         let apart = staging.is_shared().then(|| part(path, staging, images)).transpose()?;
         let whole = apart.as_ref().unwrap_or(staging);
         keep_only(whole, images)?;
@@ -119,12 +121,30 @@ fn add_documents(staging: &Staging, images: &Images) -> Result<()> {
     let mut written = BTreeSet::new();
     for document in images.documents().filter(|document| written.insert(document.digest)) {
         let path = staging.blob(document.digest);
-        // Of several images, two may have the same.
-        if !(staging.is_shared() && path.exists()) {
+        if !staging.is_shared() {
             write_new(&path, &document.bytes, staging.durability())?;
+        } else if !path.exists() {
+            // Of several images, two may have the same. They are flushed together.
+            write_new(&path, &document.bytes, Durability::Cached)?;
         }
     }
     Ok(())
+}
+
+/// Flushes what the layout has not taken over yet of images that share a staging folder: all at once, which is no longer a
+/// wait for the disk than the longest of them.
+fn flush_blobs(images: &[Listed<'_>]) -> Result<()> {
+    let mut new = BTreeSet::new();
+    for (staging, images, _) in images {
+        if staging.is_shared() && staging.durability() == Durability::Synced {
+            let delivered = staging.delivered();
+            new.extend(blobs(images).difference(&delivered).map(|digest| staging.blob(*digest)));
+        }
+    }
+    let flush = |path: &PathBuf| {
+        File::open(path).and_then(|file| file.sync_all()).map_err(|error| Error::io("flush", path, &error))
+    };
+    new.par_iter().try_for_each(flush)
 }
 
 /// Puts everything but an image's blobs out of the staging folder.
@@ -199,6 +219,7 @@ type Listed<'a> = (&'a Staging, &'a Images, &'a str);
 /// Adds images to a layout that is there.
 fn append(path: &Path, images: &[Listed<'_>]) -> Result<Vec<Written>> {
     let Some(durability) = images.first().map(|image| image.0.durability()) else { return Ok(Vec::new()) };
+    flush_blobs(images)?;
     let _lock = lock(path)?;
     // It may have become something else while it was waited for.
     inspect(path)?;
