@@ -167,6 +167,7 @@ pub(super) fn assemble(
         uid: selection.accounts.uid,
         ci: options.ci,
         today: options.today,
+        searched: session.searched(),
     };
     let verdicts = judge::judge(&tree, &closure, &facts)?;
     progress.judged(&platform, &verdicts);

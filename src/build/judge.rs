@@ -10,7 +10,7 @@ use crate::elf;
 use crate::inventory::Inventory;
 use crate::needs::Distribution;
 use crate::path::ImagePath;
-use crate::policy::{self, Hardening, HostRoot, Relro, Unexplained, Verdicts};
+use crate::policy::{self, Hardening, HostRoot, Relro, Searched, Unexplained, Verdicts};
 use crate::recipe::{Date, Recipe, Root, Verdict};
 use crate::report::{Error, Result};
 use crate::source::{Content, Source};
@@ -27,6 +27,7 @@ pub(super) struct Facts<'a> {
     pub(super) uid: u32,
     pub(super) ci: bool,
     pub(super) today: Date,
+    pub(super) searched: &'a Searched,
 }
 
 /// Holds an image against its policy.
@@ -46,6 +47,7 @@ pub(super) fn judge(tree: &Tree, closure: &Closure, facts: &Facts<'_>) -> Result
         uid: facts.uid,
         host_root,
         today: facts.today,
+        searched: facts.searched,
     };
     policy::judge(tree, &facts, &facts.recipe.policy)
 }

@@ -9,7 +9,7 @@ use crate::closure::Headers;
 use crate::layer::{self, Commons, Staging};
 use crate::needs::Learnt;
 use crate::output::{self, Destination, Engine, Places};
-use crate::policy;
+use crate::policy::{self, Searched};
 use crate::recipe::{Layers, Recipe, Root};
 use crate::report::{Diagnostic, Error, Result, Span, plain};
 use crate::source::ownership::Database;
@@ -33,6 +33,7 @@ pub struct Session {
     roots: Mutex<BTreeMap<PathBuf, Arc<OpenRoot>>>,
     headers: Arc<Headers>,
     learnt: Learnt,
+    searched: Searched,
     /// Whether many recipes come, of which several ask the same.
     many: bool,
     /// Members of a workspace that were assembled to find out what they have in common, until each is asked for.
@@ -60,7 +61,8 @@ struct Members {
 /// A root that was opened, with its package database once it is asked for.
 pub(super) struct OpenRoot {
     pub(super) folder: Folder,
-    database: Mutex<Option<(Arc<Database>, Notes)>>,
+    /// With what it was read from. The database itself goes when nobody will ask it again.
+    database: Mutex<Option<(Option<Arc<Database>>, Notes)>>,
     /// What the database was read from, as it is written down.
     database_inputs: OnceLock<Parts>,
 }
@@ -68,7 +70,7 @@ pub(super) struct OpenRoot {
 impl OpenRoot {
     /// Whether its package database was read already.
     pub(super) fn has_database(&self) -> bool {
-        self.database.try_lock().is_ok_and(|known| known.is_some())
+        self.database.try_lock().is_ok_and(|known| known.as_ref().is_some_and(|known| known.0.is_some()))
     }
 }
 
@@ -205,6 +207,7 @@ impl Session {
         options: &Options,
         progress: &dyn Progress,
     ) -> Result<Packed> {
+        self.let_go(recipe);
         let (_alone, _beside);
         let mut how = layer::Options {
             cache: options.cache.clone(),
@@ -245,6 +248,11 @@ impl Session {
         &self.learnt
     }
 
+    /// What the policy found in files, for all images.
+    pub(super) fn searched(&self) -> &Searched {
+        &self.searched
+    }
+
     /// This machine as a root.
     pub(super) fn host(&self) -> Result<Arc<OpenRoot>> {
         self.open(Path::new("/"), None)
@@ -272,14 +280,25 @@ impl Session {
     /// The packages of a root.
     pub(super) fn database(&self, root: &OpenRoot) -> Result<Arc<Database>> {
         let mut known = root.database.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((database, _)) = &*known {
+        if let Some((Some(database), _)) = &*known {
             return Ok(Arc::clone(database));
         }
         let recorder = Recorder::new(&root.folder, self.memory.is_some());
         let database = Database::open(&recorder)?;
         let database = if self.many { database.for_many() } else { database };
         database.read_lists(&recorder)?;
-        Ok(Arc::clone(&known.insert((Arc::new(database), recorder.notes())).0))
+        let database = Arc::new(database);
+        *known = Some((Some(Arc::clone(&database)), recorder.notes()));
+        Ok(database)
+    }
+
+    /// Lets go of the packages of a recipe's root, where no other image asks for them: the list of all their files is
+    /// megabytes, which packing wants for its buffers.
+    fn let_go(&self, recipe: &Recipe) {
+        let Some(root) = self.root(recipe).ok().filter(|_| !self.many) else { return };
+        if let Some((database, _)) = root.database.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            *database = None;
+        }
     }
 
     /// What the package database of a recipe's root was read from, as it is written down.

@@ -6,13 +6,19 @@
 #[cfg(target_env = "gnu")]
 const LARGE: libc::c_int = 256 << 10;
 
+/// By how much the heap grows at once, and what is left at its end when it shrinks. Of many images, each would have the
+/// kernel take back and clear again what the one before it had.
+#[cfg(target_env = "gnu")]
+const STEP: libc::c_int = 1 << 20;
+
 /// Has large allocations given back to the kernel when they are free. By itself glibc keeps larger and larger ones once
 /// some were freed, and the holes between them: a third more memory at the peak of a large image.
 pub(super) fn settle() {
     #[cfg(target_env = "gnu")]
-    // SAFETY: sets a number of the allocator, before there is another thread.
+    // SAFETY: sets numbers of the allocator, before there is another thread.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
+        libc::mallopt(libc::M_TOP_PAD, STEP);
     }
 }
 

@@ -30,6 +30,7 @@ pub use format::{Judged, junit, sarif};
 pub use hardening::{Hardening, Relro};
 pub use limits::{download_limit, max_download};
 pub use rules::{DLOPEN, FOREIGN_ELF, Kind, NO_CANARY, Rule, SYMBOL_VERSIONS, rules, verdict};
+pub use secrets::Searched;
 pub use waivers::{WAIVER_ENDED, WAIVER_FORBIDDEN, WAIVER_UNUSED, Waived};
 
 use finding::some;
@@ -55,6 +56,8 @@ pub struct Facts<'a> {
     pub host_root: Option<HostRoot<'a>>,
     /// The day on which waivers are looked at.
     pub today: Date,
+    /// What was found in files of other images.
+    pub searched: &'a Searched,
 }
 
 /// The machine that builds, as the root.

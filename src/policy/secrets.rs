@@ -3,7 +3,8 @@
 //! Only files that no package owns are looked at: test keys and examples of packages are public. A name alone counts
 //! where it can mean nothing else; otherwise the content decides, of files up to a limit.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
 
 use bstr::ByteSlice;
 use memchr::memmem;
@@ -15,8 +16,8 @@ use crate::inventory::Standing;
 use crate::path::ImagePath;
 use crate::recipe::Verdict;
 use crate::report::{Error, Result, Span};
-use crate::source::Content;
 use crate::source::ownership::State;
+use crate::source::{Content, Stamp};
 use crate::tree::{Entry, Rank};
 
 /// The most bytes of a file that is looked into: keys and lists of passwords are small.
@@ -69,9 +70,11 @@ impl Judge<'_> {
         }
         let files: Vec<_> = self.tree.iter().filter(|(path, entry)| self.may_be_secret(path, entry)).collect();
         let repositories: BTreeSet<ImagePath> = files.iter().filter_map(|(path, _)| repository(path)).collect();
+        let searched = self.facts.searched;
         let look = |(path, entry): &(&ImagePath, &Entry)| -> Result<Option<(ImagePath, String)>> {
             let Some(content) = entry.content().filter(|_| repository(path).is_none()) else { return Ok(None) };
-            Ok(look_at(path, content)?.map(|what| ((*path).clone(), what.to_owned())))
+            let what = searched.once(path, content)?;
+            Ok(what.map(|what| ((*path).clone(), what.to_owned())))
         };
         let found: Vec<Option<_>> = files.par_iter().map(look).collect::<Result<_>>()?;
         let repositories = repositories.into_iter().map(|path| (path, "a repository's history".to_owned()));
@@ -100,6 +103,25 @@ impl Judge<'_> {
 /// The `.git` that a path is or lies in.
 fn repository(path: &ImagePath) -> Option<ImagePath> {
     std::iter::once(path.clone()).chain(path.ancestors()).filter(|above| above.name() == b".git").last()
+}
+
+/// What was found in files, each as it was when it was looked at: images have most of them in common.
+#[derive(Debug, Default)]
+pub struct Searched(Mutex<HashMap<(Stamp, ImagePath), Option<&'static str>>>);
+
+impl Searched {
+    /// What is secret about a file, found out at the first question.
+    fn once(&self, path: &ImagePath, content: &Content) -> Result<Option<&'static str>> {
+        let Some(stamp) = content.stamp() else { return look_at(path, content) };
+        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (stamp, path.clone());
+        if let Some(known) = lock().get(&key) {
+            return Ok(*known);
+        }
+        let found = look_at(path, content)?;
+        lock().insert(key, found);
+        Ok(found)
+    }
 }
 
 /// What is secret about a file.

@@ -11,7 +11,7 @@ use crate::elf;
 use crate::inventory::Inventory;
 use crate::output::{Contents, ImageInfo};
 use crate::path::ImagePath;
-use crate::policy::{self, Facts, Hardening, Relro};
+use crate::policy::{self, Facts, Hardening, Relro, Searched};
 use crate::recipe::{self, Context, Date, Input, Recipe};
 use crate::report::{Error, Result, Texts};
 use crate::source::ownership::{Check, Database};
@@ -42,6 +42,7 @@ pub(super) fn judged(
         host_root: None,
         // Nothing is waived here.
         today: Date::of_seconds(0),
+        searched: &Searched::default(),
     };
     let verdicts = policy::judge(tree, &facts, &recipe.policy)?;
     let findings = verdicts.findings.iter().filter(|finding| !OF_ROOTS.contains(&finding.rule.name));

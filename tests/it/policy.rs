@@ -2,7 +2,7 @@
 
 use mkimage::inventory::Inventory;
 use mkimage::path::ImagePath;
-use mkimage::policy::{Detail, Facts, Hardening, HostRoot, Relro, Unexplained, Verdicts, judge, rules};
+use mkimage::policy::{Detail, Facts, Hardening, HostRoot, Relro, Searched, Unexplained, Verdicts, judge, rules};
 use mkimage::recipe::{self, Context, Date, Input, Recipe};
 use mkimage::report::{Diagnostic, Span, Texts, render};
 use mkimage::source::ownership::{Check, Database};
@@ -119,6 +119,7 @@ impl Image {
             uid: self.uid,
             host_root: self.host,
             today: Date::parse(TODAY).unwrap(),
+            searched: &Searched::default(),
         };
         judge(&self.tree, &facts, &self.recipe.policy).unwrap()
     }
