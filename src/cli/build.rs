@@ -359,7 +359,12 @@ fn place(parts: Vec<Part>, job: &Job, with: &Surroundings) -> Result<Vec<Built>>
     let push = with.client.map(|client| Push { client, rules: with.args.rules() });
     let packed = Packed::joined(packed, with.options)?;
     let layers = packed.layers();
-    let built = packed.place(&trees[0], &mut stdout, push, &progress);
+    let built = std::thread::scope(|scope| {
+        if let Some(pending) = pending.as_ref().filter(|pending| pending.has_documents()) {
+            scope.spawn(|| with.session.keep_documents(pending));
+        }
+        packed.place(&trees[0], &mut stdout, push, &progress)
+    });
     drop(stdout);
     if let (Ok(_), Some(remote), Some(cache)) = (&built, &with.options.remote, &with.options.cache) {
         remote_cache::publish(remote, &layers, cache, with.console);

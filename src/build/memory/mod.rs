@@ -10,7 +10,6 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::attest::Document;
@@ -297,10 +296,19 @@ impl Session {
         Some(Pending { key, outcome, documents, saw, parcel })
     }
 
+    /// Keeps the documents that were made, which may be done while they are put beside outputs; it comes before
+    /// [`Session::remember`].
+    pub fn keep_documents(&self, pending: &Pending) {
+        let Some(memory) = self.memory() else { return };
+        for document in &pending.documents {
+            memory.cache.put(replay::DOCUMENT, &replay::document_key(document.digest()), document.bytes());
+        }
+    }
+
     /// Keeps it for [`Session::recall`].
     pub fn remember(&self, recipe: &Recipe, pending: Pending) {
         let Some(memory) = self.memory() else { return };
-        let Pending { key, outcome, documents, saw, parcel } = pending;
+        let Pending { key, outcome, saw, parcel, .. } = pending;
         let keep = || {
             let Kept { shared: inputs, own } = match saw {
                 Saw::Now { inputs, shared, ships } => {
@@ -314,10 +322,6 @@ impl Session {
                 Saw::Before(kept) => kept,
             };
             let record = Record::new(inputs, &own, outcome).bytes(&own)?;
-            // Before what names them.
-            documents.par_iter().for_each(|document| {
-                memory.cache.put(replay::DOCUMENT, &replay::document_key(document.digest()), document.bytes());
-            });
             memory.cache.put(IMAGE, &key, &record);
             if let Some(parcel) = parcel {
                 memory.cache.put(PARCEL, &key, &renewal::bytes(&record, &own, &parcel)?);
@@ -346,6 +350,13 @@ enum Saw {
     Now { inputs: Inputs, shared: Option<Arc<Shared>>, ships: Ships },
     /// By an earlier one, with the inodes and times of now.
     Before(Kept),
+}
+
+impl Pending {
+    /// Whether documents were made.
+    pub fn has_documents(&self) -> bool {
+        !self.documents.is_empty()
+    }
 }
 
 /// What was said of an image, for both of the ways in which warnings of the policy are told.

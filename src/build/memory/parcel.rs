@@ -42,7 +42,15 @@ const SYMLINK: u8 = 6;
 impl Parcel {
     /// The bytes of what was packed; `None` when too much of it was made.
     pub(in crate::build) fn bytes(tree: &Tree, layers: &[LayerPlan], pieces: &[&[Key]]) -> Option<Vec<u8>> {
-        let (mut parcel, mut roots, mut made) = (Writer::default(), Vec::new(), 0);
+        let entries = layers.iter().flat_map(|plan| &plan.paths).filter_map(|path| tree.get(path));
+        let made = entries.map(|entry| match &entry.kind {
+            EntryKind::File(Content::Bytes(bytes)) => bytes.len(),
+            _ => 0,
+        });
+        if made.sum::<usize>() > MOST_MADE {
+            return None;
+        }
+        let (mut parcel, mut roots) = (Writer::default(), Vec::new());
         for (plan, pieces) in layers.iter().zip(pieces) {
             parcel.put_counted(plan.name.as_bytes());
             parcel.put_counted(&pieces.concat());
@@ -53,10 +61,7 @@ impl Parcel {
                     continue;
                 };
                 let (kind, text) = match &entry.kind {
-                    EntryKind::File(Content::Bytes(bytes)) => {
-                        made += bytes.len();
-                        (MADE, bytes.to_vec())
-                    }
+                    EntryKind::File(Content::Bytes(bytes)) => (MADE, bytes.to_vec()),
                     EntryKind::File(content) => {
                         let (root, place) = (content.folder()?, content.place()?);
                         let known = roots.iter().position(|known| *known == root);
@@ -85,7 +90,7 @@ impl Parcel {
                 );
             }
         }
-        let roots = serde_json::to_vec(&roots).ok().filter(|_| made <= MOST_MADE)?;
+        let roots = serde_json::to_vec(&roots).ok()?;
         let bytes = [&(roots.len() as u64).to_le_bytes()[..], &roots, &parcel.finish()].concat();
         zstd::bulk::compress(&bytes, 1).ok()
     }
