@@ -110,6 +110,12 @@ impl RecalledImage {
     ) -> Result<Option<Beside>> {
         let has_place = Place::Destination(to.clone()).has_attachments();
         if self.referrers.is_empty() || !has_place || output::has_attached(to, &self.referrers) {
+            // Elsewhere they may be wanted again.
+            if let Some(cache) = &options.cache {
+                for (.., digest) in &self.documents {
+                    cache.touch(DOCUMENT, &document_key(*digest));
+                }
+            }
             return Ok(Some(Beside::default()));
         }
         let read = |(media_type, predicate_type, digest): &(String, String, Digest)| {
