@@ -7,9 +7,9 @@ Modes: cached (nothing changed since the build before, caches and stores kept), 
 and figures are those of speed.py; its own docker daemon and the stores lie in DIR and are gone at the end. Docker's rows
 are wall times of the client, with no image file written where nothing is pushed. Needs root, buildah and dockerd.
 """
-import argparse, os, shutil, subprocess, sys, time
+import os, shutil, subprocess, sys, time
 
-from speed import BUILDAH, HERE, Place, fresh, run, show, size
+from speed import BUILDAH, Place, command_line, fresh, run, show, size
 
 DOCKER = "DOCKER_BUILDKIT=1 /usr/bin/docker -H unix://{folder}/docker/socket"
 BUILDKIT = f"{DOCKER} build -q -f {{folder}}/Containerfile -t x {{tree}}"
@@ -124,13 +124,7 @@ def cold(place, work, stores, options):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("mkimage", help="a release build")
-    parser.add_argument("-w", "--work", default="M,L")
-    parser.add_argument("-m", "--modes", default="cached,cold")
-    parser.add_argument("-n", "--rounds", type=int, default=5)
-    parser.add_argument("-j", "--jobs", type=int, default=2)
-    parser.add_argument("--folder", default=os.path.join(HERE, "../target/speed"))
+    parser = command_line(__doc__, "M,L", "cached,cold")
     parser.add_argument("--skip", default="", help="rows whose names have one of these words are left out")
     options = parser.parse_args()
     options.skip = [word for word in options.skip.split(",") if word]

@@ -257,15 +257,21 @@ def many(place, options):
     show(f"{count} services", rows, {"umoci, a shared base made by hand": "mkimage gzip:2, empty cache"})
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def command_line(about, work, modes):
+    """The arguments that all of these scripts take."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("mkimage", help="a release build")
-    parser.add_argument("-w", "--work", default="S,M,L")
-    parser.add_argument("-m", "--modes", default="cold,warm,changed,restored,many")
-    parser.add_argument("-c", "--codecs", default="zstd,gzip")
+    parser.add_argument("-w", "--work", default=work)
+    parser.add_argument("-m", "--modes", default=modes)
     parser.add_argument("-n", "--rounds", type=int, default=5)
     parser.add_argument("-j", "--jobs", type=int, default=2)
     parser.add_argument("--folder", default=os.path.join(HERE, "../target/speed"))
+    return parser
+
+
+def main():
+    parser = command_line(__doc__, "S,M,L", "cold,warm,changed,restored,many")
+    parser.add_argument("-c", "--codecs", default="zstd,gzip")
     parser.add_argument("--buildah", action="store_true", help="beside buildah, too, which empties its store")
     options = parser.parse_args()
     place = Place(options)

@@ -40,7 +40,7 @@ mod watch;
 
 pub use pack::pack;
 pub use plan::{LayerPlan, parent_entry, plan, plan_among};
-pub use recheck::{Recheck, recheck};
+pub use recheck::recheck;
 pub use remote::{Published, RemoteCache, Trust};
 pub use shared::Commons;
 pub use staging::{Durability, Staging};

@@ -110,11 +110,6 @@ impl Content {
         }
     }
 
-    /// Whether its bytes counted so far for more than being packed.
-    pub fn is_read(&self) -> bool {
-        matches!(self, Self::File(file) if file.asked.is_read())
-    }
-
     /// The folder of this machine that it was looked at in; `None` for bytes in memory.
     pub fn folder(&self) -> Option<&std::path::Path> {
         match self {

@@ -257,6 +257,19 @@ fn part_key(kind: &str, root: &Path, bytes: &[u8]) -> Key {
 }
 
 impl Session {
+    /// What remembers images, and under which key it has this one; `None` when it can't have it.
+    fn remembered<'a>(
+        &self,
+        (recipe, others, texts): (&Recipe, Option<&Others>, &'a Texts),
+        compressions: &[Compression],
+        options: &Options,
+    ) -> Option<(&Memory, Subject<'a>, Key)> {
+        let memory = self.memory()?;
+        let subject = Subject::of(recipe, texts);
+        let key = subject.key((recipe, others), compressions, options, &memory.tool)?;
+        Some((memory, subject, key))
+    }
+
     /// What an earlier build of the same recipe for the same compressions came to, when nothing of it has changed. `others` are those
     /// with which it shares layers.
     pub fn recall(
@@ -267,9 +280,7 @@ impl Session {
         compressions: &[Compression],
         options: &Options,
     ) -> Option<Recalled> {
-        let memory = self.memory()?;
-        let subject = Subject::of(recipe, texts);
-        let key = subject.key((recipe, others), compressions, options, &memory.tool)?;
+        let (memory, subject, key) = self.remembered((recipe, others, texts), compressions, options)?;
         let outcome = memory.get(self, &key, options.threads.get())?;
         outcome.recall(&subject)
     }
@@ -283,9 +294,7 @@ impl Session {
         compressions: &[Compression],
         options: &Options,
     ) -> Option<Pending> {
-        let memory = self.memory()?;
-        let subject = Subject::of(recipe, texts);
-        let key = subject.key((recipe, others), compressions, options, &memory.tool)?;
+        let (_, subject, key) = self.remembered((recipe, others, texts), compressions, options)?;
         let images = packed.images(recipe)?;
         let tree = assembled.debug.as_ref().map_or(&assembled.tree, |twin| &twin.tree);
         let (parcel, ships) = packed.parcel(tree, &images).unzip();

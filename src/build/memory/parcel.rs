@@ -26,18 +26,15 @@ pub(in crate::build) struct Parcel {
     pub(super) tree: Tree,
     /// How they are spread, with the hashes of the pieces of each layer.
     pub(super) layers: Vec<(LayerPlan, Vec<Key>)>,
-    /// Files of which more was made than that they were packed.
-    read: HashSet<ContentId>,
 }
 
 /// The kinds of lines.
 const PARENT: u8 = 0;
 const FILE: u8 = 1;
-const READ_FILE: u8 = 2;
-const MADE: u8 = 3;
-const HARD_LINK: u8 = 4;
-const DIRECTORY: u8 = 5;
-const SYMLINK: u8 = 6;
+const MADE: u8 = 2;
+const HARD_LINK: u8 = 3;
+const DIRECTORY: u8 = 4;
+const SYMLINK: u8 = 5;
 
 impl Parcel {
     /// The bytes of what was packed; `None` when too much of it was made.
@@ -70,9 +67,7 @@ impl Parcel {
                             roots.len() - 1
                         });
                         let place = if place == path { &b""[..] } else { place.as_bytes() };
-                        // Another name of it may have been read.
-                        let kind = if content.is_read() || content.links() > 1 { READ_FILE } else { FILE };
-                        (kind, [&[u8::try_from(root).ok()?], place].concat())
+                        (FILE, [&[u8::try_from(root).ok()?], place].concat())
                     }
                     EntryKind::HardLink(target) => (HARD_LINK, target.as_bytes().to_vec()),
                     EntryKind::Directory => (DIRECTORY, Vec::new()),
@@ -102,7 +97,7 @@ impl Parcel {
         let (roots, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
         let roots: Vec<PathBuf> = serde_json::from_slice(roots).ok()?;
         let roots = roots.iter().map(|root| session.open(root, None).ok()).collect::<Option<Vec<_>>>()?;
-        let (mut entries, mut layers, mut read) = (Vec::new(), Vec::new(), HashSet::new());
+        let (mut entries, mut layers) = (Vec::new(), Vec::new());
         let mut lines = Lines::new(rest);
         while !lines.is_done() {
             let name = String::from_utf8(lines.take_counted()?.to_vec()).ok()?;
@@ -118,13 +113,11 @@ impl Parcel {
                 }
                 let text = lines.take_counted()?;
                 let kind = match kind {
-                    FILE | READ_FILE => {
+                    FILE => {
                         let (root, place) = text.split_first()?;
                         let place = if place.is_empty() { path.clone() } else { ImagePath::new(place).ok()? };
                         let node = roots.get(usize::from(*root))?.folder.node(&place).ok()??;
-                        let content = node.content()?.clone();
-                        read.extend((kind == READ_FILE).then(|| content.id()));
-                        EntryKind::File(content)
+                        EntryKind::File(node.content()?.clone())
                     }
                     MADE => EntryKind::File(Content::bytes(text)),
                     HARD_LINK => EntryKind::HardLink(ImagePath::new(text).ok()?),
@@ -145,12 +138,7 @@ impl Parcel {
             }
             layers.push((LayerPlan { name, paths }, pieces.to_vec()));
         }
-        Some(Self { tree: entries.into_iter().collect(), layers, read })
-    }
-
-    /// Whether more was made of a file than that it was packed.
-    pub(super) fn is_read(&self, content: &Content) -> bool {
-        self.read.contains(&content.id())
+        Some(Self { tree: entries.into_iter().collect(), layers })
     }
 }
 

@@ -13,10 +13,10 @@ use crate::layer;
 use crate::path::ImagePath;
 use crate::recipe::{Compression, Recipe};
 use crate::report::Texts;
-use crate::source::{Content, Contents, Reread, Seen, Stamp, Twins};
+use crate::source::{Contents, Reread, Seen, Stamp, Twins};
 
 use super::super::{Options, Session};
-use super::{Kept, Memory, Others, Own, PARCEL, Parcel, Part, Pending, Recalled, Record, Saw, Subject};
+use super::{Kept, Memory, Others, Own, PARCEL, Parcel, Part, Pending, Recalled, Record, Saw};
 
 /// A part that other images have, too, as it is now.
 #[derive(Debug, Clone)]
@@ -98,9 +98,8 @@ impl Session {
         compressions: &[Compression],
         options: &Options,
     ) -> Option<Renewed> {
-        let (memory, threads) = (self.memory()?, options.threads.get());
-        let subject = Subject::of(recipe, texts);
-        let key = subject.key((recipe, others), compressions, options, &memory.tool)?;
+        let (memory, subject, key) = self.remembered((recipe, others, texts), compressions, options)?;
+        let threads = options.threads.get();
         let bytes = memory.cache.get(super::IMAGE, &key)?;
         let (record, seen) = Record::parse(&bytes)?;
         let parcel = memory.cache.get(PARCEL, &key)?;
@@ -139,20 +138,12 @@ impl Session {
             let parcel_now = beside.map_or_else(|| Parcel::parse(self, parcel), |thread| thread.join().ok()?)?;
             Some((reread, parcel_now))
         })?;
-        let is_moved = |content: &Content| {
-            let moved = content.folder().and_then(|folder| moved.get(folder)).zip(content.place());
-            moved.is_some_and(|(moved, place)| moved.contains(place))
-        };
         let how = layer::Options {
             cache: options.cache.clone(),
             watch: options.watch.clone(),
             ..layer::Options::new(options.threads)
         };
-        let counts = |content: &Content| parcel_now.is_read(content) && is_moved(content);
-        let recheck = layer::recheck(&parcel_now.tree, &parcel_now.layers, *compressions.first()?, &how, &counts)?;
-        if !recheck.is_same {
-            return None;
-        }
+        let packed = layer::recheck(&parcel_now.tree, &parcel_now.layers, *compressions.first()?, &how)?;
         let recalled = record.outcome.clone().recall(&subject)?;
         let kept = Kept {
             shared: parts.into_iter().map(|part| part.part).collect(),
@@ -160,7 +151,7 @@ impl Session {
         };
         let (documents, parcel) = (Vec::new(), Some(parcel.to_vec()));
         let pending = Pending { key, outcome: record.outcome, documents, saw: Saw::Before(kept), parcel };
-        Some(Renewed { recalled, pending: is_settled.then_some(pending), reread, packed: recheck.read })
+        Some(Renewed { recalled, pending: is_settled.then_some(pending), reread, packed })
     }
 
     fn renewed_own(
