@@ -46,17 +46,19 @@ impl BlobWriter {
         Ok(blob)
     }
 
-    /// Adds a piece: as it is, or compressed.
-    pub(super) fn add(&mut self, raw: &[u8], packed: &Packed, watch: Option<&dyn Watch>) -> Result<()> {
+    /// Adds a piece as it is.
+    pub(super) fn add(&mut self, raw: &[u8], watch: Option<&dyn Watch>) -> Result<()> {
         self.unpacked += raw.len() as u64;
-        match self.compression {
-            Compression::None => self.write(raw, watch),
-            Compression::Zstd(_) => self.write(packed.bytes(), watch),
-            Compression::Gzip(_) => {
-                self.crc.combine(&packed.crc);
-                self.write(packed.bytes(), watch)
-            }
+        self.write(raw, watch)
+    }
+
+    /// Adds a piece of `size` bytes that was compressed.
+    pub(super) fn add_packed(&mut self, size: u64, packed: &Packed, watch: Option<&dyn Watch>) -> Result<()> {
+        self.unpacked += size;
+        if matches!(self.compression, Compression::Gzip(_)) {
+            self.crc.combine(&packed.crc);
         }
+        self.write(packed.bytes(), watch)
     }
 
     fn write(&mut self, bytes: &[u8], watch: Option<&dyn Watch>) -> Result<()> {

@@ -3,11 +3,12 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::blob::{Blob, BlobWriter};
+use super::codec::Packed;
 use super::digests::Digests;
 use super::known::{Keys, Known, PieceCheck};
 use super::layout::Layout;
 use super::ordered::Ordered;
-use super::pool::{Buffers, Pool};
+use super::pool::{Lent, Pool};
 use super::watch::{Activity, Watch, watched};
 use super::{Durability, Effort, Layer, Staging};
 use crate::cache::{Cache, Key};
@@ -19,8 +20,8 @@ use crate::report::{Error, Result};
 pub(super) struct Packing<'a> {
     pub(super) layout: &'a Layout<'a>,
     compression: Compression,
-    stream: Ordered<Arc<Buffers>, Stream>,
-    blob: Ordered<(Arc<Buffers>, bool), Result<Progress>>,
+    stream: Ordered<Arc<Lent>, Stream>,
+    blob: Ordered<Ready, Result<Progress>>,
     /// What the cache goes by, where there is one.
     pub(super) keys: Option<Keys>,
     /// The hashes of its pieces, where they were found out before; else empty.
@@ -30,6 +31,16 @@ pub(super) struct Packing<'a> {
     /// Whether the hashes of its files are wanted.
     lists: bool,
     effort: Mutex<Effort>,
+}
+
+/// A piece that is ready to be written.
+struct Ready {
+    /// How many bytes of the tar stream it is.
+    size: usize,
+    /// These bytes, where the blob has them as they are.
+    raw: Option<Arc<Lent>>,
+    packed: Packed,
+    last: bool,
 }
 
 /// What is found out of a tar stream, piece by piece.
@@ -84,29 +95,44 @@ impl<'a> Packing<'a> {
         *self.effort.lock().unwrap_or_else(PoisonError::into_inner) += effort;
     }
 
-    /// Takes a piece that was read and compressed. `failed` is told why a blob could not be written.
+    /// Takes a piece that was read, before it is compressed: so the digest of the stream need not wait for a piece that takes
+    /// long to compress, and those behind it need not keep what they are made of.
+    pub(super) fn read(&self, piece: usize, lent: &Arc<Lent>, pool: &Pool, watch: Option<&dyn Watch>) {
+        // The stream of a layer that is not compressed is its blob.
+        if self.lists || self.compression != Compression::None {
+            self.stream.bring(piece, Arc::clone(lent), |stream, lent| {
+                watched(watch, Activity::Hash, || stream.take(self.layout, lent.raw.bytes()));
+                pool.release(lent);
+            });
+        }
+    }
+
+    /// Takes a piece that was compressed. `failed` is told why a blob could not be written.
     pub(super) fn commit(
         &self,
         piece: usize,
-        buffers: Arc<Buffers>,
+        (lent, packed): (Arc<Lent>, Packed),
         staging: &Staging,
         pool: &Pool,
         watch: Option<&dyn Watch>,
         failed: impl Fn(Error),
     ) {
-        let last = self.layout.pieces[piece].is_last();
-        // The stream of a layer that is not compressed is its blob.
-        if self.lists || self.compression != Compression::None {
-            self.stream.bring(piece, Arc::clone(&buffers), |stream, buffers| {
-                watched(watch, Activity::Hash, || stream.take(self.layout, buffers.raw.bytes()));
-                pool.release(buffers);
-            });
-        }
-        self.blob.bring(piece, (buffers, last), |progress, (buffers, last)| {
-            if let Err(error) = write(progress, &buffers, last, staging, watch) {
+        let (size, last) = (lent.raw.bytes().len(), self.layout.pieces[piece].is_last());
+        pool.keep(&packed);
+        let raw = if self.compression == Compression::None {
+            Some(lent)
+        } else {
+            pool.release(lent);
+            None
+        };
+        self.blob.bring(piece, Ready { size, raw, packed, last }, |progress, ready| {
+            if let Err(error) = write(progress, &ready, staging, watch) {
                 failed(error);
             }
-            pool.release(buffers);
+            pool.give_back(ready.packed);
+            if let Some(raw) = ready.raw {
+                pool.release(raw);
+            }
         });
     }
 
@@ -138,18 +164,15 @@ impl<'a> Packing<'a> {
     }
 }
 
-fn write(
-    progress: &mut Result<Progress>,
-    buffers: &Buffers,
-    last: bool,
-    staging: &Staging,
-    watch: Option<&dyn Watch>,
-) -> Result<()> {
+fn write(progress: &mut Result<Progress>, ready: &Ready, staging: &Staging, watch: Option<&dyn Watch>) -> Result<()> {
     let Ok(Progress::Writing(mut blob)) = std::mem::replace(progress, Err(Error::internal("a blob was abandoned")))
     else {
         return Ok(());
     };
-    blob.add(buffers.raw.bytes(), &buffers.packed, watch)?;
-    *progress = Ok(if last { Progress::Written(blob.finish(staging, watch)?) } else { Progress::Writing(blob) });
+    match &ready.raw {
+        Some(lent) => blob.add(lent.raw.bytes(), watch)?,
+        None => blob.add_packed(ready.size as u64, &ready.packed, watch)?,
+    }
+    *progress = Ok(if ready.last { Progress::Written(blob.finish(staging, watch)?) } else { Progress::Writing(blob) });
     Ok(())
 }

@@ -42,6 +42,8 @@ pub(super) fn identity(compression: Compression) -> Vec<u8> {
 pub(super) struct Packed {
     buffer: Vec<u8>,
     size: usize,
+    /// The most that was used of it.
+    used: usize,
     /// The CRC-32 of the piece, which gzip wants.
     pub(super) crc: crc32fast::Hasher,
 }
@@ -49,6 +51,16 @@ pub(super) struct Packed {
 impl Packed {
     pub(super) fn bytes(&self) -> &[u8] {
         &self.buffer[..self.size]
+    }
+
+    /// How many bytes of its buffer were used, and are memory since.
+    pub(super) fn used(&self) -> usize {
+        self.used.max(self.size)
+    }
+
+    /// How many bytes its buffer has room for.
+    pub(super) fn room(&self) -> usize {
+        self.buffer.len()
     }
 
     /// Takes a piece that was compressed before: `read` fills in its bytes.
@@ -62,15 +74,19 @@ impl Packed {
         raw_size: u32,
         read: impl FnOnce(&mut [u8]) -> io::Result<()>,
     ) -> io::Result<()> {
-        read(&mut self.room(size)[..size])?;
+        read(&mut self.begin(size)[..size])?;
         self.size = size;
         self.crc = crc32fast::Hasher::new_with_initial_len(raw_crc, raw_size.into());
         Ok(())
     }
 
-    fn room(&mut self, size: usize) -> &mut [u8] {
+    /// Empties it, with room for `size` bytes.
+    fn begin(&mut self, size: usize) -> &mut [u8] {
+        self.used = self.used();
+        self.size = 0;
         if self.buffer.len() < size {
             self.buffer = vec![0; piece::room_for(size)];
+            self.used = 0;
         }
         &mut self.buffer
     }
@@ -112,14 +128,14 @@ impl Encoder {
     pub(super) fn encode(&mut self, piece: &[u8], last: bool, packed: &mut Packed) -> io::Result<()> {
         match self {
             Self::Zstd(compressor) => {
-                let room = packed.room(zstd::zstd_safe::compress_bound(piece.len()));
+                let room = packed.begin(zstd::zstd_safe::compress_bound(piece.len()));
                 packed.size = compressor.compress_to_buffer(piece, room)?;
             }
             Self::Gzip(compressor) => {
                 packed.crc = crc32fast::Hasher::new();
                 packed.crc.update(piece);
                 let bound = compressor.deflate_compress_bound(piece.len()) + deflate::SEAM;
-                let room = packed.room(bound);
+                let room = packed.begin(bound);
                 let size = compressor.deflate_compress(piece, room).map_err(io::Error::other)?;
                 packed.size = if last { size } else { deflate::open_end(room, size).map_err(io::Error::other)? };
                 debug_assert!(

@@ -13,13 +13,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::blob::BlobWriter;
 use super::chains::Packing;
-use super::codec::Encoder;
+use super::codec::{Encoder, Packed};
 use super::digests::{self, Digests};
 use super::fill::{Filler, Raw, Unreadable};
 use super::known::{Keys, Known, Origin, PieceCheck};
 use super::layout::Layout;
 use super::piece::Piece;
-use super::pool::{Buffers, Pool};
+use super::pool::{Lent, Pool};
 use super::record::Member;
 use super::watch::{Activity, Watch, watched};
 use super::{Effort, Layer, LayerPlan, Options, Staging, UNREADABLE};
@@ -239,15 +239,13 @@ impl<'a> Work<'a> {
         let mut encoder = known.map(|(_, encoder)| encoder);
         let piece_of =
             |task: usize| self.tasks.get(task).map(|&(layer, piece)| &self.packing[layer].layout.pieces[piece]);
-        while let Some((task, mut buffers)) = self.pool.take(|task| piece_of(task).map(Piece::size)) {
+        while let Some((task, lent)) = self.pool.take(|task| piece_of(task).map(Piece::size)) {
             let (layer, piece) = self.tasks[task];
             let packing = &self.packing[layer];
-            match self.prepare(packing, piece, &mut filler, &mut encoder, &mut buffers) {
-                Ok(effort) => {
+            match self.prepare(packing, piece, &mut filler, &mut encoder, lent) {
+                Ok((effort, ready)) => {
                     packing.count(effort);
-                    packing.commit(piece, Arc::new(buffers), self.staging, &self.pool, self.watch, |error| {
-                        self.fail(task, error);
-                    });
+                    packing.commit(piece, ready, self.staging, &self.pool, self.watch, |error| self.fail(task, error));
                 }
                 Err(error) => self.fail(task, error),
             }
@@ -262,44 +260,46 @@ impl<'a> Work<'a> {
         piece: usize,
         filler: &mut Filler,
         encoder: &mut Option<Encoder>,
-        buffers: &mut Buffers,
-    ) -> Result<Effort> {
+        mut lent: Lent,
+    ) -> Result<(Effort, (Arc<Lent>, Packed))> {
         let (members, this) = (&packing.layout.members, &packing.layout.pieces[piece]);
-        filler.fill(members, this, &mut buffers.raw).map_err(|error| unreadable_in(members, &error))?;
-        let size = buffers.raw.bytes().len() as u64;
+        filler.fill(members, this, &mut lent.raw).map_err(|error| unreadable_in(members, &error))?;
+        let (lent, mut packed) = (Arc::new(lent), self.pool.packed());
+        packing.read(piece, &lent, &self.pool, self.watch);
+        let raw = lent.raw.bytes();
+        let size = raw.len() as u64;
         let mut effort = Effort { read: size, ..Effort::default() };
         // The end of the archive is not worth a look.
         let known = self.known.zip(packing.keys.as_ref()).filter(|_| !this.is_last());
         let hash = known.map(|(known, keys)| {
             packing.hashes.get(piece).copied().or_else(|| known.piece_hash(keys, piece)).unwrap_or_else(|| {
                 effort.hashed = size;
-                watched(self.watch, Activity::Hash, || key_of(buffers.raw.bytes()))
+                watched(self.watch, Activity::Hash, || key_of(raw))
             })
         });
         let found = known.zip(hash).and_then(|((known, _), hash)| {
-            let bring = || known.bring_piece(&hash, buffers.raw.bytes(), &mut buffers.packed);
+            let bring = || known.bring_piece(&hash, raw, &mut packed);
             watched(self.watch, Activity::Read, bring)
         });
         if found == Some(Origin::Cache) {
             effort.pieces_known = 1;
         } else if found == Some(Origin::Registry) {
-            (effort.pieces_remote, effort.pieces_fetched) = (1, buffers.packed.bytes().len() as u64);
+            (effort.pieces_remote, effort.pieces_fetched) = (1, packed.bytes().len() as u64);
         } else {
             if encoder.is_none() {
                 *encoder = Some(Encoder::new(self.compression).map_err(Error::internal)?);
             }
             if let Some(encoder) = encoder {
-                let encode = || encoder.encode(buffers.raw.bytes(), this.is_last(), &mut buffers.packed);
+                let encode = || encoder.encode(raw, this.is_last(), &mut packed);
                 watched(self.watch, Activity::Compress, encode).map_err(Error::internal)?;
             }
             (effort.pieces_packed, effort.compressed) = (1, size);
         }
         if let Some(hash) = hash {
-            let check =
-                PieceCheck { crc: buffers.packed.crc.clone().finalize(), size: u32::try_from(size).unwrap_or(0) };
+            let check = PieceCheck { crc: packed.crc.clone().finalize(), size: u32::try_from(size).unwrap_or(0) };
             let _ = packing.found[piece].set((hash, check));
         }
-        Ok(effort)
+        Ok((effort, (lent, packed)))
     }
 
     fn fail(&self, task: usize, error: Error) {

@@ -1,24 +1,24 @@
 //! Buffers for pieces on their way, of which there are only so many bytes: memory does not grow with the image.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::codec::Packed;
 use super::fill::Raw;
 
-/// How many bytes of pieces may be on their way for each thread. Pieces are written in order: while one thread is at a
-/// large one, the others go on with what follows, and must not run out of room before it is done.
+/// How many bytes of pieces may be on their way for each thread, as they were read or, once that is no longer wanted,
+/// compressed. Pieces are written in order: while one thread is at a large one, the others go on with what follows, and must not
+/// run out of room before it is done.
 const ROOM: usize = 3 << 20;
 
-/// What one piece needs while it is on its way.
+/// The bytes of a piece, in a buffer that was lent for it.
 #[derive(Debug, Default)]
-pub(super) struct Buffers {
+pub(super) struct Lent {
     pub(super) raw: Raw,
-    pub(super) packed: Packed,
-    /// The size of the piece that they were lent for.
+    /// The size of the piece.
     size: usize,
 }
 
-/// Pieces to be done, in order, each with buffers that are lent out. Who finds no room waits until some comes back: that
+/// Pieces to be done, in order, each with a buffer that is lent out. Who finds no room waits until some comes back: that
 /// keeps the readers from running ahead.
 pub(super) struct Pool {
     state: Mutex<State>,
@@ -29,64 +29,87 @@ pub(super) struct Pool {
 struct State {
     /// The piece that is begun next.
     next: usize,
-    idle: Vec<Buffers>,
-    /// Bytes of the pieces on their way.
+    idle: Vec<Raw>,
+    idle_packed: Vec<Packed>,
+    /// Bytes of the pieces on their way, and of those that are compressed and wait.
     lent: usize,
     closed: bool,
 }
 
 impl Pool {
     pub(super) fn new(threads: usize) -> Self {
-        let state = State { next: 0, idle: Vec::new(), lent: 0, closed: false };
+        let state = State { next: 0, idle: Vec::new(), idle_packed: Vec::new(), lent: 0, closed: false };
         Self { state: Mutex::new(state), returned: Condvar::new(), room: threads.saturating_mul(ROOM) }
     }
 
-    /// The next piece, with buffers for it; `None` after the last one, which has no size, and when the pool is closed. A
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next piece, with a buffer for it; `None` after the last one, which has no size, and when the pool is closed. A
     /// piece is lent room before those behind it, and one always has some: none waits for ever.
-    pub(super) fn take(&self, size_of: impl Fn(usize) -> Option<usize>) -> Option<(usize, Buffers)> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn take(&self, size_of: impl Fn(usize) -> Option<usize>) -> Option<(usize, Lent)> {
+        let mut state = self.state();
         loop {
             let piece = state.next;
             let size = size_of(piece).filter(|_| !state.closed)?;
             if state.lent == 0 || state.lent + size <= self.room {
                 state.next += 1;
                 state.lent += size;
-                let buffers = state.fitting(size);
-                return Some((piece, Buffers { size, ..buffers }));
+                return Some((piece, Lent { raw: state.fitting(size), size }));
             }
             state = self.returned.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    pub(super) fn give_back(&self, buffers: Buffers) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.lent -= buffers.size;
-        let idle: usize = state.idle.iter().map(|buffers| buffers.raw.room()).sum();
-        if state.lent + idle + buffers.raw.room() <= self.room {
-            state.idle.push(buffers);
+    /// Gives back what several share, when the last one lets go.
+    pub(super) fn release(&self, lent: Arc<Lent>) {
+        let Some(Lent { raw, size }) = Arc::into_inner(lent) else { return };
+        let mut state = self.state();
+        state.lent -= size;
+        let idle: usize = state.idle.iter().map(Raw::room).sum();
+        if state.lent + idle + raw.room() <= self.room {
+            state.idle.push(raw);
         }
         self.returned.notify_all();
     }
 
-    /// Gives back what several share, when the last one lets go.
-    pub(super) fn release(&self, buffers: Arc<Buffers>) {
-        if let Some(buffers) = Arc::into_inner(buffers) {
-            self.give_back(buffers);
+    /// A buffer to compress a piece into: one that was used before, where there is one.
+    pub(super) fn packed(&self) -> Packed {
+        let mut state = self.state();
+        let largest = (0..state.idle_packed.len()).max_by_key(|&index| state.idle_packed[index].room());
+        largest.map(|index| state.idle_packed.swap_remove(index)).unwrap_or_default()
+    }
+
+    /// Notes that a compressed piece waits from now on. It takes the room of what it was made of, which is let go.
+    pub(super) fn keep(&self, packed: &Packed) {
+        self.state().lent += packed.bytes().len();
+    }
+
+    /// Gives back what [`Pool::keep`] noted.
+    pub(super) fn give_back(&self, packed: Packed) {
+        let mut state = self.state();
+        state.lent -= packed.bytes().len();
+        let idle: usize = state.idle_packed.iter().map(Packed::used).sum();
+        // What is compressed is smaller, but for what can't be.
+        if idle + packed.used() <= self.room / 2 {
+            state.idle_packed.push(packed);
         }
+        self.returned.notify_all();
     }
 
     /// Lends nothing from now on: the work is over or failed.
     pub(super) fn close(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        self.state().closed = true;
         self.returned.notify_all();
     }
 }
 
 impl State {
-    /// Idle buffers: the smallest with room for so many bytes, or else the largest, which grow.
-    fn fitting(&mut self, size: usize) -> Buffers {
-        let by_fit = |buffers: &Buffers| {
-            let room = buffers.raw.room();
+    /// An idle buffer: the smallest with room for so many bytes, or else the largest, which grows.
+    fn fitting(&mut self, size: usize) -> Raw {
+        let by_fit = |raw: &Raw| {
+            let room = raw.room();
             if room >= size { (0, room) } else { (1, usize::MAX - room) }
         };
         let best = (0..self.idle.len()).min_by_key(|&index| by_fit(&self.idle[index]));
@@ -110,16 +133,34 @@ mod tests {
             let third = scope.spawn(|| pool.take(size_of).unwrap());
             std::thread::sleep(std::time::Duration::from_millis(20));
             assert!(!third.is_finished(), "there is no room for it yet");
-            pool.give_back(one);
+            pool.release(Arc::new(one));
             let (piece, three) = third.join().unwrap();
             assert_eq!(piece, 2);
-            pool.give_back(three);
+            pool.release(Arc::new(three));
         });
-        pool.give_back(two);
+        pool.release(Arc::new(two));
         let (piece, four) = pool.take(size_of).unwrap();
         assert_eq!((piece, four.size), (3, 2 * ROOM));
-        pool.give_back(four);
+        pool.release(Arc::new(four));
         assert_eq!(pool.take(size_of).unwrap().0, 4);
         assert!(pool.take(size_of).is_none());
+    }
+
+    #[test]
+    fn a_piece_that_waits_to_be_written_takes_the_room_of_what_it_was_compressed_to() {
+        let size_of = |piece: usize| [ROOM, ROOM / 2].get(piece).copied();
+        let pool = Pool::new(1);
+        let (_, one) = pool.take(size_of).unwrap();
+        let mut packed = pool.packed();
+        packed.take_over(ROOM / 2 + 1, 0, 0, |_| Ok(())).unwrap();
+        pool.keep(&packed);
+        pool.release(Arc::new(one));
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| pool.take(size_of).unwrap());
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            assert!(!second.is_finished(), "there is a byte too little room for it");
+            pool.give_back(packed);
+            assert_eq!(second.join().unwrap().0, 1);
+        });
     }
 }
