@@ -11,6 +11,8 @@ use crate::tree::{Entry, EntryKind, Tree};
 /// The unit of tar.
 pub(super) const BLOCK: usize = 512;
 
+/// The room for a name, and for the target of a link.
+const NAME: usize = 100;
 /// The largest number in a ustar field of 8 bytes: seven octal digits.
 const MOST_ID: u32 = 0o7_777_777;
 /// The largest number in a ustar field of 12 bytes: eleven octal digits.
@@ -60,8 +62,8 @@ impl<'a> Member<'a> {
         if !records.is_empty() {
             let mut header = blank(EntryType::XHeader, 0o644);
             put(&mut ustar(&mut header).name, b"./PaxHeaders/0");
-            header.set_size(records.len() as u64);
-            header.set_cksum();
+            octal(&mut ustar(&mut header).size, records.len() as u64);
+            sum_up(&mut header);
             out.extend_from_slice(header.as_bytes());
             out.extend_from_slice(&records);
             out.resize(out.len().next_multiple_of(BLOCK), 0);
@@ -105,20 +107,21 @@ impl<'a> Member<'a> {
         put(&mut fields.name, rest);
         put(&mut fields.linkname, self.link());
         // What does not fit is in the PAX header, and zero here.
-        header.set_uid(u64::from(if self.inode.uid > MOST_ID { 0 } else { self.inode.uid }));
-        header.set_gid(u64::from(if self.inode.gid > MOST_ID { 0 } else { self.inode.gid }));
-        header.set_size(if self.data() > MOST_SIZE { 0 } else { self.data() });
-        header.set_mtime(u64::try_from(self.mtime()).ok().filter(|&time| time <= MOST_SIZE).unwrap_or(0));
-        header.set_cksum();
+        octal(&mut fields.uid, u64::from(if self.inode.uid > MOST_ID { 0 } else { self.inode.uid }));
+        octal(&mut fields.gid, u64::from(if self.inode.gid > MOST_ID { 0 } else { self.inode.gid }));
+        octal(&mut fields.size, if self.data() > MOST_SIZE { 0 } else { self.data() });
+        octal(&mut fields.mtime, u64::try_from(self.mtime()).ok().filter(|&time| time <= MOST_SIZE).unwrap_or(0));
+        sum_up(&mut header);
         header
     }
 
     /// The records of the PAX header, sorted by key; empty when none is needed.
     fn pax_records(&self) -> Vec<u8> {
-        let name = self.name();
         let link = self.link();
+        // Nearly all names fit.
+        let name = if self.path.relative().len() < NAME { Vec::new() } else { self.name() };
         let long_name = split(&name).is_none();
-        let long_link = link.len() > 100;
+        let long_link = link.len() > NAME;
         let mut records = Vec::new();
         let is_link = matches!(self.entry.kind, EntryKind::HardLink(_));
         for (key, value) in self.inode.xattrs.iter().filter(|_| !is_link) {
@@ -151,18 +154,35 @@ impl<'a> Member<'a> {
     }
 }
 
+/// A header in which every number is zero but the mode.
 fn blank(kind: EntryType, mode: u32) -> tar::Header {
     let mut header = tar::Header::new_ustar();
     header.set_entry_type(kind);
-    header.set_mode(mode);
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_size(0);
-    header.set_mtime(0);
     let fields = ustar(&mut header);
-    fields.set_device_major(0);
-    fields.set_device_minor(0);
+    octal(&mut fields.mode, u64::from(mode));
+    for field in [&mut fields.uid, &mut fields.gid, &mut fields.dev_major, &mut fields.dev_minor] {
+        octal(field, 0);
+    }
+    octal(&mut fields.size, 0);
+    octal(&mut fields.mtime, 0);
     header
+}
+
+/// Writes a number that fits: octal digits, and a NUL at the end. As `tar`'s own, which makes a string of each.
+fn octal(field: &mut [u8], mut number: u64) {
+    let Some((end, digits)) = field.split_last_mut() else { return };
+    *end = 0;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (number & 7) as u8;
+        number >>= 3;
+    }
+}
+
+/// Writes the sum of all bytes, in which its own field counts as spaces.
+fn sum_up(header: &mut tar::Header) {
+    ustar(header).cksum = [b' '; 8];
+    let sum: u32 = header.as_bytes().iter().map(|byte| u32::from(*byte)).sum();
+    octal(&mut ustar(header).cksum, u64::from(sum));
 }
 
 fn ustar(header: &mut tar::Header) -> &mut tar::UstarHeader {
@@ -177,12 +197,12 @@ fn put(field: &mut [u8], value: &[u8]) {
 
 /// Splits a name over the `prefix` (155 bytes) and `name` (100 bytes) fields, at the first `/` that does.
 fn split(name: &[u8]) -> Option<(&[u8], &[u8])> {
-    if name.len() <= 100 {
+    if name.len() <= NAME {
         return Some((b"", name));
     }
     // The `/` at the end of a folder's name would leave nothing for the `name` field.
     let slashes = name[..name.len() - 1].iter().enumerate().filter(|&(_, &byte)| byte == b'/');
-    let (cut, _) = slashes.into_iter().find(|&(at, _)| name.len() - at - 1 <= 100)?;
+    let (cut, _) = slashes.into_iter().find(|&(at, _)| name.len() - at - 1 <= NAME)?;
     (cut <= 155).then(|| (&name[..cut], &name[cut + 1..]))
 }
 
@@ -201,6 +221,8 @@ fn record(out: &mut Vec<u8>, key: &str, value: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::Content;
+    use crate::tree::{Cause, Rank, Reason};
 
     #[test]
     fn record_counts_itself() {
@@ -212,6 +234,42 @@ mod tests {
             out.len()
         };
         assert_eq!([length_of(1), length_of(90), length_of(91), length_of(990)], [9, 99, 101, 1001]);
+    }
+
+    #[test]
+    fn headers_are_those_that_the_tar_crate_writes() {
+        for (mode, number, time) in [(0o644, 0, 0), (0o4755, 1000, 315_532_800), (0o7777, MOST_ID, MOST_SIZE)] {
+            let entry = |kind: EntryKind| {
+                let reason = Reason::new(Cause::Generated("a test"), None);
+                let mut entry = Entry::new(kind, mode, Rank::Generated, reason);
+                (entry.uid, entry.gid, entry.mtime) = (number, number, Some(time.cast_signed()));
+                entry
+            };
+            let tree = Tree::default();
+            let kinds = [
+                (EntryKind::File(Content::bytes(vec![1; 999])), EntryType::Regular, "a/file", ""),
+                (EntryKind::Symlink(b"over/there".to_vec()), EntryType::Symlink, "a/link", "over/there"),
+                (EntryKind::Directory, EntryType::Directory, "a/folder/", ""),
+            ];
+            for (kind, tar_kind, name, link) in kinds {
+                let (path, entry) = (ImagePath::new(format!("/{name}")).unwrap(), entry(kind));
+                let mut expected = tar::Header::new_ustar();
+                expected.set_entry_type(tar_kind);
+                expected.as_ustar_mut().unwrap().name[..name.len()].copy_from_slice(name.as_bytes());
+                expected.as_ustar_mut().unwrap().linkname[..link.len()].copy_from_slice(link.as_bytes());
+                expected.set_mode(mode);
+                expected.set_uid(u64::from(number));
+                expected.set_gid(u64::from(number));
+                expected.set_mtime(time);
+                expected.set_size(if tar_kind == EntryType::Regular { 999 } else { 0 });
+                expected.set_device_major(0).unwrap();
+                expected.set_device_minor(0).unwrap();
+                expected.set_cksum();
+                let mut head = Vec::new();
+                Member::new(&tree, &path, &entry).write_head(&mut head);
+                assert_eq!(head, expected.as_bytes(), "{name}");
+            }
+        }
     }
 
     #[test]
