@@ -31,7 +31,7 @@ pub use documents::{contents, provenance, subject};
 pub use evidence::{Evidence, Explained, Named, Standing};
 pub use many::in_order;
 use memory::Inputs;
-pub use memory::{Others, Pending, Recalled, Renewed, Said, compressions};
+pub use memory::{Others, Pending, Recalled, Remembered, Renewed, Said, compressions};
 pub use session::{Session, Shared};
 pub use shard::{Beside, beside, shares, weight};
 pub use stored::{Stored, choose, stored, subject as stored_subject};

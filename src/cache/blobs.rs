@@ -68,27 +68,43 @@ impl Cache {
     /// Puts a blob at a path where nothing is, with the mode of a new file. Returns its size; `None` when it is not here or not what it was.
     /// `flush` wants it on the disk.
     pub fn bring_blob(&self, digest: &Digest, to: &Path, flush: bool, threads: usize) -> Option<u64> {
-        let path = self.blob_path(digest);
-        let record = self.record(digest)?;
-        let file = self.open_blob(digest)?;
-        let found = Stamp::of(&file.metadata().ok()?);
-        let trusted = found == record.stamp;
-        if !trusted && !is_sound(&file, &record.segments, threads) {
-            drop(file);
-            let _ = std::fs::remove_file(&path);
-            return None;
-        }
-        let flushed = record.flushed && trusted || flush && file.sync_all().is_ok();
-        let linked = self.duplicate(&path, to, flush);
+        let (file, before, now) = self.sound_blob(digest, flush, threads)?;
+        let linked = self.duplicate(&self.blob_path(digest), to, flush);
         if linked.is_err() {
             let _ = std::fs::remove_file(to);
         }
         linked.ok()?;
-        let stamp = Stamp::of(&file.metadata().ok()?);
-        if stamp != record.stamp || flushed != record.flushed {
-            self.note(digest, Record { stamp, flushed, segments: record.segments.clone() });
+        let (stamp, size) = (Stamp::of(&file.metadata().ok()?), now.segments.size());
+        if stamp != before.stamp || now.flushed != before.flushed {
+            self.note(digest, Record { stamp, ..now });
         }
-        Some(record.segments.size())
+        Some(size)
+    }
+
+    /// Does what [`Cache::bring_blob`] does of a blob that `stat` says something else of than the last time, as of one that was restored: it is
+    /// read, and flushed where that is wanted. What is done here is not done again there.
+    pub fn ready_blob(&self, digest: &Digest, flush: bool, threads: usize) {
+        if let Some((_, before, now)) = self.sound_blob(digest, flush, threads)
+            && (now.stamp, now.flushed) != (before.stamp, before.flushed)
+        {
+            self.note(digest, now);
+        }
+    }
+
+    /// A blob that is what it was, with what was known of it and what is now; `None` when it is not here or something else.
+    fn sound_blob(&self, digest: &Digest, flush: bool, threads: usize) -> Option<(File, Record, Record)> {
+        let before = self.record(digest)?;
+        let file = self.open_blob(digest)?;
+        let stamp = Stamp::of(&file.metadata().ok()?);
+        let trusted = stamp == before.stamp;
+        if !trusted && !is_sound(&file, &before.segments, threads) {
+            drop(file);
+            let _ = std::fs::remove_file(self.blob_path(digest));
+            return None;
+        }
+        let flushed = before.flushed && trusted || flush && file.sync_all().is_ok();
+        let now = Record { stamp, flushed, segments: before.segments.clone() };
+        Some((file, before, now))
     }
 
     /// Whether a file that is the blob of a digest by another name was changed under one of its names. A file that only

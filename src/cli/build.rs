@@ -203,6 +203,7 @@ fn build_all(args: &Args, console: &Console, texts: &mut Texts, reports: &Report
         metadata::write(path, &metadata)?;
     }
     metadata::summarise(&rows)?;
+    session.leave();
     let printed = if to_stdout {
         lines.lines().for_each(|line| console.say(line));
         ExitCode::SUCCESS
@@ -268,29 +269,34 @@ impl Job<'_> {
         let workspace = self.loaded.workspace.as_ref().filter(|workspace| workspace.shared_layers);
         let find = || workspace.map(|workspace| Others::of(&workspace.members, with.texts));
         let others = self.others.get_or_init(find).as_ref();
-        if let Some(how) = &how
-            && let Some(recalled) = with.session.recall(self.recipe, others, with.texts, how, with.options)
+        let subject = (self.recipe, others, with.texts);
+        let known = how.as_ref().and_then(|how| with.session.remembered(subject, how, with.options));
+        if let Some(known) = &known
+            && let Some(recalled) = with.session.recall(known, with.options)
             && let Some(packed) =
                 recalled.clone().pack(with.session, self.recipe, &self.destinations, with.options, &progress)?
         {
             return Ok(Made::Recalled(Box::new(recalled), packed));
         }
-        if let Some(how) = &how
-            && let Some(renewed) = with.session.renew(self.recipe, others, with.texts, how, with.options)
+        if let Some(known) = &known
+            && let Some(renewed) = with.session.renew(known, with.options)
             && let Some(packed) =
                 renewed.recalled.clone().pack(with.session, self.recipe, &self.destinations, with.options, &progress)?
         {
             return Ok(Made::Renewed(Box::new(renewed), packed));
         }
+        // A build wants the memory for itself.
+        drop(known);
         let find = || recipes::shared(with.session, self.loaded, with.options, with.console);
         let shared = self.shared.get_or_init(find).clone()?;
         let mut assembled = with.session.assemble(self.recipe, with.options, &progress)?;
         assembled.shared = shared;
         let places = (self.destinations.clone(), self.engine.cloned());
         let packed = with.session.pack(self.recipe, &assembled, places, with.options, &progress);
-        let pending = how.as_ref().zip(packed.as_ref().ok()).and_then(|(how, packed)| {
-            with.session.outcome((self.recipe, others, with.texts), &assembled, packed, how, with.options)
-        });
+        let pending = how
+            .as_ref()
+            .zip(packed.as_ref().ok())
+            .and_then(|(how, packed)| with.session.outcome(subject, &assembled, packed, how, with.options));
         let pending = pending.map(Box::new);
         // What was assembled is also told of an image that could not be packed.
         Ok(Made::Built(Box::new(assembled), packed, pending))
@@ -335,7 +341,8 @@ impl Made {
                 Ok(Part { figures: recalled.figures, tree: Tree::default(), packed, pending: None })
             }
             Self::Renewed(renewed, packed) => {
-                let Renewed { recalled, pending, reread, packed: again } = *renewed;
+                let Renewed { recalled, pending, reread, packed: again, spent } = *renewed;
+                with.leave(spent);
                 summary::recalled(console, &recalled.said, texts);
                 summary::reread(console, reread, again);
                 let pending = pending.map(Box::new);
@@ -360,8 +367,8 @@ fn place(parts: Vec<Part>, job: &Job, with: &Surroundings) -> Result<Vec<Built>>
     let packed = Packed::joined(packed, with.options)?;
     let layers = packed.layers();
     let built = std::thread::scope(|scope| {
-        if let Some(pending) = pending.as_ref().filter(|pending| pending.has_documents()) {
-            scope.spawn(|| with.session.keep_documents(pending));
+        if let Some(pending) = pending.as_ref().filter(|pending| pending.can_begin()) {
+            scope.spawn(|| with.session.begin_to_remember(pending));
         }
         packed.place(&trees[0], &mut stdout, push, &progress)
     });
@@ -374,7 +381,7 @@ fn place(parts: Vec<Part>, job: &Job, with: &Surroundings) -> Result<Vec<Built>>
     }
     let built = built?;
     if let Some(pending) = pending {
-        with.session.remember(job.recipe, *pending);
+        with.session.remember(job.recipe, &pending);
     }
     let places: Vec<String> = job.destinations.iter().map(ToString::to_string).collect();
     for built in &built {

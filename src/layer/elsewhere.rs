@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::blob::Blob;
 use super::entry::Entry;
+use super::hashing::hash_pieces;
 use super::known::{Keys, Known};
 use super::layout::Layout;
-use super::pack::hash_pieces;
 use super::remote::RemoteCache;
 use super::{Durability, Effort, Layer, Options, Staging, codec, predecessor, proof};
 use crate::cache::Key;

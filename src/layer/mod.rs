@@ -23,6 +23,7 @@ mod digests;
 mod elsewhere;
 mod entry;
 mod fill;
+mod hashing;
 mod known;
 mod layout;
 mod ordered;
@@ -40,7 +41,7 @@ mod watch;
 
 pub use pack::pack;
 pub use plan::{LayerPlan, parent_entry, plan, plan_among};
-pub use recheck::recheck;
+pub use recheck::Recheck;
 pub use remote::{Published, RemoteCache, Trust};
 pub use shared::Commons;
 pub use staging::{Durability, Staging};

@@ -8,14 +8,14 @@
 //! the same shape, by reading and hashing alone; then pieces.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::blob::BlobWriter;
 use super::chains::Packing;
 use super::codec::{Encoder, Packed};
 use super::digests::{self, Digests};
-use super::fill::{Filler, Raw, Unreadable};
+use super::fill::{Filler, Unreadable};
+use super::hashing::hash_pieces;
 use super::known::{Keys, Known, Origin, PieceCheck};
 use super::layout::Layout;
 use super::piece::Piece;
@@ -129,52 +129,12 @@ fn find_by_content(
     Ok(all)
 }
 
-/// For each layer the hash of each of its pieces but the last, and how many bytes were read for it.
-pub(super) fn hash_pieces(
-    known: &Known,
-    layers: &[(&Layout, &Keys)],
-    options: &Options,
-) -> Result<Vec<(Vec<Key>, u64)>> {
-    let pieces = |layout: &Layout| 0..layout.pieces.len() - 1;
-    let tasks: Vec<(usize, usize)> =
-        (0..layers.len()).flat_map(|layer| pieces(layers[layer].0).map(move |piece| (layer, piece))).collect();
-    let slots: Vec<OnceLock<Result<(Key, usize)>>> = tasks.iter().map(|_| OnceLock::new()).collect();
-    let watch = options.watch.as_deref();
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let (mut filler, mut raw) = (Filler::new(watch), Raw::default());
-        loop {
-            let task = next.fetch_add(1, Ordering::Relaxed);
-            let Some(&(layer, piece)) = tasks.get(task) else { return };
-            let (layout, keys) = layers[layer];
-            let hash = known.piece_hash(keys, piece).map(|known| (known, 0)).map_or_else(
-                || {
-                    let done = filler.fill(&layout.members, &layout.pieces[piece], &mut raw);
-                    done.map(|()| (watched(watch, Activity::Hash, || key_of(raw.bytes())), raw.bytes().len()))
-                        .map_err(|error| unreadable_in(&layout.members, &error))
-                },
-                Ok,
-            );
-            let _ = slots[task].set(hash);
-        }
-    };
-    let size = layers.iter().map(|(layout, _)| layout.size).sum();
-    on_threads(options.threads.get().min(worth(size)), &work)?;
-    let mut found = slots.into_iter().filter_map(OnceLock::into_inner);
-    let of_layer = |(layout, _): &(&Layout, &Keys)| {
-        let hashed = found.by_ref().take(pieces(layout).len()).collect::<Result<Vec<(Key, usize)>>>()?;
-        let read = hashed.iter().map(|(_, read)| *read as u64).sum();
-        Ok((hashed.into_iter().map(|(hash, _)| hash).collect(), read))
-    };
-    layers.iter().map(of_layer).collect()
-}
-
 /// How many threads a stream of this size is worth.
-fn worth(size: u64) -> usize {
+pub(super) fn worth(size: u64) -> usize {
     usize::try_from(size / WORTH_A_THREAD + 1).unwrap_or(usize::MAX)
 }
 
-fn on_threads(threads: usize, work: &(impl Fn() + Sync)) -> Result<()> {
+pub(super) fn on_threads(threads: usize, work: &(impl Fn() + Sync)) -> Result<()> {
     if threads == 1 {
         work();
         return Ok(());
@@ -319,7 +279,7 @@ impl Drop for CloseOnPanic<'_> {
     }
 }
 
-fn unreadable_in(members: &[Member], failure: &Unreadable) -> Error {
+pub(super) fn unreadable_in(members: &[Member], failure: &Unreadable) -> Error {
     unreadable(&members[failure.member], &failure.error)
 }
 

@@ -4,10 +4,9 @@
 //! [`Contents`](super::Contents) says what else has to be so.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::host::{Folder, Look};
-use super::seen::{ABSENT, ACCESS, DIRECTORY, LEAF, LISTED, NAMED, Question, SEVERAL, STAMP, access, digest};
+use super::seen::{ABSENT, ACCESS, DIRECTORY, LEAF, LISTED, NAMED, Question, SEVERAL, STAMP, access, digest, in_parts};
 use super::{Content, NodeKind, Seen, Source, Stamp};
 use crate::path::ImagePath;
 
@@ -61,7 +60,8 @@ struct Part {
     named: Vec<usize>,
     moved: Vec<ImagePath>,
     twins: Vec<[File; 2]>,
-    is_settled: bool,
+    /// Whether something may change once more without another time.
+    is_racy: bool,
 }
 
 impl Seen {
@@ -72,34 +72,12 @@ impl Seen {
         threads: usize,
         is_settled: &(dyn Fn(&Stamp) -> bool + Sync),
     ) -> Option<Renewal> {
-        let questions = self.questions()?;
-        let failed = AtomicBool::new(false);
-        let ask = |questions: &[Question]| {
-            let mut part = Part { is_settled: true, ..Part::default() };
-            for question in questions {
-                if failed.load(Ordering::Relaxed) {
-                    return None;
-                }
-                if !part.take(question, folder, is_settled).unwrap_or(false) {
-                    failed.store(true, Ordering::Relaxed);
-                    return None;
-                }
-            }
-            Some(part)
-        };
+        let take = |part: &mut Part, question: &Question| part.take(question, folder, is_settled).unwrap_or(false);
         // As many as a thread is worth.
-        let share = questions.len().div_ceil(threads.max(1)).max(300);
-        let parts: Vec<Option<Part>> = std::thread::scope(|scope| {
-            let mut shares = questions.chunks(share);
-            let own = shares.next();
-            let others: Vec<_> = shares.map(|share| scope.spawn(move || ask(share))).collect();
-            let own = own.map(ask);
-            own.into_iter().chain(others.into_iter().map(|other| other.join().ok().flatten())).collect()
-        });
+        let parts = in_parts(&self.questions()?, threads, 300, take)?;
         let mut bytes = self.bytes().to_vec();
         let (mut moved, mut twins, mut is_settled) = (Vec::new(), Vec::new(), true);
         for part in parts {
-            let part = part?;
             for (at, new) in part.news {
                 bytes.get_mut(at..at + new.len())?.copy_from_slice(&new);
             }
@@ -108,7 +86,7 @@ impl Seen {
             }
             moved.extend(part.moved);
             twins.extend(part.twins);
-            is_settled &= part.is_settled;
+            is_settled &= !part.is_racy;
         }
         Some(Renewal { seen: Self::new(bytes), moved, twins: Twins(twins), is_settled })
     }
@@ -168,7 +146,7 @@ impl Part {
         }
         if look.stamp != was {
             self.moved.push(question.path.clone());
-            self.is_settled &= is_settled(&look.stamp);
+            self.is_racy |= !is_settled(&look.stamp);
             self.news.push((question.at, [&now[..], &look.stamp.bytes()].concat()));
         }
         Ok(true)

@@ -111,52 +111,58 @@ impl Seen {
 
     /// Asks everything again; whether every answer is the same. `remember` what is asked, where others will ask it, too.
     pub fn still_holds(&self, folder: &Folder, threads: usize, remember: bool) -> bool {
-        let Some(questions) = self.questions() else { return false };
         let look = |path: &ImagePath| if remember { folder.look_once(path) } else { folder.look(path) };
-        // In a checkout all files are others: then no folder is listed in vain.
-        if questions.iter().find(|question| question.kind == LEAF).is_some_and(|leaf| !leaf.holds(folder, &look)) {
+        // In a checkout all files are others: then no folder is listed in vain, and nothing else is taken apart.
+        if let Some(Some(leaf)) = self.each().find(|question| question.as_ref().is_none_or(|one| one.kind == LEAF))
+            && !leaf.holds(folder, &look)
+        {
             return false;
         }
-        let changed = AtomicBool::new(false);
-        let holds = |questions: &[Question]| {
-            let all =
-                questions.iter().all(|question| !changed.load(Ordering::Relaxed) && question.holds(folder, &look));
-            // The other threads need not go on.
-            changed.fetch_or(!all, Ordering::Relaxed);
-            all
-        };
+        let Some(questions) = self.questions() else { return false };
         // A thread is not begun faster than a few hundred files are looked at.
-        let share = questions.len().div_ceil(threads.max(1)).max(700);
-        if questions.len() <= share {
-            return holds(&questions);
-        }
-        std::thread::scope(|scope| {
-            let mut parts = questions.chunks(share);
-            let own = parts.next();
-            let others: Vec<_> = parts.map(|part| scope.spawn(|| holds(part))).collect();
-            own.is_none_or(holds) & others.into_iter().all(|other| other.join().unwrap_or(false))
-        })
+        in_parts(&questions, threads, 700, |(): &mut (), question| question.holds(folder, &look)).is_some()
     }
 
     /// `None` when the bytes are none of ours.
     pub(super) fn questions(&self) -> Option<Vec<Question<'_>>> {
-        let (mut questions, mut lines) = (Vec::new(), Lines::new(&self.0));
-        while !lines.is_done() {
-            let from = lines.at();
-            let (path, kind) = lines.begin()?;
-            let path = ImagePath::new(path).ok()?;
-            let length = match kind {
-                ABSENT => 0,
-                DIRECTORY => DIRECTORY_ANSWER,
-                LEAF => LEAF_ANSWER,
-                LISTED | NAMED => LIST_ANSWER,
-                _ => return None,
-            };
-            let at = lines.at();
-            questions.push(Question { path, kind, kind_at: from + KIND, at, answer: lines.take(length)? });
-        }
-        Some(questions)
+        self.each().collect()
     }
+
+    /// The questions one by one; `None` and no more where the bytes are none of ours.
+    fn each(&self) -> impl Iterator<Item = Option<Question<'_>>> {
+        let mut lines = Some(Lines::new(&self.0));
+        std::iter::from_fn(move || {
+            let question = Question::next(lines.as_mut().filter(|lines| !lines.is_done())?);
+            if question.is_none() {
+                lines = None;
+            }
+            Some(question)
+        })
+    }
+}
+
+/// Asks questions on several threads, each with something of its own that it begins with and adds to; a thread is worth
+/// `least` of them. `None` once `ask` is not content with an answer: then no thread goes on.
+pub(super) fn in_parts<P: Default + Send>(
+    questions: &[Question],
+    threads: usize,
+    least: usize,
+    ask: impl Fn(&mut P, &Question) -> bool + Sync,
+) -> Option<Vec<P>> {
+    let failed = AtomicBool::new(false);
+    let ask_all = |questions: &[Question]| {
+        let mut part = P::default();
+        let content = questions.iter().all(|question| !failed.load(Ordering::Relaxed) && ask(&mut part, question));
+        failed.fetch_or(!content, Ordering::Relaxed);
+        content.then_some(part)
+    };
+    let mut shares = questions.chunks(questions.len().div_ceil(threads.max(1)).max(least));
+    std::thread::scope(|scope| {
+        let own = shares.next();
+        let others: Vec<_> = shares.map(|share| scope.spawn(|| ask_all(share))).collect();
+        let own = own.map(ask_all);
+        own.into_iter().chain(others.into_iter().map(|other| other.join().ok().flatten())).collect()
+    })
 }
 
 /// One question, and the answer that was given.
@@ -170,7 +176,23 @@ pub(super) struct Question<'a> {
     pub(super) answer: &'a [u8],
 }
 
-impl Question<'_> {
+impl<'a> Question<'a> {
+    /// The next one of some lines.
+    fn next(lines: &mut Lines<'a>) -> Option<Self> {
+        let from = lines.at();
+        let (path, kind) = lines.begin()?;
+        let path = ImagePath::new(path).ok()?;
+        let length = match kind {
+            ABSENT => 0,
+            DIRECTORY => DIRECTORY_ANSWER,
+            LEAF => LEAF_ANSWER,
+            LISTED | NAMED => LIST_ANSWER,
+            _ => return None,
+        };
+        let at = lines.at();
+        Some(Self { path, kind, kind_at: from + KIND, at, answer: lines.take(length)? })
+    }
+
     fn holds(&self, folder: &Folder, look: &impl Fn(&ImagePath) -> io::Result<Option<Look>>) -> bool {
         let Ok(look) = look(&self.path) else { return false };
         let Some(look) = look else { return self.kind == ABSENT };

@@ -5,9 +5,10 @@ use std::num::NonZeroUsize;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use mkimage::cache::{Cache, Keep, Stamp};
-use mkimage::layer::{Durability, Effort, Layer, Options, Staging, pack};
+use mkimage::layer::{Durability, Effort, Layer, Options, Recheck, Staging, pack, parent_entry};
 use mkimage::oci::{Digest, Hashes};
 use mkimage::path::ImagePath;
 use mkimage::recipe::Compression;
@@ -178,6 +179,63 @@ fn a_cache_restored_beside_a_new_checkout_compresses_nothing() {
     assert!(layer.effort.read >= first.unpacked / 2);
     let (_staging, again) = place.pack_with(&tree, Compression::Zstd(3), Some(&place.at("restored")), 2);
     assert_eq!(again.effort, Effort { layers_known: 1, ..Effort::default() });
+}
+
+#[test]
+fn files_are_held_against_what_was_packed_by_any_threads_or_not_at_all() {
+    let place = Place::new();
+    let first = place.pack(&place.tree("root"));
+    let parent = parent_entry();
+    let recheck = |threads: usize, stopped: bool| {
+        let tree = place.tree("root");
+        let layers: Vec<_> = single(&tree).into_iter().map(|plan| (plan, first.pieces.clone())).collect();
+        let cache = Some(Arc::new(Cache::open(&place.at(&format!("cache-{threads}-{stopped}")), LATER).unwrap()));
+        let options = Options { cache, ..Options::new(NonZeroUsize::MIN) };
+        let again = || {
+            let recheck = Recheck::new(&tree, &layers, &parent, Compression::Zstd(3), &options).unwrap();
+            let stopped = AtomicBool::new(stopped);
+            std::thread::scope(|scope| {
+                for _ in 0..threads {
+                    scope.spawn(|| recheck.work(&stopped));
+                }
+            });
+            recheck.finish()
+        };
+        (again(), again())
+    };
+    let all = Some(first.unpacked - 1024);
+    for threads in [1, 2, 5] {
+        assert_eq!(recheck(threads, false), (all, Some(0)), "what was read once is known");
+    }
+    assert_eq!(recheck(2, true), (None, None), "nothing is known of what nobody read");
+    assert_eq!(recheck(0, false), (None, None));
+    place.file("share/17", &bytes(1, 9_000 + 700 * 17));
+    assert_eq!(recheck(3, false), (None, None));
+}
+
+#[test]
+fn a_restored_blob_is_checked_before_it_is_wanted() {
+    let place = Place::new();
+    let digest = place.pack(&place.tree("root")).digest;
+    let blob = place.cached("v1/blobs").remove(0);
+    let renew = |change: fn(&mut Vec<u8>)| {
+        let mut content = fs::read(&blob).unwrap();
+        change(&mut content);
+        fs::remove_file(&blob).unwrap();
+        fs::write(&blob, content).unwrap();
+        fs::set_permissions(&blob, fs::Permissions::from_mode(0o644)).unwrap();
+    };
+    let open = || Cache::open(&place.cache(), LATER).unwrap();
+    renew(|_| {});
+    open().ready_blob(&digest, false, 2);
+    // What was readied is known by what `stat` says: what else would be found now is not looked for.
+    let stamp = Stamp::of(&fs::metadata(&blob).unwrap());
+    let known = || fs::read(place.cached("v1/values/blob").remove(0)).unwrap();
+    assert!(known().windows(48).any(|bytes| bytes == stamp.bytes()));
+    assert!(open().bring_blob(&digest, &place.at("brought"), false, 2).is_some());
+    renew(|content| content[1000] ^= 1);
+    open().ready_blob(&digest, false, 2);
+    assert!(!blob.exists(), "it is not what it was");
 }
 
 #[test]

@@ -160,9 +160,9 @@ impl Memory {
         }
     }
 
-    /// What is remembered under a key, when all that it follows from is still so.
-    fn get(&self, session: &Session, key: &Key, threads: usize) -> Option<Outcome> {
-        let (record, own) = Record::parse(&self.cache.get(IMAGE, key)?)?;
+    /// What is remembered, when all that it follows from is still so.
+    fn get(&self, session: &Session, known: &Remembered, threads: usize) -> Option<Outcome> {
+        let (record, own) = Record::parse(&known.record)?;
         let ask = |root: &Path, seen: &Seen| {
             session.open(root, None).is_ok_and(|root| seen.still_holds(&root.folder, threads, session.is_of_many()))
         };
@@ -171,7 +171,7 @@ impl Memory {
             return None;
         }
         // Elsewhere, only what is said there will know the files.
-        self.cache.touch(PARCEL, key);
+        self.cache.touch(PARCEL, &known.key);
         Some(record.outcome)
     }
 
@@ -239,15 +239,28 @@ impl Memory {
     }
 
     fn put(&self, root: &Path, seen: &Seen, contents: &Contents) -> Part {
-        let put = |kind: &str, bytes: &[u8]| {
-            let key = part_key(kind, root, bytes);
-            if self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(key) {
-                self.cache.put(kind, &key, bytes);
-            }
-            key
-        };
-        let (seen, contents) = (put(INPUTS, seen.bytes()), put(CONTENTS, contents.bytes()));
+        let seen = self.put_once(INPUTS, root, seen.bytes());
+        let contents = self.put_once(CONTENTS, root, contents.bytes());
         Part { root: root.to_owned(), seen, contents }
+    }
+
+    /// Keeps what is known of a root, unless this session did so already: by which key.
+    fn put_once(&self, kind: &str, root: &Path, bytes: &[u8]) -> Key {
+        let key = part_key(kind, root, bytes);
+        if self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(key) {
+            self.cache.put(kind, &key, bytes);
+        }
+        key
+    }
+
+    /// Keeps what came of a build with what it follows from.
+    fn keep_record(&self, pending: &Pending, inputs: Vec<Part>, own: &[Own]) -> Option<()> {
+        let record = Record::new(inputs, own, pending.outcome.clone()).bytes(own)?;
+        self.cache.put(IMAGE, &pending.key, &record);
+        if let Some(parcel) = &pending.parcel {
+            self.cache.put(PARCEL, &pending.key, &renewal::bytes(&record, own, parcel)?);
+        }
+        Some(())
     }
 }
 
@@ -258,7 +271,7 @@ fn part_key(kind: &str, root: &Path, bytes: &[u8]) -> Key {
 
 impl Session {
     /// What remembers images, and under which key it has this one; `None` when it can't have it.
-    fn remembered<'a>(
+    fn remembering_key<'a>(
         &self,
         (recipe, others, texts): (&Recipe, Option<&Others>, &'a Texts),
         compressions: &[Compression],
@@ -270,19 +283,22 @@ impl Session {
         Some((memory, subject, key))
     }
 
-    /// What an earlier build of the same recipe for the same compressions came to, when nothing of it has changed. `others` are those
-    /// with which it shares layers.
-    pub fn recall(
+    /// What is remembered of an earlier build of the same recipe for the same compressions, for [`Session::recall`] and
+    /// [`Session::renew`]. `others` are those with which it shares layers.
+    pub fn remembered<'a>(
         &self,
-        recipe: &Recipe,
-        others: Option<&Others>,
-        texts: &Texts,
+        (recipe, others, texts): (&Recipe, Option<&Others>, &'a Texts),
         compressions: &[Compression],
         options: &Options,
-    ) -> Option<Recalled> {
-        let (memory, subject, key) = self.remembered((recipe, others, texts), compressions, options)?;
-        let outcome = memory.get(self, &key, options.threads.get())?;
-        outcome.recall(&subject)
+    ) -> Option<Remembered<'a>> {
+        let (memory, subject, key) = self.remembering_key((recipe, others, texts), compressions, options)?;
+        let (record, compression) = (memory.cache.get(IMAGE, &key)?, *compressions.first()?);
+        Some(Remembered { subject, key, compression, record })
+    }
+
+    /// What an earlier build came to, when nothing of what it looked at has changed.
+    pub fn recall(&self, known: &Remembered, options: &Options) -> Option<Recalled> {
+        self.memory()?.get(self, known, options.threads.get())?.recall(&known.subject)
     }
 
     /// What a build came to, to be kept once its outputs are in their places: they may lie in a folder that it looked at.
@@ -294,7 +310,7 @@ impl Session {
         compressions: &[Compression],
         options: &Options,
     ) -> Option<Pending> {
-        let (_, subject, key) = self.remembered((recipe, others, texts), compressions, options)?;
+        let (_, subject, key) = self.remembering_key((recipe, others, texts), compressions, options)?;
         let images = packed.images(recipe)?;
         let tree = assembled.debug.as_ref().map_or(&assembled.tree, |twin| &twin.tree);
         let (parcel, ships) = packed.parcel(tree, &images).unzip();
@@ -305,41 +321,43 @@ impl Session {
         Some(Pending { key, outcome, documents, saw, parcel })
     }
 
-    /// Keeps the documents that were made, which may be done while they are put beside outputs; it comes before
-    /// [`Session::remember`].
-    pub fn keep_documents(&self, pending: &Pending) {
+    /// Keeps what is known for good before outputs are in their places, and may do it meanwhile; it comes before [`Session::remember`].
+    /// That is the documents that were made, and all of an image that is what it was: what was looked at for it is not looked at again.
+    pub fn begin_to_remember(&self, pending: &Pending) {
         let Some(memory) = self.memory() else { return };
         for document in &pending.documents {
             memory.cache.put(replay::DOCUMENT, &replay::document_key(document.digest()), document.bytes());
         }
+        if let Saw::Before { shared, own } = &pending.saw {
+            let shared = shared.iter().map(|part| memory.put_now(part)).collect();
+            // What is not remembered is built again.
+            let _ = memory.keep_record(pending, shared, own);
+        }
     }
 
     /// Keeps it for [`Session::recall`].
-    pub fn remember(&self, recipe: &Recipe, pending: Pending) {
-        let Some(memory) = self.memory() else { return };
-        let Pending { key, outcome, saw, parcel, .. } = pending;
+    pub fn remember(&self, recipe: &Recipe, pending: &Pending) {
+        let (Some(memory), Saw::Now { inputs, shared, ships }) = (self.memory(), &pending.saw) else { return };
         let keep = || {
-            let Kept { shared: inputs, own } = match saw {
-                Saw::Now { inputs, shared, ships } => {
-                    let mut kept = memory.keep_shared(self, &inputs, &ships)?;
-                    kept.shared.extend(self.database_inputs(recipe)?);
-                    if let Some(shared) = &shared {
-                        kept.shared.extend(shared.kept(self, memory)?);
-                    }
-                    kept
-                }
-                Saw::Before(kept) => kept,
-            };
-            let record = Record::new(inputs, &own, outcome).bytes(&own)?;
-            memory.cache.put(IMAGE, &key, &record);
-            if let Some(parcel) = parcel {
-                memory.cache.put(PARCEL, &key, &renewal::bytes(&record, &own, &parcel)?);
+            let Kept { shared: mut parts, own } = memory.keep_shared(self, inputs, ships)?;
+            parts.extend(self.database_inputs(recipe)?);
+            if let Some(shared) = shared {
+                parts.extend(shared.kept(self, memory)?);
             }
-            Some(())
+            memory.keep_record(pending, parts, &own)
         };
         // What is not remembered is built again.
         let _ = keep();
     }
+}
+
+/// What the cache has of an image, of which it is not known yet whether it is still so.
+pub struct Remembered<'a> {
+    subject: Subject<'a>,
+    key: Key,
+    /// The first of its compressions.
+    compression: Compression,
+    record: Vec<u8>,
 }
 
 /// What a build came to, before it is kept.
@@ -358,13 +376,13 @@ enum Saw {
     /// By this build.
     Now { inputs: Inputs, shared: Option<Arc<Shared>>, ships: Ships },
     /// By an earlier one, with the inodes and times of now.
-    Before(Kept),
+    Before { shared: Vec<renewal::SharedNow>, own: Vec<Own> },
 }
 
 impl Pending {
-    /// Whether documents were made.
-    pub fn has_documents(&self) -> bool {
-        !self.documents.is_empty()
+    /// Whether there is something for [`Session::begin_to_remember`] to do.
+    pub fn can_begin(&self) -> bool {
+        !self.documents.is_empty() || matches!(self.saw, Saw::Before { .. })
     }
 }
 

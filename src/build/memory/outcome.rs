@@ -100,6 +100,11 @@ impl Outcome {
         })
     }
 
+    /// The digests of its layers.
+    pub(super) fn layers(&self) -> impl Iterator<Item = Digest> {
+        self.images.iter().flat_map(|image| &image.layers).filter_map(|layer| layer.digest.parse().ok())
+    }
+
     /// What it was, with places in the texts of now.
     pub(super) fn recall(self, subject: &Subject<'_>) -> Option<Recalled> {
         let remarks = |said: Vec<Remark>| said.into_iter().map(|one| one.recall(subject)).collect::<Option<Vec<_>>>();

@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::cache::Key;
 use crate::layer::LayerPlan;
@@ -90,8 +91,9 @@ impl Parcel {
         zstd::bulk::compress(&bytes, 1).ok()
     }
 
-    /// What the bytes say, with the files as they are now. `None` when they are none of ours, or a file is not there.
-    pub(super) fn parse(session: &Session, bytes: &[u8]) -> Option<Self> {
+    /// What the bytes say, with the files as they are now. `None` when they are none of ours, a file is not there, or it was
+    /// `stopped`.
+    pub(super) fn parse(session: &Session, bytes: &[u8], stopped: &AtomicBool) -> Option<Self> {
         let bytes = zstd::decode_all(bytes).ok()?;
         let (length, rest) = bytes.split_first_chunk()?;
         let (roots, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
@@ -105,6 +107,9 @@ impl Parcel {
             let count = u32::from_le_bytes(*lines.take_counted()?.first_chunk()?);
             let mut paths = Vec::new();
             for _ in 0..count {
+                if stopped.load(Ordering::Relaxed) {
+                    return None;
+                }
                 let (path, kind) = lines.begin()?;
                 let path = ImagePath::new(path).ok()?;
                 paths.push(path.clone());

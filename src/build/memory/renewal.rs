@@ -2,30 +2,36 @@
 //!
 //! In: what was seen and what was packed. Out: the same with the inodes and times of now, when modes, owners, sizes, names,
 //! links and all bytes that the image follows from are the same. What the build looked into is read again and hashed; what
-//! it packed, piece by piece. All that `stat` says is asked before anything is read.
+//! it packed, piece by piece. Of what one thread does, all that `stat` says comes before anything is read; what was packed, another one
+//! reads meanwhile, until it is told that something else changed.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError};
 
-use crate::cache::key_of;
-use crate::layer;
+use crate::cache::{Key, key_of};
+use crate::layer::{self, Recheck};
 use crate::path::ImagePath;
-use crate::recipe::{Compression, Recipe};
-use crate::report::Texts;
-use crate::source::{Contents, Reread, Seen, Stamp, Twins};
+use crate::source::{Contents, Renewal, Reread, Seen, Stamp, Twins};
 
 use super::super::{Options, Session};
-use super::{Kept, Memory, Others, Own, PARCEL, Parcel, Part, Pending, Recalled, Record, Saw};
+use super::{Memory, Own, PARCEL, Parcel, Part, Pending, Recalled, Record, Remembered, Saw};
 
 /// A part that other images have, too, as it is now.
 #[derive(Debug, Clone)]
 pub(super) struct RenewedPart {
-    part: Part,
-    contents: Contents,
-    moved: Arc<[ImagePath]>,
-    twins: Arc<Twins>,
-    is_settled: bool,
+    now: Arc<Renewal>,
+    contents: Arc<Contents>,
+    /// By which these are kept.
+    contents_key: Key,
+}
+
+/// What was seen of a root for several images, as it is now, and by which key its contents are kept.
+pub(super) struct SharedNow {
+    root: PathBuf,
+    now: Arc<Renewal>,
+    contents: Key,
 }
 
 /// An image that is what it was, though its files are others.
@@ -38,6 +44,13 @@ pub struct Renewed {
     pub reread: Reread,
     /// How many bytes of what is packed were.
     pub packed: u64,
+    /// What it took to find it out, and nobody needs.
+    pub spent: Spent,
+}
+
+/// Something large that is of no use any longer.
+pub struct Spent {
+    _parcel: Parcel,
 }
 
 /// Files that are not those that were seen, by root.
@@ -78,94 +91,139 @@ impl Memory {
             let root = session.open(&part.root, None).ok()?;
             let is_settled = |stamp: &Stamp| self.cache.is_settled(stamp);
             let now = self.seen(part)?.renewed(&root.folder, threads, &is_settled)?;
-            let contents = self.contents(part)?;
-            let moved = now.moved.into();
-            let part = self.put(&part.root, &now.seen, &contents);
-            Some(RenewedPart { part, contents, moved, twins: Arc::new(now.twins), is_settled: now.is_settled })
+            let contents = Arc::new(self.contents(part)?);
+            Some(RenewedPart { now: Arc::new(now), contents, contents_key: part.contents })
         };
-        slot.get_or_init(ask).clone().filter(|now| now.part.contents == part.contents)
+        slot.get_or_init(ask).clone().filter(|now| now.contents_key == part.contents)
+    }
+
+    /// Writes down a part as it is now. What was made of its files is what it was, and is kept already.
+    pub(super) fn put_now(&self, shared: &SharedNow) -> Part {
+        let seen = self.put_once(super::INPUTS, &shared.root, shared.now.seen.bytes());
+        Part { root: shared.root.clone(), seen, contents: shared.contents }
     }
 }
 
 impl Session {
     /// An image of which an earlier build with this cache knows all, when everything that it follows from is the same but
     /// for inodes and times of files.
-    pub fn renew(
-        &self,
-        recipe: &Recipe,
-        others: Option<&Others>,
-        texts: &Texts,
-        compressions: &[Compression],
-        options: &Options,
-    ) -> Option<Renewed> {
-        let (memory, subject, key) = self.remembered((recipe, others, texts), compressions, options)?;
-        let threads = options.threads.get();
-        let bytes = memory.cache.get(super::IMAGE, &key)?;
-        let (record, seen) = Record::parse(&bytes)?;
-        let parcel = memory.cache.get(PARCEL, &key)?;
-        let (contents, parcel) = parse(&bytes, seen.len(), &parcel)?;
+    pub fn renew(&self, known: &Remembered, options: &Options) -> Option<Renewed> {
+        let (memory, threads) = (self.memory()?, options.threads.get());
+        let (record, seen) = Record::parse(&known.record)?;
+        let parcel = memory.cache.get(PARCEL, &known.key)?;
+        let (contents, parcel) = parse(&known.record, seen.len(), &parcel)?;
+        let mut own: Vec<((PathBuf, Seen), Contents)> = seen.into_iter().zip(contents).collect();
+        // Of little, as of what lies beside a recipe, it is found out soon whether it changed, and it does so most often.
+        own.sort_by_key(|((_, seen), _)| seen.bytes().len());
+        let rest = own.split_off(own.partition_point(|((_, seen), _)| seen.bytes().len() < LITTLE));
+        let little = self.renewed_own(memory, own, threads)?;
 
-        // All that takes no reading first.
-        let own = self.renewed_own(memory, seen, contents, threads)?;
-        let parts = record.inputs.iter().map(|part| memory.renewed_part(self, part, threads));
-        let parts = parts.collect::<Option<Vec<_>>>()?;
+        let how = layer::Options {
+            cache: options.cache.clone(),
+            watch: options.watch.clone(),
+            ..layer::Options::new(options.threads)
+        };
+        let (parent, parcel_now, recheck, stopped) =
+            (layer::parent_entry(), OnceLock::new(), OnceLock::new(), AtomicBool::new(false));
+        let packed = || -> Option<&Recheck> {
+            let parcel: Option<&Parcel> = parcel_now.get_or_init(|| Parcel::parse(self, parcel, &stopped)).as_ref();
+            let begin =
+                || parcel.and_then(|now| Recheck::new(&now.tree, &now.layers, &parent, known.compression, &how));
+            recheck.get_or_init(begin).as_ref()
+        };
+        let look = || {
+            // The other thread has as much to do.
+            let threads = threads.saturating_sub(1).max(1);
+            let own = little.into_iter().chain(self.renewed_own(memory, rest, threads)?).collect();
+            self.held(memory, own, &record.inputs, threads)
+        };
+        // Blobs of a cache that was restored are checked and flushed, for which a thread waits most of the time.
+        let flush = options.durability == layer::Durability::Synced;
+        let ready = || record.outcome.layers().for_each(|layer| memory.cache.ready_blob(&layer, flush, 1));
+        // What is packed is read while all else is asked: of another image that is in vain, but takes no longer.
+        let held = std::thread::scope(|scope| {
+            let read = || packed().map(|recheck| recheck.work(&stopped));
+            let beside = (threads > 1).then(|| scope.spawn(read));
+            let held = look();
+            stopped.store(held.is_none(), Ordering::Relaxed);
+            held.as_ref()?;
+            if threads > 1 {
+                scope.spawn(ready);
+            }
+            for _ in 2..threads {
+                scope.spawn(read);
+            }
+            read()?;
+            beside.map_or(Some(()), |beside| beside.join().ok()?)?;
+            held
+        })?;
+        let packed = recheck.into_inner()??.finish()?;
+        let spent = Spent { _parcel: parcel_now.into_inner()?? };
+        let Held { own, parts, reread, is_settled } = held;
+        let recalled = record.outcome.clone().recall(&known.subject)?;
+        let (documents, parcel) = (Vec::new(), Some(parcel.to_vec()));
+        let saw = Saw::Before { shared: parts, own };
+        let pending = Pending { key: known.key, outcome: record.outcome, documents, saw, parcel };
+        Some(Renewed { recalled, pending: is_settled.then_some(pending), reread, packed, spent })
+    }
+
+    /// Whether all that `stat` says is the same but for inodes and times, and then whether all is that was looked into and
+    /// is not packed.
+    fn held(&self, memory: &Memory, own: Vec<(Own, Renewal)>, parts: &[Part], threads: usize) -> Option<Held> {
+        let renewed = parts.iter().map(|part| memory.renewed_part(self, part, threads)).collect::<Option<Vec<_>>>()?;
         let (mut moved, mut twins, mut is_settled) = (Moved::new(), Twins::default(), true);
         for (own, now) in &own {
             moved.entry(own.root.clone()).or_default().extend(now.moved.iter().cloned());
             twins.extend(&now.twins);
             is_settled &= now.is_settled;
         }
-        for part in &parts {
-            moved.entry(part.part.root.clone()).or_default().extend(part.moved.iter().cloned());
-            twins.extend(&part.twins);
-            is_settled &= part.is_settled;
+        for (part, RenewedPart { now, .. }) in parts.iter().zip(&renewed) {
+            moved.entry(part.root.clone()).or_default().extend(now.moved.iter().cloned());
+            twins.extend(&now.twins);
+            is_settled &= now.is_settled;
         }
         if !twins.are_alike() {
             return None;
         }
         let own_contents = own.iter().map(|(own, _)| (&own.root, &own.contents));
-        let shared_contents = parts.iter().map(|part| (&part.part.root, &part.contents));
-        let contents: Vec<_> = own_contents.chain(shared_contents).collect();
-        let hold = || {
-            contents.iter().try_fold(Reread::default(), |mut reread, (root, contents)| {
-                reread += contents.hold(&self.open(root, None).ok()?.folder, moved.get(*root)?, threads)?;
-                Some(reread)
-            })
-        };
-        let (reread, parcel_now) = std::thread::scope(|scope| {
-            let beside = (threads > 1).then(|| scope.spawn(|| Parcel::parse(self, parcel)));
-            let reread = hold()?;
-            let parcel_now = beside.map_or_else(|| Parcel::parse(self, parcel), |thread| thread.join().ok()?)?;
-            Some((reread, parcel_now))
+        let shared_contents = parts.iter().zip(&renewed).map(|(part, now)| (&part.root, &*now.contents));
+        let mut contents = own_contents.chain(shared_contents);
+        let reread = contents.try_fold(Reread::default(), |mut reread, (root, contents)| {
+            reread += contents.hold(&self.open(root, None).ok()?.folder, moved.get(root)?, threads)?;
+            Some(reread)
         })?;
-        let how = layer::Options {
-            cache: options.cache.clone(),
-            watch: options.watch.clone(),
-            ..layer::Options::new(options.threads)
+        let own = own.into_iter().map(|(own, _)| own).collect();
+        let shared = |(part, now): (&Part, RenewedPart)| SharedNow {
+            root: part.root.clone(),
+            now: now.now,
+            contents: part.contents,
         };
-        let packed = layer::recheck(&parcel_now.tree, &parcel_now.layers, *compressions.first()?, &how)?;
-        let recalled = record.outcome.clone().recall(&subject)?;
-        let kept = Kept {
-            shared: parts.into_iter().map(|part| part.part).collect(),
-            own: own.into_iter().map(|(own, _)| own).collect(),
-        };
-        let (documents, parcel) = (Vec::new(), Some(parcel.to_vec()));
-        let pending = Pending { key, outcome: record.outcome, documents, saw: Saw::Before(kept), parcel };
-        Some(Renewed { recalled, pending: is_settled.then_some(pending), reread, packed })
+        Some(Held { own, parts: parts.iter().zip(renewed).map(shared).collect(), reread, is_settled })
     }
 
     fn renewed_own(
         &self,
         memory: &Memory,
-        seen: Vec<(PathBuf, Seen)>,
-        contents: Vec<Contents>,
+        own: Vec<((PathBuf, Seen), Contents)>,
         threads: usize,
-    ) -> Option<Vec<(Own, crate::source::Renewal)>> {
+    ) -> Option<Vec<(Own, Renewal)>> {
         let is_settled = |stamp: &Stamp| memory.cache.is_settled(stamp);
-        let renewed = seen.into_iter().zip(contents).map(|((root, seen), contents)| {
+        let renewed = own.into_iter().map(|((root, seen), contents)| {
             let now = seen.renewed(&self.open(&root, None).ok()?.folder, threads, &is_settled)?;
             Some((Own { root, seen: now.seen.clone(), contents }, now))
         });
         renewed.collect()
     }
 }
+
+/// What is the same but for inodes and times, as it is now.
+struct Held {
+    own: Vec<Own>,
+    parts: Vec<SharedNow>,
+    /// What was read to find it out.
+    reread: Reread,
+    is_settled: bool,
+}
+
+/// How many bytes of answers are asked anew before anything else is begun: a few hundred.
+const LITTLE: usize = 16 << 10;
