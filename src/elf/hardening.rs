@@ -6,6 +6,7 @@ use goblin::elf::dynamic::{DF_1_NOW, DF_1_PIE, DF_BIND_NOW, DF_TEXTREL};
 use goblin::elf::program_header::{PF_W, PF_X};
 
 use super::read::ReadAt;
+use super::symbols::Which;
 use super::{Features, FileType, Object};
 
 /// How an object is hardened.
@@ -199,7 +200,7 @@ impl Object {
 
     fn checked_calls<R: ReadAt + ?Sized>(&self, reader: &R) -> io::Result<Calls> {
         let mut calls = Calls::default();
-        self.dynamic_symbols(reader, &|_| true, &mut |symbol| {
+        self.dynamic_symbols(reader, Which::Any, &|_| true, &mut |symbol| {
             calls.known = true;
             calls.count(&symbol.name, symbol.undefined || self.dynamic.is_none(), symbol.undefined);
         })?;

@@ -8,6 +8,7 @@ use memchr::memmem;
 
 use super::Object;
 use super::read::ReadAt;
+use super::symbols::Which;
 
 /// Functions that load a library by name.
 const LOADING: [&[u8]; 9] = [
@@ -44,10 +45,8 @@ impl Object {
     /// When the file could not be read.
     pub fn dlopen_hints<R: ReadAt + ?Sized>(&self, reader: &R) -> io::Result<DlopenHints> {
         let mut hints = DlopenHints::default();
-        self.dynamic_symbols(reader, &|name| LOADING.contains(&name), &mut |symbol| {
-            if symbol.undefined {
-                hints.functions.insert(symbol.name);
-            }
+        self.dynamic_symbols(reader, Which::Undefined, &|name| LOADING.contains(&name), &mut |symbol| {
+            hints.functions.insert(symbol.name);
         })?;
         if !hints.functions.is_empty() {
             hints.names = self.library_names(reader)?;

@@ -27,6 +27,17 @@ pub struct Symbol {
     pub undefined: bool,
 }
 
+/// Which symbols are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    /// Those that it has.
+    Defined,
+    /// Those that another object must have.
+    Undefined,
+    /// All.
+    Any,
+}
+
 /// Where a symbol table is.
 struct Table {
     offset: u64,
@@ -41,10 +52,9 @@ impl Object {
     /// When the file could not be read.
     pub fn imports<R: ReadAt + ?Sized>(&self, reader: &R) -> io::Result<BTreeSet<Arc<[u8]>>> {
         let mut names = BTreeSet::new();
-        self.dynamic_symbols(reader, &|_| true, &mut |symbol| {
-            if symbol.undefined {
-                names.insert(symbol.name);
-            }
+        // A large library defines a hundred times as many as it asks for: their names are not read.
+        self.dynamic_symbols(reader, Which::Undefined, &|_| true, &mut |symbol| {
+            names.insert(symbol.name);
         })?;
         Ok(names)
     }
@@ -55,23 +65,22 @@ impl Object {
     /// When the file could not be read.
     pub fn defines<R: ReadAt + ?Sized>(&self, reader: &R, names: &[&[u8]]) -> io::Result<bool> {
         let mut found = BTreeSet::new();
-        self.dynamic_symbols(reader, &|name| names.contains(&name), &mut |symbol| {
-            if !symbol.undefined {
-                found.insert(symbol.name);
-            }
+        self.dynamic_symbols(reader, Which::Defined, &|name| names.contains(&name), &mut |symbol| {
+            found.insert(symbol.name);
         })?;
         Ok(found.len() == names.len())
     }
 
-    /// Hands over the dynamic symbols whose name `wanted` accepts.
+    /// Hands over those of some dynamic symbols whose name `wanted` accepts.
     pub(super) fn dynamic_symbols<R: ReadAt + ?Sized>(
         &self,
         reader: &R,
+        which: Which,
         wanted: &dyn Fn(&[u8]) -> bool,
         take: &mut dyn FnMut(Symbol),
     ) -> io::Result<()> {
         match self.dynamic_table(reader)? {
-            Some(table) => self.read_table(reader, &table, wanted, take),
+            Some(table) => self.read_table(reader, &table, which, wanted, take),
             None => Ok(()),
         }
     }
@@ -90,7 +99,7 @@ impl Object {
         };
         let table =
             Table { offset: section.sh_offset, count: section.sh_size / self.symbol_size(), names: names.sh_offset };
-        self.read_table(reader, &table, wanted, take)?;
+        self.read_table(reader, &table, Which::Any, wanted, take)?;
         Ok(true)
     }
 
@@ -199,6 +208,7 @@ impl Object {
         &self,
         reader: &R,
         table: &Table,
+        which: Which,
         wanted: &dyn Fn(&[u8]) -> bool,
         take: &mut dyn FnMut(Symbol),
     ) -> io::Result<()> {
@@ -218,6 +228,9 @@ impl Object {
             let Some(bytes) = window.held(at, step) else { break };
             let Ok(symbol) = bytes.pread_with::<Sym>(0, self.context()) else { break };
             let undefined = u32::try_from(symbol.st_shndx).ok() == Some(SHN_UNDEF);
+            if which == if undefined { Which::Defined } else { Which::Undefined } {
+                continue;
+            }
             names.extend(u32::try_from(symbol.st_name).ok().filter(|&name| name != 0).map(|name| (name, undefined)));
         }
         names.sort_unstable();

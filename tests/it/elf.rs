@@ -1,5 +1,6 @@
 //! The ELF reader: what it reads, and that nothing in a file makes it fail otherwise than by an error.
 
+use std::cell::Cell;
 use std::io;
 
 use mkimage::elf::{Defect, Endian, FileType, Machine, NeededVersion, Object, ParseError, ReadAt, Relro, Shape};
@@ -78,6 +79,38 @@ fn reads_what_loaders_read_in_every_class_and_byte_order() {
         assert_eq!((hardening.shape, hardening.relro), (Shape::Pie, Relro::None));
         assert_eq!((hardening.canary, hardening.fortified, hardening.fortifiable), (Some(true), 1, 2));
         assert_eq!(hardening.executable_stack, None);
+    }
+}
+
+/// A file that counts what is read of it.
+struct Counting {
+    bytes: Vec<u8>,
+    read: Cell<usize>,
+}
+
+impl ReadAt for Counting {
+    fn size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let count = self.bytes.as_slice().read_at(buffer, offset)?;
+        self.read.set(self.read.get() + count);
+        Ok(count)
+    }
+}
+
+#[test]
+fn names_that_nobody_asks_for_are_not_read() {
+    let defined = (0..9000).map(|number| format!("own{number:0>200}"));
+    for elf in forms(&Elf { symbols: std::iter::once("-dlopen".to_owned()).chain(defined).collect(), ..full() }) {
+        let file = Counting { bytes: elf.write(), read: Cell::new(0) };
+        let object = Object::parse(&file).unwrap();
+        assert_eq!(texts(&object.imports(&file).unwrap()), ["dlopen"]);
+        let (read, names) = (file.read.get(), 9000 * 200);
+        assert!(read < names / 2, "{read} bytes of a file with {names} of names");
+        assert!(object.defines(&file, &[format!("own{:0>200}", 8999).as_bytes()]).unwrap());
+        assert!(!object.defines(&file, &[b"dlopen"]).unwrap());
     }
 }
 
