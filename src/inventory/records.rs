@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use md5::{Digest, Md5};
+use rayon::prelude::*;
 
 use super::Inventory;
 use crate::path::ImagePath;
@@ -15,6 +16,9 @@ use crate::{apk, deb, rpm};
 
 /// Fields of dpkg's database that are not the package's own: its state on the machine that it is installed on.
 const STATE_FIELDS: [&[u8]; 5] = [b"Status", b"Conffiles", b"Config-Version", b"Triggers-Pending", b"Triggers-Awaited"];
+
+/// The digits of digests.
+const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// The most that a copyright file may be long.
 const LIMIT: u64 = 1 << 24;
@@ -33,15 +37,22 @@ pub fn records(inventory: &Inventory, source: &dyn Source, tree: &Tree) -> Resul
         return Ok(Vec::new());
     }
     let folder = folder.join(b"status.d");
-    let mut entries = BTreeMap::new();
-    for (name, package, paths) in named(inventory) {
-        let mut sums = sums(inventory, tree, paths);
+    let of_package = |(name, package, paths): &(String, &Package, &[ImagePath])| -> Result<Vec<(ImagePath, Entry)>> {
+        let (mut sums, mut entries) = (sums(inventory, tree, paths), Vec::new());
         if let Some((path, text)) = copyright(source, tree, package)? {
             sums.insert(path.clone(), Md5::digest(&text).into());
-            entries.insert(path, generated(text, "copyright file"));
+            entries.push((path, generated(text, "copyright file")));
         }
-        entries.insert(folder.join(name.as_bytes()), generated(control(package), "package record"));
-        entries.insert(folder.join(format!("{name}.md5sums").as_bytes()), generated(md5sums(&sums), "package record"));
+        entries.push((folder.join(name.as_bytes()), generated(control(package), "package record")));
+        let list = generated(md5sums(&sums), "package record");
+        entries.push((folder.join(format!("{name}.md5sums").as_bytes()), list));
+        Ok(entries)
+    };
+    let packages: Vec<_> = named(inventory).collect();
+    let found: Vec<Result<Vec<(ImagePath, Entry)>>> = packages.par_iter().map(of_package).collect();
+    let mut entries = BTreeMap::new();
+    for found in found {
+        entries.extend(found?);
     }
     Ok(entries.into_iter().collect())
 }
@@ -126,7 +137,7 @@ fn md5sums(sums: &BTreeMap<ImagePath, deb::Md5>) -> Vec<u8> {
     let mut text = Vec::new();
     // A name with a newline would be read as two lines.
     for (path, md5) in sums.iter().filter(|(path, _)| !path.as_bytes().contains(&b'\n')) {
-        text.extend(md5.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()));
+        text.extend(md5.iter().flat_map(|byte| [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]));
         text.extend_from_slice(b"  ");
         text.extend_from_slice(path.relative());
         text.push(b'\n');
