@@ -103,6 +103,11 @@ impl Notes {
         self.failed
     }
 
+    /// How many paths were asked for.
+    pub fn count(&self) -> usize {
+        self.paths.len()
+    }
+
     /// The folders that were listed and hold so much that their answers are worth being kept by themselves, for all
     /// builds that list them.
     pub fn large_lists(&self, folder: &Folder) -> Vec<ImagePath> {

@@ -45,6 +45,9 @@ const CONTENTS: &str = "contents";
 /// The kind of values that say the same of an image's own inputs, and what was packed.
 const PARCEL: &str = "parcel";
 
+/// Of how many paths all is asked in no time.
+const LITTLE: usize = 300;
+
 /// A part of what was seen that is written down by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Part {
@@ -310,7 +313,11 @@ impl Session {
         compressions: &[Compression],
         options: &Options,
     ) -> Option<Pending> {
-        let (_, subject, key) = self.remembering_key((recipe, others, texts), compressions, options)?;
+        let (memory, subject, key) = self.remembering_key((recipe, others, texts), compressions, options)?;
+        // What lies beside a recipe is often built the moment that it is written.
+        if self.is_racy(memory, &assembled.inputs) {
+            return None;
+        }
         let images = packed.images(recipe)?;
         let tree = assembled.debug.as_ref().map_or(&assembled.tree, |twin| &twin.tree);
         let (parcel, ships) = packed.parcel(tree, &images).unzip();
@@ -319,6 +326,16 @@ impl Session {
         let (inputs, shared) = (assembled.inputs.clone(), assembled.shared.clone());
         let saw = Saw::Now { inputs, shared, ships: ships.unwrap_or_default() };
         Some(Pending { key, outcome, documents, saw, parcel })
+    }
+
+    /// Whether a root of which little was asked has something that can't be known by what `stat` says of it, so that nothing can be
+    /// kept of a build: to ask is worth it before what would be kept is made.
+    fn is_racy(&self, memory: &Memory, inputs: &Inputs) -> bool {
+        let is_settled = |stamp: &Stamp| memory.cache.is_settled(stamp);
+        let little = inputs.0.iter().filter(|(_, notes)| notes.count() < LITTLE);
+        little.into_iter().any(|(root, notes)| {
+            self.open(root, None).is_ok_and(|root| Seen::others(&root.folder, notes, &is_settled).is_err())
+        })
     }
 
     /// Keeps what is known for good before outputs are in their places, and may do it meanwhile; it comes before [`Session::remember`].

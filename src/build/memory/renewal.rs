@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError};
 
 use crate::cache::{Key, key_of};
@@ -137,12 +137,25 @@ impl Session {
             let own = little.into_iter().chain(self.renewed_own(memory, rest, threads)?).collect();
             self.held(memory, own, &record.inputs, threads)
         };
-        // Blobs of a cache that was restored are checked and flushed, for which a thread waits most of the time.
-        let flush = options.durability == layer::Durability::Synced;
-        let ready = || record.outcome.layers().for_each(|layer| memory.cache.ready_blob(&layer, flush, 1));
+        // Blobs of a cache that was restored are checked, too, and flushed, for which a thread waits most of the time: one begins
+        // with them while the others read, which help it when they are done.
+        let (flush, blobs) =
+            (options.durability == layer::Durability::Synced, record.outcome.layers().collect::<Vec<_>>());
+        let next = AtomicUsize::new(0);
+        let ready = || {
+            while let Some(blob) = blobs.get(next.fetch_add(1, Ordering::Relaxed))
+                && !stopped.load(Ordering::Relaxed)
+            {
+                memory.cache.ready_blob(blob, flush, 1);
+            }
+        };
         // What is packed is read while all else is asked: of another image that is in vain, but takes no longer.
         let held = std::thread::scope(|scope| {
-            let read = || packed().map(|recheck| recheck.work(&stopped));
+            let read = || {
+                packed()?.work(&stopped);
+                ready();
+                Some(())
+            };
             let beside = (threads > 1).then(|| scope.spawn(read));
             let held = look();
             stopped.store(held.is_none(), Ordering::Relaxed);
