@@ -1,8 +1,10 @@
 //! Absolute paths inside an image or a source root: bytes, normalised, never with `..`.
 
 use std::borrow::Borrow;
+use std::collections::{HashMap, HashSet};
 use std::fmt::{self, Write as _};
-use std::sync::Arc;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::{Arc, LazyLock};
 
 use bstr::ByteSlice;
 
@@ -111,6 +113,16 @@ impl ImagePath {
         }
     }
 
+    /// The bytes of [`ImagePath::parent`], by which maps of paths can be asked; `None` for the root.
+    pub fn folder(&self) -> Option<&[u8]> {
+        folder_of(&self.0)
+    }
+
+    /// The bytes of each folder above it, as [`ImagePath::ancestors`].
+    pub fn folders(&self) -> impl Iterator<Item = &[u8]> {
+        std::iter::successors(self.folder(), |path| folder_of(path))
+    }
+
     /// The last component; empty for the root.
     pub fn name(&self) -> &[u8] {
         let cut = self.0.rfind_byte(b'/').map_or(0, |cut| cut + 1);
@@ -142,6 +154,80 @@ impl ImagePath {
     /// Every folder above it, from its parent up to and with `/`.
     pub fn ancestors(&self) -> impl Iterator<Item = ImagePath> {
         std::iter::successors(self.parent(), ImagePath::parent)
+    }
+}
+
+/// The folder that holds what stands at a path.
+fn folder_of(path: &[u8]) -> Option<&[u8]> {
+    match path.rfind_byte(b'/') {
+        _ if path.len() == 1 => None,
+        Some(0) | None => Some(b"/"),
+        Some(cut) => Some(&path[..cut]),
+    }
+}
+
+/// A map of paths, for who asks it thousands of times. It has no order.
+pub type PathMap<V> = HashMap<ImagePath, V, PathHash>;
+
+/// A set of paths, as [`PathMap`].
+pub type PathSet = HashSet<ImagePath, PathHash>;
+
+/// Hashes paths word by word. It begins with the secret that every map of the process has, so that nobody can make a root whose
+/// paths all collide.
+#[derive(Debug, Clone, Copy)]
+pub struct PathHash(u64);
+
+impl Default for PathHash {
+    fn default() -> Self {
+        static SECRET: LazyLock<u64> = LazyLock::new(|| HashSet::<()>::new().hasher().hash_one(()));
+        Self(*SECRET)
+    }
+}
+
+impl BuildHasher for PathHash {
+    type Hasher = PathHasher;
+
+    fn build_hasher(&self) -> PathHasher {
+        PathHasher(self.0)
+    }
+}
+
+/// See [`PathHash`].
+#[derive(Debug)]
+pub struct PathHasher(u64);
+
+impl PathHasher {
+    /// Both halves of a product, in which every bit of the factor has its say.
+    fn mix(&mut self, word: u64) {
+        const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+        let (low, high) = (self.0 ^ word).carrying_mul(FACTOR, 0);
+        self.0 = low ^ high;
+    }
+}
+
+impl Hasher for PathHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.mix(u64::from_le_bytes(*word));
+        }
+        if !rest.is_empty() {
+            let mut word = [0; 8];
+            word[..rest.len()].copy_from_slice(rest);
+            self.mix(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.mix(number as u64);
+    }
+
+    /// As `MurmurHash3` ends: every bit of the last words, too, has its say in those that a map goes by.
+    fn finish(&self) -> u64 {
+        let mut hash = self.0;
+        hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+        hash ^ (hash >> 33)
     }
 }
 
@@ -194,6 +280,27 @@ mod tests {
         assert_eq!(ImagePath::new("usr"), Err(BadPath::Relative));
         assert_eq!(ImagePath::new("/a/../b"), Err(BadPath::ParentComponent));
         assert_eq!(ImagePath::new("/a\0"), Err(BadPath::Nul));
+    }
+
+    #[test]
+    fn folders_are_the_ancestors() {
+        for path in ["/", "/a", "/usr/lib/x"] {
+            let path = ImagePath::new(path).unwrap();
+            let ancestors: Vec<ImagePath> = path.ancestors().collect();
+            let folders: Vec<&[u8]> = path.folders().collect();
+            assert_eq!(folders, ancestors.iter().map(ImagePath::as_bytes).collect::<Vec<_>>(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_map_of_paths_is_asked_by_bytes_and_spreads_them() {
+        let paths: Vec<ImagePath> =
+            (0..4096).map(|number| ImagePath::new(format!("/usr/lib/{number:04}.so")).unwrap()).collect();
+        let map: PathMap<usize> = paths.iter().cloned().zip(0..).collect();
+        assert!(paths.iter().enumerate().all(|(number, path)| map.get(path.as_bytes()) == Some(&number)));
+        let low: HashSet<u64> = paths.iter().map(|path| PathHash::default().hash_one(path) % 65536).collect();
+        let high: HashSet<u64> = paths.iter().map(|path| PathHash::default().hash_one(path) >> 48).collect();
+        assert!(low.len() > 3500 && high.len() > 3500, "{} and {} of 4096", low.len(), high.len());
     }
 
     #[test]

@@ -269,6 +269,11 @@ impl Tree {
         self.entries.get(path)
     }
 
+    /// The entry at a path that is given in bytes, as [`ImagePath::folder`] gives it.
+    pub fn at(&self, path: &[u8]) -> Option<&Entry> {
+        self.entries.get(path)
+    }
+
     /// The entry at a path, to change it.
     pub fn get_mut(&mut self, path: &ImagePath) -> Option<&mut Entry> {
         self.entries.get_mut(path)
@@ -386,7 +391,7 @@ pub struct Overlay<'a> {
 impl Overlay<'_> {
     /// Whether something that is no folder, in the tree, stands above the path: the base does not show there.
     fn hidden(&self, path: &ImagePath) -> bool {
-        path.ancestors().any(|above| self.tree.get(&above).is_some_and(|entry| !entry.is_directory()))
+        path.folders().any(|above| self.tree.at(above).is_some_and(|entry| !entry.is_directory()))
     }
 }
 

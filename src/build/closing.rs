@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
+use rayon::prelude::*;
+
 use crate::closure::diagnose;
 use crate::closure::{self, Because, Closure, Headers, Libc, Missing, Privilege, Resolution, Role, Wanted, Warning};
 use crate::elf::Machine;
@@ -282,6 +284,8 @@ impl<'a> Closing<'a> {
         let distribution = Distribution::of(self.root)
             .map_err(|error| Diagnostic::error(IO, format!("cannot read os-release of the root: {}", plain(&error))))?;
         let objects: Vec<needs::Object> = objects.into_values().collect();
+        // Sooner or later the rules ask for the imports of each, one after the other.
+        objects.par_iter().for_each(|object| drop(imports(&object.real)));
         ask(&needs::Seen {
             view: &Overlay { tree: &self.tree, base: self.root },
             image: &self.tree,

@@ -2,8 +2,11 @@
 //! root's, whose they are, and the records by which scanners know the packages. Reads, and changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use crate::path::ImagePath;
+use rayon::prelude::*;
+
+use crate::path::{ImagePath, PathMap};
 use crate::recipe::{File, FileSource, Origin, Recipe};
 use crate::report::{Result, Span};
 use crate::source::ownership::{Check, Database, Owners, Ownership, Package, PackageId, State};
@@ -17,11 +20,20 @@ pub use records::records;
 /// Whose the files of an image are.
 #[derive(Debug)]
 pub struct Inventory {
-    /// By image path, where each file and link that came from the root stands there.
-    origins: BTreeMap<ImagePath, ImagePath>,
+    /// By image path, each file and link that came from the root.
+    origins: PathMap<FromRoot>,
     owners: Owners,
     shipped: BTreeMap<PackageId, Vec<ImagePath>>,
     beside: Beside,
+}
+
+/// A file or link that came from the root.
+#[derive(Debug)]
+struct FromRoot {
+    /// Where it stands there.
+    place: ImagePath,
+    /// Whose it is.
+    ownership: Option<Arc<Ownership>>,
 }
 
 /// Where a path of an image stands with regard to packages.
@@ -45,23 +57,29 @@ impl Inventory {
     /// When the package database, or a file that has to be compared, can't be read.
     pub fn take(recipe: &Recipe, database: &Database, source: &dyn Source, tree: &Tree, check: Check) -> Result<Self> {
         let beside = Beside::of(recipe);
-        let mut origins = BTreeMap::new();
-        for (path, entry) in tree.iter().filter(|(_, entry)| !beside.brought(tree, entry)) {
-            if let Some(origin) = origin(source, tree, path, entry) {
-                origins.insert(path.clone(), origin);
-            }
-        }
-        let paths: BTreeSet<&ImagePath> = origins.values().collect();
-        let paths: Vec<ImagePath> = paths.into_iter().cloned().collect();
+        let entries: Vec<(&ImagePath, &Entry)> = tree.iter().collect();
+        let of_root = |&(path, entry): &(&ImagePath, &Entry)| {
+            let place = Some(entry).filter(|entry| !beside.brought(tree, entry));
+            Some((path.clone(), origin(source, tree, path, place?)?))
+        };
+        let places: Vec<(ImagePath, ImagePath)> = entries.par_iter().filter_map(of_root).collect();
+        let mut paths: Vec<ImagePath> = places.iter().map(|(_, place)| place.clone()).collect();
+        paths.sort_unstable();
+        paths.dedup();
         let owners = Owners::find_in(database, source, &paths, check)?;
-        let shipped = shipped(&origins, &owners);
-        Ok(Self { origins, owners, shipped, beside })
+        let with_owner = |(path, place)| {
+            let ownership = owners.shared(&place);
+            (path, FromRoot { place, ownership })
+        };
+        let origins: Vec<(ImagePath, FromRoot)> = places.into_iter().map(with_owner).collect();
+        let shipped = shipped(&origins);
+        Ok(Self { origins: origins.into_iter().collect(), owners, shipped, beside })
     }
 
     /// How a path of the image stands.
     pub fn standing(&self, path: &ImagePath) -> Standing<'_> {
         let Some(origin) = self.origins.get(path) else { return Standing::NotOfRoot };
-        let Some(ownership) = self.owners.of(origin) else { return Standing::Unowned };
+        let Some(ownership) = &origin.ownership else { return Standing::Unowned };
         let package = self.owners.package(self.of(ownership));
         match ownership.state {
             State::Changed => Standing::Changed(package),
@@ -84,7 +102,7 @@ impl Inventory {
 
     /// Where a path of the image stands in the root.
     pub fn origin(&self, path: &ImagePath) -> Option<&ImagePath> {
-        self.origins.get(path)
+        self.origins.get(path).map(|origin| &origin.place)
     }
 
     /// Whether an entry of the recipe that copies from beside it brought this one.
@@ -98,7 +116,7 @@ impl Inventory {
     }
 
     fn ownership(&self, path: &ImagePath) -> Option<&Ownership> {
-        self.owners.of(self.origins.get(path)?)
+        self.origins.get(path)?.ownership.as_deref()
     }
 
     /// The package that a path counts for: of several, one that ships anyhow.
@@ -166,11 +184,11 @@ fn is(node: &Node, content: &Content) -> bool {
 
 /// The packages whose files ship. A file that several architectures of a package share brings none of them along
 /// that does not ship anyhow, unless none does.
-fn shipped(origins: &BTreeMap<ImagePath, ImagePath>, owners: &Owners) -> BTreeMap<PackageId, Vec<ImagePath>> {
+fn shipped(origins: &[(ImagePath, FromRoot)]) -> BTreeMap<PackageId, Vec<ImagePath>> {
     let mut shipped: BTreeMap<PackageId, Vec<ImagePath>> = BTreeMap::new();
-    let owned = |(path, origin): (&ImagePath, &ImagePath)| {
-        let ownership = owners.of(origin)?;
-        (ownership.state != State::Changed).then(|| (path.clone(), ownership.clone()))
+    let owned = |(path, origin): &'_ (ImagePath, FromRoot)| {
+        let ownership = origin.ownership.as_ref()?;
+        (ownership.state != State::Changed).then(|| (path.clone(), Arc::clone(ownership)))
     };
     let (shared, own): (Vec<_>, Vec<_>) =
         origins.iter().filter_map(owned).partition(|(_, ownership)| ownership.packages.len() > 1);

@@ -1,9 +1,9 @@
 //! Which path goes into which layer: what changes together lies together, what changes seldom comes first.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::shared::{Class, Commons, Group};
-use crate::path::ImagePath;
+use crate::path::{ImagePath, PathHash};
 use crate::recipe::{LayerRule, Layers};
 use crate::report::{Diagnostic, Error, Result};
 use crate::tree::{Cause, Entry, EntryKind, Rank, Reason, Tree};
@@ -64,27 +64,25 @@ pub fn parent_entry() -> Entry {
 /// Names of layers, and for each path of the tree the layer that it is in.
 struct Assignment {
     names: Vec<String>,
-    layer_of: BTreeMap<ImagePath, usize>,
+    /// Sorted by path.
+    layer_of: Vec<(ImagePath, usize)>,
 }
 
 impl Assignment {
     /// Asks `layer` for each entry. A folder that only holds others is where they are, and a hard link is where its
     /// target is.
     fn new(tree: &Tree, names: Vec<String>, layer: impl Fn(&ImagePath, &Entry) -> usize) -> Self {
-        let mut layer_of = BTreeMap::new();
-        let mut holders: BTreeSet<ImagePath> = BTreeSet::new();
-        for (path, _) in tree.iter() {
-            holders.extend(path.parent());
-        }
+        let mut layer_of = Vec::with_capacity(tree.len());
+        let holders: HashSet<&[u8], PathHash> = tree.iter().filter_map(|(path, _)| path.folder()).collect();
         for (path, entry) in tree.iter().filter(|(path, _)| !path.is_root()) {
-            if entry.is_directory() && entry.rank == Rank::Parent && holders.contains(path) {
+            if entry.is_directory() && entry.rank == Rank::Parent && holders.contains(path.as_bytes()) {
                 continue;
             }
             let (path_asked, entry_asked) = match &entry.kind {
                 EntryKind::HardLink(target) => tree.get(target).map_or((path, entry), |entry| (target, entry)),
                 _ => (path, entry),
             };
-            layer_of.insert(path.clone(), layer(path_asked, entry_asked));
+            layer_of.push((path.clone(), layer(path_asked, entry_asked)));
         }
         Self { names, layer_of }
     }
@@ -92,7 +90,7 @@ impl Assignment {
     /// Moves files into common layers, the largest first, as long as there is room for layers. They stand before the
     /// image's own of the same kind.
     fn with_common(mut self, groups: Vec<Group>) -> Self {
-        let own: BTreeSet<usize> = self.layer_of.values().copied().collect();
+        let own: BTreeSet<usize> = self.layer_of.iter().map(|(_, layer)| *layer).collect();
         let groups: Vec<Group> = groups.into_iter().take(MOST.saturating_sub(own.len())).collect();
         let rest = self.names.len() - 1;
         let before = |group: &Group| match group.class {
@@ -120,21 +118,28 @@ impl Assignment {
 
     /// The layers that hold something, with the folders above what they hold.
     fn finish(self, tree: &Tree) -> Result<Vec<LayerPlan>> {
-        let mut layers: Vec<BTreeSet<ImagePath>> = vec![BTreeSet::new(); self.names.len()];
-        for (path, layer) in self.layer_of {
-            let paths = &mut layers[layer];
-            for above in path.ancestors().filter(|above| !above.is_root()) {
+        let mut layers: Vec<Vec<ImagePath>> = vec![Vec::new(); self.names.len()];
+        let mut known: Vec<HashSet<&[u8], PathHash>> = vec![HashSet::default(); self.names.len()];
+        for (path, layer) in &self.layer_of {
+            let (paths, folders) = (&mut layers[*layer], &mut known[*layer]);
+            for above in path.folders().take_while(|above| above.len() > 1) {
+                if !folders.insert(above) {
+                    break;
+                }
+                let above = ImagePath::new(above).map_err(Error::internal)?;
                 if tree.get(&above).is_some_and(|entry| !entry.is_directory()) {
                     return Err(Error::internal(format!("`{path}` is below `{above}`, which is no folder")));
                 }
-                if !paths.insert(above) {
-                    break;
-                }
+                paths.push(above);
             }
-            paths.insert(path);
+            paths.push(path.clone());
         }
-        let plans = self.names.into_iter().zip(layers).filter(|(_, paths)| !paths.is_empty());
-        Ok(plans.map(|(name, paths)| LayerPlan { name, paths: paths.into_iter().collect() }).collect())
+        let plan = |(name, mut paths): (String, Vec<ImagePath>)| {
+            paths.sort();
+            paths.dedup();
+            LayerPlan { name, paths }
+        };
+        Ok(self.names.into_iter().zip(layers).filter(|(_, paths)| !paths.is_empty()).map(plan).collect())
     }
 }
 

@@ -24,18 +24,17 @@ fn parents(tree: &mut Tree) -> Result<()> {
     let mut missing: BTreeSet<ImagePath> = BTreeSet::new();
     let mut errors = Vec::new();
     for (path, entry) in tree.iter() {
-        for above in path.ancestors() {
-            match tree.get(&above) {
-                Some(there) if there.is_directory() => break,
-                Some(there) => {
-                    errors.push(below_file(path, entry, &above, there));
-                    break;
-                }
-                None if missing.contains(&above) => break,
-                None => {
-                    missing.insert(above);
-                }
+        for above in path.folders() {
+            let there = tree.at(above);
+            if there.is_some_and(Entry::is_directory) || missing.contains(above) {
+                break;
             }
+            let Ok(above) = ImagePath::new(above) else { break };
+            if let Some(there) = there {
+                errors.push(below_file(path, entry, &above, there));
+                break;
+            }
+            missing.insert(above);
         }
     }
     if !errors.is_empty() {

@@ -4,7 +4,6 @@
 //! link, and no race against one, leads outside. Where the kernel has no `openat2`, each component is
 //! opened by itself, without following links.
 
-use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
@@ -20,16 +19,16 @@ use rustix::io::Errno;
 use super::asked::Asked;
 use super::content::HostFile;
 use super::{Content, Node, NodeKind, Source, Stamp};
-use crate::path::ImagePath;
+use crate::path::{ImagePath, PathMap};
 
 /// A folder of this machine as a [`Source`]. What was asked once is remembered: a folder is looked at as it was
 /// at the first look, and a file that changes afterwards is found out when it is read.
 pub struct Folder {
     handle: Arc<FolderHandle>,
-    nodes: RwLock<HashMap<ImagePath, Option<Node>>>,
-    looks: RwLock<HashMap<ImagePath, Option<Look>>>,
-    names: RwLock<HashMap<ImagePath, Names>>,
-    lists: RwLock<HashMap<ImagePath, Listing>>,
+    nodes: RwLock<PathMap<Option<Node>>>,
+    looks: RwLock<PathMap<Option<Look>>>,
+    names: RwLock<PathMap<Names>>,
+    lists: RwLock<PathMap<Listing>>,
 }
 
 /// The names in a folder, sorted.
@@ -81,7 +80,7 @@ pub(super) struct FolderHandle {
     /// Whether files were refused without a note of when they were read, as they are to others than their owner.
     notes_reads: AtomicBool,
     /// Folders below it that are open: a name in one of them costs the kernel less than a path from the top.
-    open: Mutex<HashMap<ImagePath, Arc<OwnedFd>>>,
+    open: Mutex<PathMap<Arc<OwnedFd>>>,
 }
 
 /// How many folders stay open: files come in the order of their paths, those of one folder after one another.
@@ -296,12 +295,13 @@ impl FolderHandle {
 
     /// The open folder in which `path` is a name; of the folder itself, that.
     fn folder_of(&self, path: &ImagePath) -> rustix::io::Result<Arc<OwnedFd>> {
-        let Some(parent) = path.parent().filter(|parent| !parent.is_root()) else {
+        let Some(folder) = path.folder().filter(|folder| folder.len() > 1) else {
             return Ok(Arc::clone(&self.descriptor));
         };
-        if let Some(open) = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(&parent) {
+        if let Some(open) = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(folder) {
             return Ok(Arc::clone(open));
         }
+        let Some(parent) = path.parent() else { return Ok(Arc::clone(&self.descriptor)) };
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW;
         let opened = Arc::new(self.open_beneath(&parent, flags)?);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);

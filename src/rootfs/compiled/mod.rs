@@ -5,13 +5,13 @@
 //! (PEP 552, "unchecked"), with the hash of that source in it: the same bytes whatever the times were. A file that
 //! Python would pass over stays out. Nothing is compiled here.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use rayon::prelude::*;
 
 use super::io_error;
-use crate::path::{ImagePath, show};
+use crate::path::{ImagePath, PathSet, show};
 use crate::report::{Code, Diagnostic, Result};
 use crate::source::{Content, resolve};
 use crate::tree::{Entry, EntryKind, Tree};
@@ -79,7 +79,7 @@ pub fn settle_compiled(tree: &mut Tree) -> Result<Option<Diagnostic>> {
 }
 
 fn is_compiled(path: &ImagePath) -> bool {
-    path.name().ends_with(b".pyc") && path.parent().is_some_and(|folder| folder.name() == b"__pycache__")
+    path.name().ends_with(b".pyc") && path.folder().is_some_and(|folder| folder.ends_with(b"/__pycache__"))
 }
 
 /// The tags of the interpreters in the image, as `cpython-311`; none when it has none, as a layer of modules.
@@ -95,14 +95,16 @@ fn shipped(tree: &Tree) -> BTreeSet<Vec<u8>> {
 }
 
 /// The folders of modules that no link leads to: what stands in them in the tree is what a path leads to.
-fn plain_folders(tree: &Tree) -> HashSet<ImagePath> {
+fn plain_folders(tree: &Tree) -> PathSet {
     let compiled = tree.iter().filter(|(path, entry)| entry.is_directory() && path.name() == b"__pycache__");
-    let is_plain = |folder: &ImagePath| resolve(tree, folder.as_bytes()).is_ok_and(|found| found.real == *folder);
+    // What the tree does not mention on the way is a folder there.
+    let is_folder = |path: &[u8]| tree.at(path).is_none_or(Entry::is_directory);
+    let is_plain = |folder: &ImagePath| is_folder(folder.as_bytes()) && folder.folders().all(is_folder);
     compiled.filter_map(|(path, _)| path.parent()).filter(is_plain).collect()
 }
 
 fn judge(
-    (tree, folders): (&Tree, &HashSet<ImagePath>),
+    (tree, folders): (&Tree, &PathSet),
     path: &ImagePath,
     content: &Content,
     tags: &BTreeSet<Vec<u8>>,
@@ -112,7 +114,7 @@ fn judge(
         return Ok(Verdict::LeaveOut(Why::OtherPython));
     }
     let there = tree.get(&source).and_then(Entry::content);
-    let there = there.filter(|_| source.parent().is_some_and(|folder| folders.contains(&folder)));
+    let there = there.filter(|_| source.folder().is_some_and(|folder| folders.contains(folder)));
     let found = if there.is_none() { resolve(tree, source.as_bytes()).ok() } else { None };
     let Some(source) = there.or_else(|| found.as_ref()?.node.content()) else {
         return Ok(Verdict::LeaveOut(Why::NoSource));

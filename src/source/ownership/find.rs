@@ -100,6 +100,11 @@ impl Owners {
         self.paths.get(path).map(|owned| &**owned)
     }
 
+    /// As [`Owners::of`], to be kept.
+    pub fn shared(&self, path: &ImagePath) -> Option<Arc<Ownership>> {
+        self.paths.get(path).cloned()
+    }
+
     /// A package that owns one of the asked paths.
     ///
     /// # Panics

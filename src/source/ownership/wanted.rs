@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use super::database::Database;
-use crate::path::ImagePath;
+use crate::path::{ImagePath, PathHash};
 
 /// The asked paths, each known by its place among them.
 pub(super) struct Wanted {
     /// By spelling, without leading `/`.
-    spellings: HashMap<Vec<u8>, Target>,
+    spellings: HashMap<Vec<u8>, Target, PathHash>,
     len: usize,
 }
 
@@ -28,8 +28,9 @@ struct Diverted {
 impl Wanted {
     pub(super) fn new<'a>(paths: impl Iterator<Item = &'a ImagePath>, database: &Database) -> Self {
         let paths: Vec<&[u8]> = paths.map(ImagePath::as_bytes).collect();
-        let places: HashMap<&[u8], usize> = paths.iter().enumerate().map(|(place, path)| (*path, place)).collect();
-        let mut wanted = Self { spellings: HashMap::new(), len: paths.len() };
+        let places: HashMap<&[u8], usize, PathHash> =
+            paths.iter().enumerate().map(|(place, path)| (*path, place)).collect();
+        let mut wanted = Self { spellings: HashMap::default(), len: paths.len() };
         for (place, path) in paths.iter().enumerate() {
             wanted.spelled(database, path, |target| target.here = Some(place));
         }
