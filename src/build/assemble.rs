@@ -176,8 +176,8 @@ pub(super) fn assemble(
         return Err(Error(errors));
     }
     let drift = drift(recipe, &platform, &tree, &inventory, options)?;
-    inputs.add(Path::new("/"), beside.notes());
-    inputs.add(opened.folder.path(), taken.notes());
+    inputs.add(Path::new("/"), beside.into_notes());
+    inputs.add(opened.folder.path(), taken.into_notes());
     Ok(Assembled {
         tree,
         selection,

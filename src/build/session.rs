@@ -120,6 +120,16 @@ impl Session {
         self.many
     }
 
+    /// Does two things for an image: side by side where it is the only one. Of many, each has a thread, and may hold what
+    /// others wait for: no thread of a pool then begins with something else meanwhile.
+    pub(super) fn both<A: Send, B: Send>(
+        &self,
+        one: impl FnOnce() -> A + Send,
+        other: impl FnOnce() -> B + Send,
+    ) -> (A, B) {
+        if self.many { (one(), other()) } else { rayon::join(one, other) }
+    }
+
     pub(super) fn memory(&self) -> Option<&Memory> {
         self.memory.as_ref()
     }
@@ -294,7 +304,7 @@ impl Session {
         let database = if self.many { database.for_many() } else { database };
         database.read_lists(&recorder)?;
         let database = Arc::new(database);
-        *known = Some((Some(Arc::clone(&database)), recorder.notes()));
+        *known = Some((Some(Arc::clone(&database)), recorder.into_notes()));
         Ok(database)
     }
 
@@ -311,8 +321,9 @@ impl Session {
     pub(super) fn database_inputs(&self, recipe: &Recipe) -> Parts {
         let root = self.root(recipe).ok()?;
         let keep = || {
-            let known = root.database.lock().unwrap_or_else(PoisonError::into_inner);
-            let notes = known.as_ref().map(|(_, notes)| notes.clone())?;
+            let mut known = root.database.lock().unwrap_or_else(PoisonError::into_inner);
+            let notes = known.as_mut().map(|(_, notes)| std::mem::take(notes))?;
+            drop(known);
             let mut inputs = Inputs::default();
             inputs.add(root.folder.path(), notes);
             self.memory()?.keep(self, &inputs)

@@ -16,7 +16,7 @@ use crate::report::{Diagnostic, Error, Result, Span, Spanned};
 use crate::tree::Tree;
 
 use super::documents::{self, Beside, Documents, index_signatures};
-use super::memory::{Parcel, Ships, ships};
+use super::memory::Parcel;
 use super::{Assembled, BAD_NAME, FileHashes, OUTPUT_IN_INPUT, Options, Progress, SEVERAL_PLATFORMS, Session};
 
 /// Where an image goes.
@@ -211,16 +211,12 @@ impl Packed {
         images.collect::<Option<Vec<_>>>().filter(|_| self.folders.is_empty())
     }
 
-    /// What was packed, in bytes that can be kept, and the files in it.
-    pub(super) fn parcel(
-        &self,
-        tree: &Tree,
-        images: &[(Compression, Variant, &Image, &Beside)],
-    ) -> Option<(Vec<u8>, Ships)> {
+    /// What was packed, in bytes that can be kept.
+    pub(super) fn parcel(&self, tree: &Tree, images: &[(Compression, Variant, &Image, &Beside)]) -> Option<Vec<u8>> {
         // The debug twin has all layers.
         let (_, _, image, _) = images.iter().find(|(_, _, image, _)| image.layers.len() == self.plans.len())?;
         let pieces: Vec<&[Key]> = image.layers.iter().map(|layer| layer.pieces.as_slice()).collect();
-        Some((Parcel::bytes(tree, &self.plans, &pieces)?, ships(tree)))
+        Parcel::bytes(tree, &self.plans, &pieces)
     }
 
     /// Puts the images that one recipe gives for several platforms together: each output gets an index of them, which is

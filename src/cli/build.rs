@@ -367,8 +367,8 @@ fn place(parts: Vec<Part>, job: &Job, with: &Surroundings) -> Result<Vec<Built>>
     let packed = Packed::joined(packed, with.options)?;
     let layers = packed.layers();
     let built = std::thread::scope(|scope| {
-        if let Some(pending) = pending.as_ref().filter(|pending| pending.can_begin()) {
-            scope.spawn(|| with.session.begin_to_remember(pending));
+        if let Some(pending) = &pending {
+            scope.spawn(|| with.session.remember(pending));
         }
         packed.place(&trees[0], &mut stdout, push, &progress)
     });
@@ -380,9 +380,6 @@ fn place(parts: Vec<Part>, job: &Job, with: &Surroundings) -> Result<Vec<Built>>
         with.args.recipes.registries.say_warnings(client, with.console);
     }
     let built = built?;
-    if let Some(pending) = pending {
-        with.session.remember(job.recipe, &pending);
-    }
     let places: Vec<String> = job.destinations.iter().map(ToString::to_string).collect();
     for built in &built {
         summary::say(with.console, built, &figures, &places);

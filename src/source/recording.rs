@@ -3,13 +3,13 @@
 //! In: a [`Folder`], through a [`Recorder`]. Out: [`Notes`] of each path that was asked for, found or not, and of each folder
 //! that was listed. What the answers were is kept by [`Seen`](super::Seen) and [`Contents`](super::Contents).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
 use super::host::{Folder, Names};
 use super::{Node, Source};
-use crate::path::ImagePath;
+use crate::path::{ImagePath, PathMap, PathSet};
 
 /// A folder as a [`Source`] that notes what is asked of it.
 pub struct Recorder<'a> {
@@ -20,7 +20,7 @@ pub struct Recorder<'a> {
 /// What was asked.
 #[derive(Debug, Clone, Default)]
 pub struct Notes {
-    paths: BTreeSet<ImagePath>,
+    paths: PathSet,
     /// Folders that were listed with what each name in them is.
     lists: BTreeSet<ImagePath>,
     /// Folders of which only the names were asked.
@@ -35,12 +35,9 @@ impl<'a> Recorder<'a> {
         Self { folder, notes: wanted.then(Mutex::default) }
     }
 
-    /// What was asked so far.
-    pub fn notes(&self) -> Notes {
-        self.notes
-            .as_ref()
-            .map(|notes| notes.lock().unwrap_or_else(PoisonError::into_inner).clone())
-            .unwrap_or_default()
+    /// What was asked.
+    pub fn into_notes(self) -> Notes {
+        self.notes.map(|notes| notes.into_inner().unwrap_or_else(PoisonError::into_inner)).unwrap_or_default()
     }
 
     fn note(&self, note: impl FnOnce(&mut Notes)) {
@@ -122,20 +119,24 @@ impl Notes {
 
     /// All that was asked but what [`Notes::large_lists`] has.
     pub(super) fn others(&self, folder: &Folder) -> BTreeSet<ImagePath> {
-        let mut others = self.paths.clone();
+        let (mut others, mut large) = (Vec::with_capacity(self.paths.len()), PathMap::default());
         for list in &self.lists {
-            let below = folder.known_names(list).unwrap_or_else(|_| Names::from([]));
-            let below = below.iter().map(|name| list.join(name));
-            if is_large(folder, list) {
-                for path in below {
-                    others.remove(&path);
-                }
+            let names = folder.known_names(list).unwrap_or_else(|_| Names::from([]));
+            if names.len() >= LARGE {
+                large.insert(list.clone(), names);
             } else {
-                others.extend(below);
+                others.extend(names.iter().map(|name| list.join(name)));
             }
         }
+        let is_in_large = |path: &ImagePath| {
+            let names = path.folder().and_then(|list| large.get(list));
+            names.is_some_and(|names| names.binary_search_by(|name| name.as_slice().cmp(path.name())).is_ok())
+        };
+        others.extend(self.paths.iter().filter(|path| !is_in_large(path)).cloned());
         // A folder that was listed may stand in another one that was.
         others.extend(self.lists.iter().cloned());
+        others.sort_unstable();
+        others.dedup();
         with_parents(&others, folder)
     }
 }
@@ -148,30 +149,30 @@ fn is_large(folder: &Folder, list: &ImagePath) -> bool {
 }
 
 /// The paths and the folders above them. Of what is below something that is no folder, that alone says it all.
-fn with_parents(paths: &BTreeSet<ImagePath>, folder: &Folder) -> BTreeSet<ImagePath> {
-    let mut all = BTreeSet::new();
-    let mut folders = HashMap::new();
+fn with_parents(paths: &[ImagePath], folder: &Folder) -> BTreeSet<ImagePath> {
+    let mut all = Vec::with_capacity(paths.len());
+    let mut folders = PathMap::default();
     for path in paths {
-        if path.parent().is_none_or(|parent| is_folder(&parent, folder, &mut folders, &mut all)) {
-            all.insert(path.clone());
+        if is_in_folder(path, folder, &mut folders, &mut all) {
+            all.push(path.clone());
         }
     }
-    all
+    // In order but for the folders: the set is made of it at once.
+    all.into_iter().collect()
+}
+
+/// Whether what holds a path is a folder.
+fn is_in_folder(path: &ImagePath, folder: &Folder, known: &mut PathMap<bool>, all: &mut Vec<ImagePath>) -> bool {
+    if let Some(known) = path.folder().and_then(|above| known.get(above)) {
+        return *known;
+    }
+    path.parent().is_none_or(|above| is_folder(&above, folder, known, all))
 }
 
 /// Whether a path is a folder, as are all above it; notes the paths that say so, or the first that says otherwise.
-fn is_folder(
-    path: &ImagePath,
-    folder: &Folder,
-    known: &mut HashMap<ImagePath, bool>,
-    all: &mut BTreeSet<ImagePath>,
-) -> bool {
-    if let Some(known) = known.get(path) {
-        return *known;
-    }
-    let above = path.parent().is_none_or(|parent| is_folder(&parent, folder, known, all));
-    let is = above && {
-        all.insert(path.clone());
+fn is_folder(path: &ImagePath, folder: &Folder, known: &mut PathMap<bool>, all: &mut Vec<ImagePath>) -> bool {
+    let is = is_in_folder(path, folder, known, all) && {
+        all.push(path.clone());
         folder.node(path).ok().flatten().is_some_and(|node| node.is_directory())
     };
     known.insert(path.clone(), is);

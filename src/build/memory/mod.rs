@@ -19,7 +19,7 @@ use crate::recipe::{Compression, Recipe};
 use crate::report::{Diagnostic, Texts};
 use crate::source::{Changed, Contents, Folder, Notes, Seen, Stamp};
 
-use super::{Assembled, Options, Packed, Session, Shared};
+use super::{Assembled, Options, Packed, Session};
 
 mod key;
 mod outcome;
@@ -30,7 +30,8 @@ mod replay;
 pub use key::Others;
 use key::Subject;
 use outcome::Outcome;
-pub(super) use parcel::{Parcel, Ships, ships};
+pub(super) use parcel::Parcel;
+use parcel::{Ships, ships};
 pub use renewal::Renewed;
 use renewal::RenewedPart;
 pub use replay::{Recalled, compressions};
@@ -76,7 +77,7 @@ pub(super) struct Memory {
 
 /// What a build asked of the roots that it looked at.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Inputs(Vec<(PathBuf, Notes)>);
+pub(super) struct Inputs(Vec<(PathBuf, Arc<Notes>)>);
 
 /// Parts of what was seen that are written down; `None` when some of it can't be.
 pub(super) type Parts = Option<Vec<Part>>;
@@ -137,15 +138,15 @@ impl Inputs {
     /// Adds what was asked of a root.
     pub(super) fn add(&mut self, root: &Path, notes: Notes) {
         match self.0.iter_mut().find(|(known, _)| known == root) {
-            Some((_, known)) => *known = std::mem::take(known).and(notes),
-            None => self.0.push((root.to_owned(), notes)),
+            Some((_, known)) => *known = Arc::new(Arc::unwrap_or_clone(std::mem::take(known)).and(notes)),
+            None => self.0.push((root.to_owned(), Arc::new(notes))),
         }
     }
 
     /// Adds what another build asked.
     pub(super) fn extend(&mut self, other: Inputs) {
         for (root, notes) in other.0 {
-            self.add(&root, notes);
+            self.add(&root, Arc::unwrap_or_clone(notes));
         }
     }
 }
@@ -222,8 +223,9 @@ impl Memory {
             for list in notes.large_lists(&open.folder) {
                 shared.extend(self.keep_list(root, &open.folder, &list).ok()?);
             }
-            let seen = Seen::others(&open.folder, notes, &is_settled).ok()?;
-            let contents = Contents::of(&open.folder, notes, ships);
+            let seen = || Seen::others(&open.folder, notes, &is_settled);
+            let (seen, contents) = session.both(seen, || Contents::of(&open.folder, notes, ships));
+            let seen = seen.ok()?;
             own.push(Own { root: root.clone(), seen, contents });
         }
         Some(Kept { shared, own })
@@ -304,7 +306,8 @@ impl Session {
         self.memory()?.get(self, known, options.threads.get())?.recall(&known.subject)
     }
 
-    /// What a build came to, to be kept once its outputs are in their places: they may lie in a folder that it looked at.
+    /// What a build came to, to be kept by [`Session::remember`]. What it looked at is written down here: where an output then
+    /// changes it, as one in a folder that was listed, the next build finds that out.
     pub fn outcome(
         &self,
         (recipe, others, texts): (&Recipe, Option<&Others>, &Texts),
@@ -320,11 +323,10 @@ impl Session {
         }
         let images = packed.images(recipe)?;
         let tree = assembled.debug.as_ref().map_or(&assembled.tree, |twin| &twin.tree);
-        let (parcel, ships) = packed.parcel(tree, &images).unzip();
-        let outcome = Outcome::of(&subject, assembled, &images)?;
+        let came_to = || Some((packed.parcel(tree, &images), Outcome::of(&subject, assembled, &images)?));
+        let (came_to, saw) = self.both(came_to, || self.saw(memory, recipe, assembled, &ships(tree)));
+        let ((parcel, outcome), saw) = (came_to?, Saw::Now(saw?));
         let documents = images.iter().flat_map(|(.., beside)| beside.documents.iter().cloned()).collect();
-        let (inputs, shared) = (assembled.inputs.clone(), assembled.shared.clone());
-        let saw = Saw::Now { inputs, shared, ships: ships.unwrap_or_default() };
         Some(Pending { key, outcome, documents, saw, parcel })
     }
 
@@ -338,33 +340,31 @@ impl Session {
         })
     }
 
-    /// Keeps what is known for good before outputs are in their places, and may do it meanwhile; it comes before [`Session::remember`].
-    /// That is the documents that were made, and all of an image that is what it was: what was looked at for it is not looked at again.
-    pub fn begin_to_remember(&self, pending: &Pending) {
+    /// What was seen for an image that is built; `ships` has the files that are packed.
+    fn saw(&self, memory: &Memory, recipe: &Recipe, assembled: &Assembled, ships: &Ships) -> Option<Kept> {
+        let own = || memory.keep_shared(self, &assembled.inputs, ships);
+        let (kept, database) = self.both(own, || self.database_inputs(recipe));
+        let mut kept = kept?;
+        kept.shared.extend(database?);
+        if let Some(shared) = &assembled.shared {
+            kept.shared.extend(shared.kept(self, memory)?);
+        }
+        Some(kept)
+    }
+
+    /// Keeps an image for [`Session::recall`], with the documents that were made; it may be done while its outputs are put in
+    /// their places. What was looked at for it is not looked at again.
+    pub fn remember(&self, pending: &Pending) {
         let Some(memory) = self.memory() else { return };
         for document in &pending.documents {
             memory.cache.put(replay::DOCUMENT, &replay::document_key(document.digest()), document.bytes());
         }
-        if let Saw::Before { shared, own } = &pending.saw {
-            let shared = shared.iter().map(|part| memory.put_now(part)).collect();
-            // What is not remembered is built again.
-            let _ = memory.keep_record(pending, shared, own);
-        }
-    }
-
-    /// Keeps it for [`Session::recall`].
-    pub fn remember(&self, recipe: &Recipe, pending: &Pending) {
-        let (Some(memory), Saw::Now { inputs, shared, ships }) = (self.memory(), &pending.saw) else { return };
-        let keep = || {
-            let Kept { shared: mut parts, own } = memory.keep_shared(self, inputs, ships)?;
-            parts.extend(self.database_inputs(recipe)?);
-            if let Some(shared) = shared {
-                parts.extend(shared.kept(self, memory)?);
-            }
-            memory.keep_record(pending, parts, &own)
+        let (parts, own) = match &pending.saw {
+            Saw::Now(Kept { shared, own }) => (shared.clone(), own),
+            Saw::Before { shared, own } => (shared.iter().map(|part| memory.put_now(part)).collect(), own),
         };
         // What is not remembered is built again.
-        let _ = keep();
+        let _ = memory.keep_record(pending, parts, own);
     }
 }
 
@@ -391,16 +391,9 @@ pub struct Pending {
 /// What was seen for an image.
 enum Saw {
     /// By this build.
-    Now { inputs: Inputs, shared: Option<Arc<Shared>>, ships: Ships },
+    Now(Kept),
     /// By an earlier one, with the inodes and times of now.
     Before { shared: Vec<renewal::SharedNow>, own: Vec<Own> },
-}
-
-impl Pending {
-    /// Whether there is something for [`Session::begin_to_remember`] to do.
-    pub fn can_begin(&self) -> bool {
-        !self.documents.is_empty() || matches!(self.saw, Saw::Before { .. })
-    }
 }
 
 /// What was said of an image, for both of the ways in which warnings of the policy are told.
