@@ -7,12 +7,12 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::Options;
-use super::fill::{Filler, Raw};
+use super::fill::Filler;
 use super::known::{Keys, Known};
 use super::layout::Layout;
 use super::pack::{on_threads, unreadable_in, worth};
-use super::watch::{Activity, Watch, watched};
-use crate::cache::{Key, key_of};
+use super::watch::Watch;
+use crate::cache::Key;
 use crate::report::{Error, Result};
 
 /// The pieces of some layers while they are hashed.
@@ -42,19 +42,17 @@ impl Hashing {
     /// Takes part until every piece is begun, or until somebody says that nobody wants to know any longer. `layers` are those that it
     /// was made of.
     pub(super) fn work(&self, known: &Known, layers: &[Keyed<'_>], watch: Option<&dyn Watch>, stopped: &AtomicBool) {
-        let (mut filler, mut raw) = (Filler::new(watch), Raw::default());
+        let mut filler = Filler::new(watch);
         while !stopped.load(Ordering::Relaxed) {
             let task = self.next.fetch_add(1, Ordering::Relaxed);
             let Some(&(layer, piece)) = self.tasks.get(task) else { return };
             let (layout, keys) = layers[layer];
-            let hash = known.piece_hash(keys, piece).map(|known| (known, 0)).map_or_else(
-                || {
-                    let done = filler.fill(&layout.members, &layout.pieces[piece], &mut raw);
-                    done.map(|()| (watched(watch, Activity::Hash, || key_of(raw.bytes())), raw.bytes().len()))
-                        .map_err(|error| unreadable_in(&layout.members, &error))
-                },
-                Ok,
-            );
+            let read = || {
+                let hash = filler.hash(&layout.members, &layout.pieces[piece]);
+                let hash = hash.map_err(|error| unreadable_in(&layout.members, &error))?;
+                Ok((hash, layout.pieces[piece].size()))
+            };
+            let hash = known.piece_hash(keys, piece).map(|known| (known, 0)).map_or_else(read, Ok);
             let _ = self.found[task].set(hash);
         }
     }
