@@ -132,10 +132,12 @@ impl Session {
             recheck.get_or_init(begin).as_ref()
         };
         let look = || {
-            // The other thread has as much to do.
-            let threads = threads.saturating_sub(1).max(1);
-            let own = little.into_iter().chain(self.renewed_own(memory, rest, threads)?).collect();
-            self.held(memory, own, &record.inputs, threads)
+            // The thread that reads asks for files, too.
+            let others = threads.saturating_sub(1).max(1);
+            let own = little.into_iter().chain(self.renewed_own(memory, rest, others)?).collect();
+            let shared = record.inputs.iter().map(|part| memory.renewed_part(self, part, others));
+            let shared = shared.collect::<Option<Vec<_>>>()?;
+            self.held(own, &record.inputs, shared, threads)
         };
         // Blobs of a cache that was restored are checked, too, and flushed, for which a thread waits most of the time: one begins
         // with them while the others read, which help it when they are done.
@@ -180,10 +182,14 @@ impl Session {
         Some(Renewed { recalled, pending: is_settled.then_some(pending), reread, packed, spent })
     }
 
-    /// Whether all that `stat` says is the same but for inodes and times, and then whether all is that was looked into and
-    /// is not packed.
-    fn held(&self, memory: &Memory, own: Vec<(Own, Renewal)>, parts: &[Part], threads: usize) -> Option<Held> {
-        let renewed = parts.iter().map(|part| memory.renewed_part(self, part, threads)).collect::<Option<Vec<_>>>()?;
+    /// Whether all that was looked into and is not packed is the same, where all that `stat` says is so but for inodes and times.
+    fn held(
+        &self,
+        own: Vec<(Own, Renewal)>,
+        parts: &[Part],
+        renewed: Vec<RenewedPart>,
+        threads: usize,
+    ) -> Option<Held> {
         let (mut moved, mut twins, mut is_settled) = (Moved::new(), Twins::default(), true);
         for (own, now) in &own {
             moved.entry(own.root.clone()).or_default().extend(now.moved.iter().cloned());
