@@ -2,7 +2,9 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use super::codec::{GZIP_HEAD, Packed};
 use super::watch::{Activity, Watch, watched};
@@ -32,6 +34,35 @@ pub(super) struct Blob {
     pub(super) path: PathBuf,
     /// Its head, pieces and end, as they were written.
     pub(super) segments: Vec<Segment>,
+}
+
+/// A blob that is being flushed to the disk: the thread that ended it goes on with what is next.
+#[derive(Debug)]
+#[must_use]
+pub(super) struct Flush {
+    waiting: Option<JoinHandle<io::Result<()>>>,
+    path: PathBuf,
+}
+
+impl Flush {
+    /// Begins to flush a file, on a thread that does nothing else; at once where the system has none to give.
+    fn begin(file: File, path: &Path) -> Result<Self> {
+        let file = Arc::new(file);
+        let own = Arc::clone(&file);
+        let waiting = std::thread::Builder::new().spawn(move || own.sync_all()).ok();
+        let flush = Self { waiting, path: path.to_owned() };
+        if flush.waiting.is_none() {
+            file.sync_all().map_err(|error| Error::io("flush", path, &error))?;
+        }
+        Ok(flush)
+    }
+
+    /// Waits until the blob is on the disk.
+    pub(super) fn wait(self) -> Result<()> {
+        let Some(waiting) = self.waiting else { return Ok(()) };
+        let flushed = waiting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        flushed.map_err(|error| Error::io("flush", &self.path, &error))
+    }
 }
 
 impl BlobWriter {
@@ -71,20 +102,39 @@ impl BlobWriter {
         Error::io(verb, &self.path, error)
     }
 
-    /// Ends the blob and gives it its name.
-    pub(super) fn finish(mut self, staging: &Staging, watch: Option<&dyn Watch>) -> Result<Blob> {
+    /// Ends the blob and gives it its name. Who wants it to last waits for its flush, where there is one.
+    pub(super) fn finish(mut self, staging: &Staging, watch: Option<&dyn Watch>) -> Result<(Blob, Option<Flush>)> {
         if matches!(self.compression, Compression::Gzip(_)) {
             let size = u32::try_from(self.unpacked & u64::from(u32::MAX)).unwrap_or(0);
             let crc = self.crc.clone().finalize();
             self.write(&[crc.to_le_bytes(), size.to_le_bytes()].concat(), watch)?;
         }
-        if staging.blob_durability() == Durability::Synced {
-            watched(watch, Activity::Write, || self.file.sync_all()).map_err(|error| self.error("flush", &error))?;
-        }
         let size = self.digest.size();
         let digest = self.digest.finish();
         let path = staging.blob(digest);
         std::fs::rename(&self.path, &path).map_err(|error| Error::io("rename", &self.path, &error))?;
-        Ok(Blob { digest, size, path, segments: self.segments })
+        let is_durable = staging.blob_durability() == Durability::Synced;
+        let flush = if is_durable { Some(Flush::begin(self.file, &path)?) } else { None };
+        Ok((Blob { digest, size, path, segments: self.segments }, flush))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blob_that_has_to_last_is_flushed_under_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        for (durability, flushes) in [(Durability::Synced, true), (Durability::Cached, false)] {
+            let staging = Staging::new(folder.path(), "image".as_ref(), durability).unwrap();
+            let mut blob = BlobWriter::create(&staging, Compression::None).unwrap();
+            blob.add(b"bytes", None).unwrap();
+            let (blob, flush) = blob.finish(&staging, None).unwrap();
+            assert_eq!(flush.is_some(), flushes);
+            flush.map_or(Ok(()), Flush::wait).unwrap();
+            assert_eq!(blob.path, staging.blob(Digest::of(b"bytes")));
+            assert_eq!(std::fs::read(&blob.path).unwrap(), b"bytes");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::blob::{Blob, BlobWriter};
+use super::blob::{Blob, BlobWriter, Flush};
 use super::codec::Packed;
 use super::digests::Digests;
 use super::known::{Keys, Known, PieceCheck};
@@ -10,7 +10,7 @@ use super::layout::Layout;
 use super::ordered::Ordered;
 use super::pool::{Lent, Pool};
 use super::watch::{Activity, Watch, watched};
-use super::{Durability, Effort, Layer, Staging};
+use super::{Effort, Layer, Staging};
 use crate::cache::{Cache, Key};
 use crate::oci::{DiffId, Sha256};
 use crate::recipe::Compression;
@@ -65,7 +65,7 @@ impl Stream {
 /// A blob on its way.
 enum Progress {
     Writing(Box<BlobWriter>),
-    Written(Blob),
+    Written(Blob, Option<Flush>),
 }
 
 impl<'a> Packing<'a> {
@@ -137,10 +137,19 @@ impl<'a> Packing<'a> {
     }
 
     /// The layer, after its last piece; kept in the cache where there is one.
-    pub(super) fn finish(self, known: Option<&Known>, cache: Option<&Cache>, staging: &Staging) -> Result<Layer> {
-        let Progress::Written(blob) = self.blob.finish()? else {
+    pub(super) fn finish(
+        self,
+        known: Option<&Known>,
+        cache: Option<&Cache>,
+        watch: Option<&dyn Watch>,
+    ) -> Result<Layer> {
+        let Progress::Written(blob, flush) = self.blob.finish()? else {
             return Err(Error::internal("a layer was not written to its end"));
         };
+        let flushed = flush.is_some();
+        if let Some(flush) = flush {
+            watched(watch, Activity::Write, || flush.wait())?;
+        }
         let stream = self.stream.finish();
         let diff_id = match self.compression {
             Compression::None => blob.digest,
@@ -155,7 +164,6 @@ impl<'a> Packing<'a> {
         if let (Some(known), Some(keys)) = (known, &self.keys) {
             let pieces = self.found.iter().take(self.found.len() - 1).map_while(OnceLock::get);
             let (hashes, checks): (Vec<Key>, Vec<PieceCheck>) = pieces.copied().unzip();
-            let flushed = staging.blob_durability() == Durability::Synced;
             layer.lineage = known.lineage(self.layout, &hashes);
             layer.content = Some(known.keep(keys, &hashes, &layer, &blob, &checks, flushed));
             layer.pieces = hashes;
@@ -173,6 +181,11 @@ fn write(progress: &mut Result<Progress>, ready: &Ready, staging: &Staging, watc
         Some(lent) => blob.add(lent.raw.bytes(), watch)?,
         None => blob.add_packed(ready.size as u64, &ready.packed, watch)?,
     }
-    *progress = Ok(if ready.last { Progress::Written(blob.finish(staging, watch)?) } else { Progress::Writing(blob) });
+    *progress = Ok(if ready.last {
+        let (blob, flush) = blob.finish(staging, watch)?;
+        Progress::Written(blob, flush)
+    } else {
+        Progress::Writing(blob)
+    });
     Ok(())
 }

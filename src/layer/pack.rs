@@ -10,6 +10,8 @@
 use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rayon::prelude::*;
+
 use super::blob::BlobWriter;
 use super::chains::Packing;
 use super::codec::{Encoder, Packed};
@@ -49,17 +51,16 @@ pub fn pack(
     staging: &Staging,
 ) -> Result<Vec<Layer>> {
     let parent = super::parent_entry();
-    let layouts: Vec<Layout> = plans.iter().map(|plan| Layout::new(tree, plan, &parent)).collect();
+    let layouts: Vec<Layout> = plans.par_iter().map(|plan| Layout::new(tree, plan, &parent)).collect();
     let known = Known::new(options, compression);
     let mut layers: Vec<Option<Layer>> = Vec::new();
-    let mut keys: Vec<Option<Keys>> = Vec::new();
-    for layout in &layouts {
-        let own = known.as_ref().map(|known| known.keys(layout));
+    let of = |layout| known.as_ref().map(|known| known.keys(layout));
+    let mut keys: Vec<Option<Keys>> = layouts.par_iter().map(of).collect();
+    for (layout, own) in layouts.iter().zip(&keys) {
         let threads = options.threads.get();
         layers.push(
             known.as_ref().zip(own.as_ref()).and_then(|(known, own)| known.by_stat(layout, own, staging, threads)),
         );
-        keys.push(own);
     }
     let mut hashes = match &known {
         Some(known) => find_by_content(known, &layouts, &keys, &mut layers, options, staging)?,
@@ -82,7 +83,7 @@ pub fn pack(
         Work::new(&packing, known.as_ref(), compression, staging, options).run()?;
     }
     for (place, packing) in places.into_iter().zip(packing) {
-        layers[place] = Some(packing.finish(known.as_ref(), options.cache.as_deref(), staging)?);
+        layers[place] = Some(packing.finish(known.as_ref(), options.cache.as_deref(), options.watch.as_deref())?);
     }
     if options.file_hashes {
         for (layer, layout) in layers.iter_mut().zip(&layouts) {
