@@ -55,9 +55,25 @@ impl<'a> Stanza<'a> {
 
     /// As [`Stanza::get`], where the value is one line of ASCII: no control characters, no continuation.
     pub fn word(self, name: &str) -> Option<&'a str> {
-        let value = std::str::from_utf8(self.get(name)?).ok()?;
-        value.bytes().all(|b| (b' '..0x7f).contains(&b)).then_some(value)
+        word(self.get(name)?)
     }
+
+    /// As [`Stanza::word`] of several names, with one look at the fields.
+    pub fn words<const N: usize>(self, names: [&str; N]) -> [Option<&'a str>; N] {
+        let mut values = [None; N];
+        for field in self.fields() {
+            let place = names.iter().position(|name| field.name.eq_ignore_ascii_case(name.as_bytes()));
+            if let Some(value) = place.map(|place| &mut values[place]) {
+                value.get_or_insert(field.value);
+            }
+        }
+        values.map(|value| word(value?))
+    }
+}
+
+fn word(value: &[u8]) -> Option<&str> {
+    let value = std::str::from_utf8(value).ok()?;
+    value.bytes().all(|b| (b' '..0x7f).contains(&b)).then_some(value)
 }
 
 /// Iterator of [`Stanza::fields`].
@@ -133,6 +149,9 @@ mod tests {
         assert_eq!(fields, [(b"package".as_slice(), b"b".as_slice()), (b"Empty", b"x: y")]);
         assert_eq!(all[0].fields().map(|field| field.text).collect::<Vec<_>>().concat(), all[0].0);
         assert_eq!(all[0].word("description"), None);
+        let twice = Stanza(b"A: 1\nb: 2\na: 3\nC: x\n y\n");
+        assert_eq!(twice.words(["B", "a", "C", "D"]), [Some("2"), Some("1"), None, None]);
+        assert_eq!(twice.words(["B", "a", "C", "D"]), ["B", "a", "C", "D"].map(|name| twice.word(name)));
     }
 
     #[test]

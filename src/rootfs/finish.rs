@@ -23,10 +23,16 @@ pub fn finish(tree: &mut Tree, recipe: &Recipe) -> Result<Vec<Diagnostic>> {
 fn parents(tree: &mut Tree) -> Result<()> {
     let mut missing: BTreeSet<ImagePath> = BTreeSet::new();
     let mut errors = Vec::new();
-    for (path, entry) in tree.iter() {
+    // The folder of the entry before: most have the same.
+    let mut known = None;
+    for (path, entry) in tree.iter().filter(|(path, _)| !path.is_root()) {
+        if path.folder() == known {
+            continue;
+        }
         for above in path.folders() {
             let there = tree.at(above);
             if there.is_some_and(Entry::is_directory) || missing.contains(above) {
+                known = path.folder();
                 break;
             }
             let Ok(above) = ImagePath::new(above) else { break };

@@ -130,15 +130,17 @@ impl Package {
     /// The package that a stanza describes; `None` when it is not installed or lacks name, version or architecture.
     fn of(fields: deb::Stanza<'_>, lists: Lists) -> Option<Self> {
         let installed = |status: &str| !matches!(status.rsplit(' ').next(), Some("not-installed" | "config-files"));
-        let name = fields.word("Package").filter(|name| deb::is_package_name(name))?.to_owned();
-        let version = fields.word("Version").filter(|version| !version.is_empty())?.to_owned();
+        let [name, version, architecture, status, source, multi_arch] =
+            fields.words(["Package", "Version", "Architecture", "Status", "Source", "Multi-Arch"]);
+        let name = name.filter(|name| deb::is_package_name(name))?.to_owned();
+        let version = version.filter(|version| !version.is_empty())?.to_owned();
         // What a hand-made `status.d` may lack.
-        let architecture = fields.word("Architecture").unwrap_or("all");
-        if !deb::is_architecture(architecture) || !fields.word("Status").is_none_or(installed) {
+        let architecture = architecture.unwrap_or("all");
+        if !deb::is_architecture(architecture) || !status.is_none_or(installed) {
             return None;
         }
-        let source_package = SourcePackage::of(fields.word("Source"), &name, &version);
-        let multi_arch_same = fields.word("Multi-Arch") == Some("same");
+        let source_package = SourcePackage::of(source, &name, &version);
+        let multi_arch_same = multi_arch == Some("same");
         let (architecture, record) = (architecture.to_owned(), fields.0.into());
         let format = PackageFormat::Deb;
         Some(Self { name, version, format, architecture, source_package, multi_arch_same, lists, record })

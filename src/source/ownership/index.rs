@@ -2,33 +2,54 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::OnceLock;
-
-use rayon::prelude::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::ScopedJoinHandle;
 
 use super::database::{Database, List, PackageId};
 use crate::report::Result;
 use crate::source::Source;
 
+/// How many lists a thread takes at once.
+const AT_ONCE: usize = 16;
+
 /// A few bytes for each line of each list. What it finds may be another path of the same hash: the list itself says.
 pub(super) struct Index {
-    /// Hash and package, package by package.
-    lines: Vec<(u32, u32)>,
+    /// Hash and package, as each thread came to them.
+    lines: Vec<Vec<(u32, u32)>>,
     /// The lists that were asked for.
     lists: Vec<OnceLock<Option<List>>>,
 }
 
 impl Index {
-    /// Reads the lists of all packages, and keeps none.
+    /// Reads the lists of all packages, and keeps none. By threads of its own: those of the pool are wanted for what is done
+    /// meanwhile, which would wait behind a thousand lists.
     pub(super) fn read(database: &Database, source: &dyn Source) -> Result<Self> {
-        let lines = |buffer: &mut Vec<u8>, id: PackageId| -> Result<Vec<(u32, u32)>> {
-            let package = u32::try_from(id.place()).unwrap_or(u32::MAX);
-            let mut lines = Vec::new();
-            database.each_path(source, database.package(id), buffer, |path| lines.push((hash(path), package)))?;
-            Ok(lines)
+        let (ids, next) = (database.ids(), AtomicUsize::new(0));
+        let read = || -> Result<Vec<(u32, u32)>> {
+            let (mut lines, mut buffer) = (Vec::new(), Vec::new());
+            loop {
+                let from = next.fetch_add(AT_ONCE, Ordering::Relaxed).min(ids.len());
+                let some = &ids[from..ids.len().min(from + AT_ONCE)];
+                if some.is_empty() {
+                    return Ok(lines);
+                }
+                for &id in some {
+                    let place = u32::try_from(id.place()).unwrap_or(u32::MAX);
+                    let add = |path: &[u8]| lines.push((hash(path), place));
+                    database.each_path(source, database.package(id), &mut buffer, add)?;
+                }
+            }
         };
-        let all = database.ids().into_par_iter().map_init(Vec::new, lines);
-        let lines = all.collect::<Result<Vec<_>>>()?.concat();
-        Ok(Self { lines, lists: database.ids().iter().map(|_| OnceLock::new()).collect() })
+        let threads = rayon::current_num_threads().min(ids.len().div_ceil(AT_ONCE));
+        let all = std::thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(read)).collect();
+            let own = read();
+            let join =
+                |other: ScopedJoinHandle<'_, _>| other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            std::iter::once(own).chain(others.into_iter().map(join)).collect::<Vec<Result<_>>>()
+        });
+        let lines = all.into_iter().collect::<Result<_>>()?;
+        Ok(Self { lines, lists: ids.iter().map(|_| OnceLock::new()).collect() })
     }
 
     /// The places of the packages that may list one of some paths, as they spell it, without leading `/`.
@@ -45,7 +66,7 @@ impl Index {
             let (word, bit) = place(hash);
             filter[word] & bit != 0 && wanted.contains(&hash)
         };
-        self.lines.iter().filter(|line| may_be(line.0)).map(|line| line.1 as usize).collect()
+        self.lines.iter().flatten().filter(|line| may_be(line.0)).map(|line| line.1 as usize).collect()
     }
 
     /// The list of a package's files.
