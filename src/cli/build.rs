@@ -10,7 +10,7 @@ use mkimage::build::{
 };
 use mkimage::compare;
 use mkimage::layer::Durability;
-use mkimage::output::{Destination, Engine, Push, StorageTool};
+use mkimage::output::{self, Destination, Engine, Push, StorageTool};
 use mkimage::recipe::{Compression, Context, Loaded, Recipe};
 use mkimage::registry::{Client, NO_TAG, Remote, Rules};
 use mkimage::report::{Diagnostic, Error, Result, Texts};
@@ -287,6 +287,7 @@ impl Job<'_> {
         }
         // A build wants the memory for itself.
         drop(known);
+        self.destinations.iter().try_for_each(output::check)?;
         let find = || recipes::shared(with.session, self.loaded, with.options, with.console);
         let shared = self.shared.get_or_init(find).clone()?;
         let mut assembled = with.session.assemble(self.recipe, with.options, &progress)?;

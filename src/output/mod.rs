@@ -76,8 +76,28 @@ pub struct Written {
     pub pushed: Option<(Repository, Pushed)>,
 }
 
-/// Looks at a destination before any work: refuses what must not be replaced, removes what killed runs left, and
-/// makes the staging folder on the same file system. For standard output and engines, `temporary` holds it.
+/// Looks at a destination before any work: whether something stands there that must not be replaced, and whether its folder
+/// is there. Of a folder of files, which takes longer, [`prepare`] finds out whether it may be replaced.
+///
+/// # Errors
+/// When the output can't go there.
+pub fn check(to: &Destination) -> Result<()> {
+    match to {
+        Destination::Stdout | Destination::Registry(_) => Ok(()),
+        Destination::Layout { path, .. } => match layout::inspect(path)? {
+            layout::Place::Free => parent_of(path).map(drop),
+            layout::Place::Layout => Ok(()),
+        },
+        Destination::Archive { path, .. } | Destination::DockerArchive(path) => match archive::inspect(path)? {
+            archive::Place::File => parent_of(path).map(drop),
+            archive::Place::Stream => Ok(()),
+        },
+        Destination::Rootfs(path) => parent_of(path).map(drop),
+    }
+}
+
+/// Gets a destination ready: refuses what must not be replaced, removes what killed runs left, and makes the staging
+/// folder on the same file system. For standard output and engines, `temporary` holds it.
 ///
 /// # Errors
 /// When the output can't go there.
@@ -156,13 +176,17 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// A staging folder in the folder that a path is in.
 fn beside(path: &Path, durability: Durability) -> Result<Staging> {
+    Staging::new(&parent_of(path)?, path.file_name().unwrap_or("output".as_ref()), durability)
+}
+
+/// The folder that a path is in, which has to be there.
+fn parent_of(path: &Path) -> Result<PathBuf> {
     let parent = layout::parent(path);
     match look(&parent)? {
-        Some(found) if found.is_dir() => {}
-        Some(_) => return Err(no_parent(&parent, "is no folder")),
-        None => return Err(no_parent(&parent, "is not there")),
+        Some(found) if found.is_dir() => Ok(parent),
+        Some(_) => Err(no_parent(&parent, "is no folder")),
+        None => Err(no_parent(&parent, "is not there")),
     }
-    Staging::new(&parent, path.file_name().unwrap_or("output".as_ref()), durability)
 }
 
 fn no_parent(parent: &Path, why: &str) -> Error {

@@ -45,6 +45,22 @@ error[E0201]: program `ap` is not on PATH inside the root
 }
 
 #[test]
+fn an_output_without_a_place_is_told_before_anything_is_looked_for() {
+    let sandbox = sandbox("binaries = [\"ap\"]\n");
+    let run = sandbox.run(&["build", "r.toml", "--root", "root", "-o", "out/app.oci"]);
+    assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{}", run.stderr);
+    assert_data_eq!(
+        run.stderr,
+        str![[r#"
+error[E0272]: folder `out` for the output is not there
+ |
+ = help: `mkdir -p out` makes it
+
+"#]]
+    );
+}
+
+#[test]
 fn missing_program_by_path() {
     let sandbox = sandbox("binaries = [\"/usr/bin/apq\", \"./bin/app\"]\n");
     assert_data_eq!(
@@ -542,15 +558,6 @@ fn output_that_is_a_file() {
     assert_data_eq!(
         run.stderr,
         str![[r#"
-warning[E0217]: the root has `/etc/app/`, the image has nothing of it
- |
- = note: `app` may look for its configuration there
- = help: add `"/etc/app/"` to `files`, or what of it the service needs
-
-warning[E0307]: 1 program without PIE: `/usr/bin/app`
-
-warning[E0310]: 1 file that is no package's: `/usr/bin/app`
-
 error[E0271]: `out` is a file, and an OCI layout is a folder
  |
  = help: remove it, or name an archive: `oci-archive:out`
@@ -569,15 +576,6 @@ fn output_that_is_no_layout() {
     assert_data_eq!(
         run.stderr,
         str![[r#"
-warning[E0217]: the root has `/etc/app/`, the image has nothing of it
- |
- = note: `app` may look for its configuration there
- = help: add `"/etc/app/"` to `files`, or what of it the service needs
-
-warning[E0307]: 1 program without PIE: `/usr/bin/app`
-
-warning[E0310]: 1 file that is no package's: `/usr/bin/app`
-
 error[E0271]: `out` is a folder that is no OCI layout, and is not replaced
  |
  = help: choose another place, or remove it
