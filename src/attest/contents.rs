@@ -15,6 +15,7 @@ use crate::needs::Distribution;
 use crate::oci::Hashes;
 use crate::path::{ImagePath, show};
 use crate::report::{Error, Result};
+use crate::select::is_text;
 use crate::source::ownership::Package;
 use crate::source::{Content, resolve};
 use crate::tree::{EntryKind, Tree};
@@ -114,17 +115,21 @@ impl Outline {
         contents.link_packages();
         let unowned = paths.iter().zip(&bytes).enumerate();
         let unowned = unowned.filter(|(place, _)| contents.files[*place].package.is_none());
-        let unowned: Vec<(usize, &ImagePath, &Content)> =
-            unowned.map(|(place, (path, content))| (place, *path, content)).collect();
+        let unowned: Vec<modules::File> = unowned
+            .map(|(place, (path, content))| {
+                let is_text = tree.get(path).is_some_and(|entry| is_text(path, entry.mode));
+                modules::File { place, path, content, is_text }
+            })
+            .collect();
         contents.modules = modules::find(&unowned, sources.headers)?;
         Ok(Self { contents, bytes })
     }
 
-    /// The whole. Reads and hashes the files whose hashes are not `known` yet.
+    /// The whole. Reads and hashes the files whose hashes are not `known` yet; these stand in any order.
     ///
     /// # Errors
     /// When a file can't be read, or is no longer what it was.
-    pub fn hashed(self, known: &HashMap<&ImagePath, Hashes>) -> Result<Contents> {
+    pub fn hashed(self, known: Vec<(&ImagePath, Hashes)>) -> Result<Contents> {
         let Self { mut contents, bytes } = self;
         let files: Vec<(&ImagePath, &Content)> = contents.files.iter().map(|file| &file.path).zip(&bytes).collect();
         contents.hashes = hash::hash(&files, known)?;

@@ -1,6 +1,6 @@
 //! The hashes of files that nobody hashed yet: all of them in one pass, by all threads, each file once however many names it has.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
@@ -14,9 +14,16 @@ use crate::source::{Content, ContentId};
 /// How much is read at once.
 const AT_ONCE: usize = 256 << 10;
 
-/// The hashes of files, in their order. Those whose hashes are known are not read.
-pub(super) fn hash(files: &[(&ImagePath, &Content)], known: &HashMap<&ImagePath, Hashes>) -> Result<Vec<Hashes>> {
-    let mut all: Vec<Option<Hashes>> = files.iter().map(|(path, _)| known.get(path).copied()).collect();
+/// The hashes of files, in their order, which is that of their paths. Those whose hashes are known are not read.
+pub(super) fn hash(files: &[(&ImagePath, &Content)], mut known: Vec<(&ImagePath, Hashes)>) -> Result<Vec<Hashes>> {
+    // Those of each layer are in order already, which this sort makes use of.
+    known.sort_by_key(|(path, _)| *path);
+    let mut known = known.into_iter().peekable();
+    let mut all: Vec<Option<Hashes>> = Vec::with_capacity(files.len());
+    for (path, _) in files {
+        while known.next_if(|(earlier, _)| earlier < path).is_some() {}
+        all.push(known.peek().filter(|(same, _)| same == path).map(|(_, hashes)| *hashes));
+    }
     let mut unknown: BTreeMap<ContentId, Vec<usize>> = BTreeMap::new();
     for (place, (_, content)) in files.iter().enumerate().filter(|(place, _)| all[*place].is_none()) {
         unknown.entry(content.id()).or_default().push(place);

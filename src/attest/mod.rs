@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use crate::oci::Digest;
+use serde::Serialize;
+
+use crate::oci::{self, Digest};
 use crate::recipe::SbomFormat;
 use crate::report::{Error, Result};
 
@@ -26,6 +28,7 @@ mod words;
 pub use contents::{Contents, Outline, Sources, needs};
 pub use modules::{Ecosystem, Module};
 pub use provenance::{BuildFacts, PROVENANCE, WaivedFact, provenance};
+use references::References;
 pub use references::check_references;
 pub use referrer::Referrer;
 pub use subject::{Subject, View};
@@ -76,6 +79,15 @@ impl Blob {
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
+}
+
+/// Writes a document while its references are looked at; what is wrong with them is the error.
+fn checked<'a>(
+    document: &(impl Serialize + Sync),
+    references: impl FnOnce() -> References<'a> + Send,
+) -> std::result::Result<Vec<u8>, String> {
+    let (bytes, findings) = rayon::join(|| oci::canonical_ordered(document), || references().findings());
+    findings.into_iter().next().map_or(Ok(bytes), Err)
 }
 
 /// Describes an image as a bill of materials.

@@ -41,7 +41,7 @@ fn outline(assembled: &Assembled) -> Result<Outline> {
 
 fn hashed(outline: Outline, layers: &[Layer]) -> Result<Contents> {
     let known = layers.iter().flat_map(|layer| &layer.hashes);
-    outline.hashed(&known.map(|(path, hashes)| (path, *hashes)).collect())
+    outline.hashed(known.map(|(path, hashes)| (path, *hashes)).collect())
 }
 
 /// The image that documents are about.

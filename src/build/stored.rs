@@ -1,6 +1,6 @@
 //! Images that were built before, looked at as documents describe them: from the image alone, and the records in it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -129,7 +129,7 @@ fn contents(store: &Store, image: &StoredImage, folder: &Path) -> Result<Content
         needs: attest::needs(&closure),
         headers: &headers,
     })?;
-    outline.hashed(&HashMap::new())
+    outline.hashed(Vec::new())
 }
 
 /// Every ELF file, as what it is loaded.

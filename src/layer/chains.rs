@@ -11,7 +11,7 @@ use super::ordered::Ordered;
 use super::pool::{Lent, Pool};
 use super::watch::{Activity, Watch, watched};
 use super::{Effort, Layer, Staging};
-use crate::cache::{Cache, Key};
+use crate::cache::Key;
 use crate::oci::{DiffId, Sha256};
 use crate::recipe::Compression;
 use crate::report::{Error, Result};
@@ -20,7 +20,7 @@ use crate::report::{Error, Result};
 pub(super) struct Packing<'a> {
     pub(super) layout: &'a Layout<'a>,
     compression: Compression,
-    stream: Ordered<Arc<Lent>, Stream>,
+    stream: Ordered<Arc<Lent>, Stream<'a>>,
     blob: Ordered<Ready, Result<Progress>>,
     /// What the cache goes by, where there is one.
     pub(super) keys: Option<Keys>,
@@ -44,15 +44,15 @@ struct Ready {
 }
 
 /// What is found out of a tar stream, piece by piece.
-struct Stream {
+struct Stream<'a> {
     digest: Sha256,
     /// The hashes of its files, when these are wanted.
-    files: Option<Digests>,
+    files: Option<Digests<'a>>,
     /// The number of the next piece.
     next: usize,
 }
 
-impl Stream {
+impl Stream<'_> {
     fn take(&mut self, layout: &Layout, raw: &[u8]) {
         match &mut self.files {
             Some(files) => files.take(layout, self.next, raw, &mut self.digest),
@@ -73,7 +73,7 @@ impl<'a> Packing<'a> {
         layout: &'a Layout<'a>,
         keys: Option<Keys>,
         hashes: Vec<Key>,
-        digests: Option<Digests>,
+        digests: Option<Digests<'a>>,
         blob: BlobWriter,
         compression: Compression,
     ) -> Self {
@@ -137,12 +137,7 @@ impl<'a> Packing<'a> {
     }
 
     /// The layer, after its last piece; kept in the cache where there is one.
-    pub(super) fn finish(
-        self,
-        known: Option<&Known>,
-        cache: Option<&Cache>,
-        watch: Option<&dyn Watch>,
-    ) -> Result<Layer> {
+    pub(super) fn finish(self, known: Option<&Known>, watch: Option<&dyn Watch>) -> Result<Layer> {
         let Progress::Written(blob, flush) = self.blob.finish()? else {
             return Err(Error::internal("a layer was not written to its end"));
         };
@@ -158,7 +153,7 @@ impl<'a> Packing<'a> {
         let mut effort = self.effort.into_inner().unwrap_or_else(PoisonError::into_inner);
         effort.hashed += blob.size + if self.compression == Compression::None { 0 } else { self.layout.size };
         effort.written += blob.size;
-        let digests = stream.files.map(|digests| digests.finish(self.layout, cache)).unwrap_or_default();
+        let digests = stream.files.map(|digests| digests.finish(self.layout)).unwrap_or_default();
         let mut layer =
             Layer { hashes: digests, ..Layer::new(self.layout, self.compression, &blob, DiffId::new(diff_id), effort) };
         if let (Some(known), Some(keys)) = (known, &self.keys) {

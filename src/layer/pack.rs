@@ -83,7 +83,7 @@ pub fn pack(
         Work::new(&packing, known.as_ref(), compression, staging, options).run()?;
     }
     for (place, packing) in places.into_iter().zip(packing) {
-        layers[place] = Some(packing.finish(known.as_ref(), options.cache.as_deref(), options.watch.as_deref())?);
+        layers[place] = Some(packing.finish(known.as_ref(), options.watch.as_deref())?);
     }
     if options.file_hashes {
         for (layer, layout) in layers.iter_mut().zip(&layouts) {
@@ -146,8 +146,8 @@ pub(super) fn on_threads(threads: usize, work: &(impl Fn() + Sync)) -> Result<()
 }
 
 /// All that the threads share.
-struct Work<'a> {
-    packing: &'a [Packing<'a>],
+struct Work<'a, 'l> {
+    packing: &'a [Packing<'l>],
     known: Option<&'a Known>,
     compression: Compression,
     staging: &'a Staging,
@@ -159,9 +159,9 @@ struct Work<'a> {
     failures: Mutex<Vec<(usize, Error)>>,
 }
 
-impl<'a> Work<'a> {
+impl<'a, 'l> Work<'a, 'l> {
     fn new(
-        packing: &'a [Packing<'a>],
+        packing: &'a [Packing<'l>],
         known: Option<&'a Known>,
         compression: Compression,
         staging: &'a Staging,

@@ -15,9 +15,14 @@ const TEXTS: [&str; 40] = [
     "pl", "pm", "rb", "php", "sql", "tcl", "pem",
 ];
 
+/// Whether a file is none that a loader maps by its name and mode alone.
+pub fn is_text(path: &ImagePath, mode: u32) -> bool {
+    mode & 0o111 == 0 && has_text_ending(path.name())
+}
+
 /// Whether a file may be one that a loader maps: by its magic, unless its name says otherwise.
 pub(super) fn may_be_elf(path: &ImagePath, mode: u32, content: &Content) -> io::Result<bool> {
-    if mode & 0o111 == 0 && has_text_ending(path.name()) {
+    if is_text(path, mode) {
         return Ok(false);
     }
     is_elf(content)

@@ -27,7 +27,7 @@ mod venv;
 pub use accounts::{Account, Accounts, NONROOT};
 pub use binaries::PATH;
 pub use glob::Excludes;
-pub use magic::is_elf;
+pub use magic::{is_elf, is_text};
 pub use venv::VENV;
 
 /// `init` is wanted, and the root has none.

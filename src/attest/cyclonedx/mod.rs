@@ -9,7 +9,7 @@ use super::references::References;
 use super::subject::Subject;
 use super::words::{Words, source_properties};
 use crate::deb::licence::Licence;
-use crate::oci::{self, Hashes, Hex};
+use crate::oci::{Hashes, Hex};
 
 mod elements;
 
@@ -42,10 +42,7 @@ pub(super) fn document(subject: &Subject, contents: &Contents) -> Result<Vec<u8>
         spec_version: "1.6",
         version: 1,
     };
-    match references(&bom).findings().into_iter().next() {
-        Some(finding) => Err(finding),
-        None => Ok(oci::canonical_ordered(&bom)),
-    }
+    super::checked(&bom, || references(&bom))
 }
 
 fn references<'a>(bom: &'a Bom<'a>) -> References<'a> {

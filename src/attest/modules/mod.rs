@@ -75,19 +75,30 @@ struct Found {
     holds: bool,
 }
 
+/// A file that no package owns.
+pub(super) struct File<'a> {
+    /// Its place in the list of all files.
+    pub(super) place: usize,
+    pub(super) path: &'a ImagePath,
+    pub(super) content: &'a Content,
+    /// Whether it is not looked at to see if it is an ELF file.
+    pub(super) is_text: bool,
+}
+
 /// The files that no package owns.
 struct Unowned<'a> {
-    files: &'a [(usize, &'a ImagePath, &'a Content)],
+    files: &'a [File<'a>],
     places: BTreeMap<&'a ImagePath, usize>,
 }
 
-/// Finds the modules of files that no package owns: by place in the list of all files, with path and bytes.
-pub(super) fn find(files: &[(usize, &ImagePath, &Content)], headers: &Headers) -> Result<Vec<Module>> {
-    let places = files.iter().map(|(place, path, _)| (*path, *place)).collect();
+/// Finds the modules of files that no package owns.
+pub(super) fn find(files: &[File<'_>], headers: &Headers) -> Result<Vec<Module>> {
+    let places = files.iter().map(|file| (file.path, file.place)).collect();
     let unowned = Unowned { files, places };
-    let of_file = |(place, path, content): &(usize, &ImagePath, &Content)| {
-        let found = unowned.of_file(path, content, headers);
-        found.map(|found| (*place, found)).map_err(|error| Error::io("read", Path::new(&path.to_string()), &error))
+    let of_file = |file: &File<'_>| {
+        let found = unowned.of_file(file, headers);
+        let error = |error| Error::io("read", Path::new(&file.path.to_string()), &error);
+        found.map(|found| (file.place, found)).map_err(error)
     };
     let all: Vec<(usize, Vec<Found>)> = files.par_iter().map(of_file).collect::<Result<_>>()?;
     let mut modules = Vec::new();
@@ -112,7 +123,8 @@ pub(super) fn find(files: &[(usize, &ImagePath, &Content)], headers: &Headers) -
 }
 
 impl Unowned<'_> {
-    fn of_file(&self, path: &ImagePath, content: &Content, headers: &Headers) -> std::io::Result<Vec<Found>> {
+    fn of_file(&self, file: &File<'_>, headers: &Headers) -> std::io::Result<Vec<Found>> {
+        let File { path, content, is_text, .. } = *file;
         let name = path.name();
         let text = || content.read(LIMIT).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         if name == b"package.json" && content.size() <= LIMIT {
@@ -124,6 +136,9 @@ impl Unowned<'_> {
         if jar::is_archive(name) {
             return Ok(jar::of_archive(&content.open()?, name));
         }
+        if is_text {
+            return Ok(Vec::new());
+        }
         match headers.object(content)? {
             Some(object) => Ok(binary::of_object(&object, &headers.build_records(content)?)),
             None => Ok(Vec::new()),
@@ -133,8 +148,8 @@ impl Unowned<'_> {
     /// The bytes of a file beside a record.
     fn read(&self, path: &ImagePath) -> Option<String> {
         let place = self.places.get(path)?;
-        let (_, _, content) = self.files.iter().find(|(other, _, _)| other == place)?;
-        content.read(LIMIT).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        let file = self.files.iter().find(|file| file.place == *place)?;
+        file.content.read(LIMIT).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// The files below a folder.

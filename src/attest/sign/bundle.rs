@@ -1,6 +1,9 @@
 //! Bundles of Sigstore, version 0.3: an in-toto statement in a DSSE envelope, signed by a key that the reader knows.
 
+use std::io::Write as _;
+
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use base64::write::EncoderWriter;
 use serde_json::{Value, json};
 
 use super::{PrivateKey, PublicKey};
@@ -15,6 +18,8 @@ const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 /// The annotation that tells statements apart without reading them.
 pub const PREDICATE: &str = "dev.sigstore.bundle.predicateType";
 const STATEMENT: &str = "https://in-toto.io/Statement/v1";
+/// How a bundle begins.
+const OPEN: &[u8] = br#"{"dsseEnvelope":{"payload":""#;
 
 /// A document about an image, which is JSON, as a signed bundle that refers to it.
 pub fn bundle(subject: &Subject, document: &Document, key: &PrivateKey) -> Referrer {
@@ -28,28 +33,42 @@ pub fn sign_bundle(subject: &Subject, key: &PrivateKey) -> Referrer {
 }
 
 fn signed(subject: &Subject, about: &Value, (predicate_type, predicate): (&str, &[u8]), key: &PrivateKey) -> Referrer {
-    let payload = statement(about, predicate_type, predicate);
-    let signature = key.sign(&[preamble(PAYLOAD_TYPE, payload.len()).as_bytes(), &payload]);
+    let [head, tail] = around(about, predicate_type);
+    let payload = [&head, predicate, &tail];
+    let size: usize = payload.iter().map(|part| part.len()).sum();
+    let mut bundle = Vec::with_capacity(OPEN.len() + size.div_ceil(3) * 4 + 1024);
+    bundle.extend(OPEN);
+    let (signature, ()) = rayon::join(
+        || key.sign(&[preamble(PAYLOAD_TYPE, size).as_bytes(), &head, predicate, &tail]),
+        || encode(&payload, &mut bundle),
+    );
     let signatures = [json!({ "sig": BASE64_STANDARD.encode(&signature) })];
     let envelope = oci::canonical_value(&json!({ "payloadType": PAYLOAD_TYPE, "signatures": signatures }));
     let material = json!({ "publicKey": { "hint": key.public().hint() } });
-    let bundle = oci::canonical_value(&json!({ "mediaType": BUNDLE, "verificationMaterial": material }));
-    let payload = BASE64_STANDARD.encode(&payload);
-    let open: &[u8] = br#"{"dsseEnvelope":{"payload":""#;
+    let end = oci::canonical_value(&json!({ "mediaType": BUNDLE, "verificationMaterial": material }));
     // The keys of all three are in order, and base64 needs no escape.
-    let bundle = [open, payload.as_bytes(), b"\",", &envelope[1..], b",", &bundle[1..]].concat();
+    for part in [b"\",", &envelope[1..], b",", &end[1..]] {
+        bundle.extend(part);
+    }
     let document =
         Document { media_type: BUNDLE.to_owned(), predicate_type: predicate_type.to_owned(), blob: Blob::new(bundle) };
     let annotations = [("dev.sigstore.bundle.content", "dsse-envelope"), (PREDICATE, predicate_type)];
     Referrer::new(subject, &document, &annotations)
 }
 
-/// The statement, its keys in order. The predicate stands in it byte for byte: it may be megabytes, and what is signed is
-/// what was written beside it.
-fn statement(about: &Value, predicate_type: &str, predicate: &[u8]) -> Vec<u8> {
+/// What stands before and after the predicate in a statement, its keys in order. The predicate stands in it byte for byte: it
+/// may be megabytes, and what is signed is what was written beside it.
+fn around(about: &Value, predicate_type: &str) -> [Vec<u8>; 2] {
     let head = oci::canonical_value(&json!({ "_type": STATEMENT }));
     let tail = oci::canonical_value(&json!({ "predicateType": predicate_type, "subject": [about] }));
-    [&head[..head.len() - 1], b",\"predicate\":", predicate, b",", &tail[1..]].concat()
+    [[&head[..head.len() - 1], b",\"predicate\":"].concat(), [b",", &tail[1..]].concat()]
+}
+
+/// Adds parts as one text of base64.
+fn encode(parts: &[&[u8]], out: &mut Vec<u8>) {
+    let mut encoder = EncoderWriter::new(out, &BASE64_STANDARD);
+    let written = parts.iter().try_for_each(|part| encoder.write_all(part)).and_then(|()| encoder.finish());
+    written.expect("memory takes all that is written");
 }
 
 /// What stands before a typed text where DSSE signs it (its `PAE`).

@@ -10,7 +10,7 @@ use super::references::References;
 use super::subject::Subject;
 use super::words::{Words, supplier_words};
 use crate::deb::licence::Licence;
-use crate::oci::{self, Digest, Hashes, Hex};
+use crate::oci::{Digest, Hashes, Hex};
 
 mod elements;
 
@@ -57,10 +57,7 @@ pub(super) fn document(subject: &Subject, contents: &Contents) -> Result<Vec<u8>
         relationships: elements.relationships,
         spdx_version: "SPDX-2.3",
     };
-    match references(&document).findings().into_iter().next() {
-        Some(finding) => Err(finding),
-        None => Ok(oci::canonical_ordered(&document)),
-    }
+    super::checked(&document, || references(&document))
 }
 
 fn references<'a>(document: &'a Document<'a>) -> References<'a> {
