@@ -14,7 +14,7 @@ use crate::path::ImagePath;
 #[derive(Debug)]
 pub struct Renewal {
     /// The same answers, with the inodes and times of now.
-    pub seen: Seen,
+    pub seen: Seen<'static>,
     /// Files and links that are others than those that were seen.
     pub moved: Vec<ImagePath>,
     /// Files, as they were and as they are.
@@ -64,7 +64,7 @@ struct Part {
     is_racy: bool,
 }
 
-impl Seen {
+impl Seen<'_> {
     /// Asks everything again; `None` when an answer is another one in more than inodes and times.
     pub fn renewed(
         &self,
@@ -88,7 +88,7 @@ impl Seen {
             twins.extend(part.twins);
             is_settled &= !part.is_racy;
         }
-        Some(Renewal { seen: Self::new(bytes), moved, twins: Twins(twins), is_settled })
+        Some(Renewal { seen: Seen::new(bytes), moved, twins: Twins(twins), is_settled })
     }
 }
 

@@ -3,6 +3,7 @@
 //! In: a [`Folder`] and [`Notes`] of what was asked of it. Out: [`Seen`], questions with their answers in bytes that can be kept;
 //! asked again, each costs one `lstat`.
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -51,7 +52,7 @@ pub(super) fn digest(names: &[Vec<u8>]) -> Digest {
 
 /// Questions to a folder and the answers that a build got.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen(Vec<u8>);
+pub struct Seen<'a>(Cow<'a, [u8]>);
 
 /// The kinds of records in [`Seen`].
 pub(super) const ABSENT: u8 = 0;
@@ -61,7 +62,7 @@ pub(super) const LISTED: u8 = 3;
 /// A listed folder whose time stamps may stay the same while it changes: its names are compared.
 pub(super) const NAMED: u8 = 4;
 
-impl Seen {
+impl Seen<'static> {
     /// The answer to what a folder holds, and what all of that is; `None` where there is no such folder, which the answer
     /// to its path says.
     ///
@@ -79,7 +80,7 @@ impl Seen {
         for name in folder.known_names(path).map_err(|_| Changed)?.iter() {
             seen.path(folder, &path.join(name), is_settled)?;
         }
-        Ok(Some(Self(seen.finish())))
+        Ok(Some(Self::new(seen.finish())))
     }
 
     /// The answers to all else that was asked.
@@ -96,17 +97,19 @@ impl Seen {
         for path in notes.others(folder) {
             seen.path(folder, &path, is_settled)?;
         }
-        Ok(Self(seen.finish()))
+        Ok(Self::new(seen.finish()))
     }
+}
 
+impl<'a> Seen<'a> {
     /// The bytes to keep.
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
 
     /// Takes bytes that were kept.
-    pub fn new(bytes: Vec<u8>) -> Self {
-        Self(bytes)
+    pub fn new(bytes: impl Into<Cow<'a, [u8]>>) -> Self {
+        Self(bytes.into())
     }
 
     /// Asks everything again; whether every answer is the same. `remember` what is asked, where others will ask it, too.

@@ -92,7 +92,7 @@ struct Kept {
 /// What was seen of a root for one image alone.
 struct Own {
     root: PathBuf,
-    seen: Seen,
+    seen: Seen<'static>,
     contents: Contents,
 }
 
@@ -120,14 +120,14 @@ impl Record {
         Some(bytes)
     }
 
-    fn parse(bytes: &[u8]) -> Option<(Self, Vec<(PathBuf, Seen)>)> {
+    fn parse(bytes: &[u8]) -> Option<(Self, Vec<(PathBuf, Seen<'_>)>)> {
         let (length, rest) = bytes.split_first_chunk()?;
         let (head, mut rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
         let record: Self = serde_json::from_slice(head).ok()?;
         let mut own = Vec::new();
         for (root, size) in &record.own {
             let (seen, after) = rest.split_at_checked(*size)?;
-            own.push((root.clone(), Seen::new(seen.to_vec())));
+            own.push((root.clone(), Seen::new(seen)));
             rest = after;
         }
         Some((record, own))
@@ -197,7 +197,7 @@ impl Memory {
         holds
     }
 
-    fn seen(&self, part: &Part) -> Option<Seen> {
+    fn seen(&self, part: &Part) -> Option<Seen<'static>> {
         let seen = self.cache.get(INPUTS, &part.seen)?;
         (part_key(INPUTS, &part.root, &seen) == part.seen).then(|| Seen::new(seen))
     }

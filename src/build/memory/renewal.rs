@@ -112,7 +112,7 @@ impl Session {
         let (record, seen) = Record::parse(&known.record)?;
         let parcel = memory.cache.get(PARCEL, &known.key)?;
         let (contents, parcel) = parse(&known.record, seen.len(), &parcel)?;
-        let mut own: Vec<((PathBuf, Seen), Contents)> = seen.into_iter().zip(contents).collect();
+        let mut own: Vec<((PathBuf, Seen<'_>), Contents)> = seen.into_iter().zip(contents).collect();
         // Of little, as of what lies beside a recipe, it is found out soon whether it changed, and it does so most often.
         own.sort_by_key(|((_, seen), _)| seen.bytes().len());
         let rest = own.split_off(own.partition_point(|((_, seen), _)| seen.bytes().len() < LITTLE));
@@ -223,13 +223,14 @@ impl Session {
     fn renewed_own(
         &self,
         memory: &Memory,
-        own: Vec<((PathBuf, Seen), Contents)>,
+        own: Vec<((PathBuf, Seen<'_>), Contents)>,
         threads: usize,
     ) -> Option<Vec<(Own, Renewal)>> {
         let is_settled = |stamp: &Stamp| memory.cache.is_settled(stamp);
         let renewed = own.into_iter().map(|((root, seen), contents)| {
-            let now = seen.renewed(&self.open(&root, None).ok()?.folder, threads, &is_settled)?;
-            Some((Own { root, seen: now.seen.clone(), contents }, now))
+            let mut now = seen.renewed(&self.open(&root, None).ok()?.folder, threads, &is_settled)?;
+            let seen = std::mem::replace(&mut now.seen, Seen::new(Vec::new()));
+            Some((Own { root, seen, contents }, now))
         });
         renewed.collect()
     }
