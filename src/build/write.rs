@@ -7,7 +7,7 @@ use crate::cache::Key;
 use crate::image::{self, Image, Images};
 use crate::layer::{self, Durability, Layer, LayerPlan, Staging};
 use crate::oci::Reference;
-use crate::output::{self, Destination, Engine, Push};
+use crate::output::{self, Attaching, Destination, Engine, Push};
 use crate::path::ImagePath;
 use crate::policy::{self, Verdicts};
 use crate::recipe::{Compression, Config, Recipe};
@@ -96,6 +96,8 @@ pub(super) struct Staged {
     pub(super) durability: Durability,
     pub(super) images: Images,
     pub(super) beside: Beside,
+    /// What stands beside it, where that is written already.
+    pub(super) attaching: Option<Attaching>,
 }
 
 /// An image for one place.
@@ -181,8 +183,16 @@ pub(super) fn pack(
             Beside::default()
         };
         let durability = staging.durability();
+        let attaching = match &place {
+            // What refers to an index of several images is not known yet.
+            Place::Destination(to) if recipe.part.of == 1 => Attaching::begin(to, &beside.referrers, durability)?,
+            _ => None,
+        };
+        if let Some(attaching) = &attaching {
+            progress.staged(attaching.staging());
+        }
         let (made, images) = (Made::Staged(staging), image.into());
-        ready.push(Staged { place, variant, made, durability, images, beside });
+        ready.push(Staged { place, variant, made, durability, images, beside, attaching });
     }
     Ok(Packed { names, ready, folders: rootfs, notes, plans: plans.layers })
 }
@@ -275,11 +285,16 @@ impl Packed {
         for (path, staging) in self.folders {
             built[0].notes.extend(output::write_rootfs(&path, tree, staging)?.notes);
         }
-        for Staged { place, variant, made, durability, images, beside: Beside { referrers, .. } } in self.ready {
+        for Staged { place, variant, made, durability, images, beside: Beside { referrers, .. }, attaching } in
+            self.ready
+        {
             let built = &mut built[variant as usize];
             if let Place::Destination(to) = &place {
                 // Before the image: what refers to nothing yet harms nobody.
-                output::attach(to, &referrers, durability)?;
+                match attaching {
+                    Some(attaching) => attaching.finish()?,
+                    None => output::attach(to, &referrers, durability)?,
+                }
             }
             let written = match (&place, made) {
                 (_, Made::There(written)) => written,

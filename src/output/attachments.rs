@@ -3,8 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 
-use rayon::prelude::*;
 use serde_json::Value;
 
 use super::Destination;
@@ -12,8 +14,8 @@ use super::attached::{subject, tagged};
 use super::durable::{Renamed, flush_names, replace, write_new};
 use super::index::{Index, marker};
 use super::layout::{self, Layout, Place, read_limited};
-use crate::attest::Referrer;
 use crate::attest::sign::PREDICATE;
+use crate::attest::{Blob, Referrer};
 use crate::image::Images;
 use crate::layer::{Durability, Staging};
 use crate::oci::{self, Digest};
@@ -61,27 +63,87 @@ fn has_blob(layout: &Layout<'_>, descriptor: &Value) -> bool {
 /// # Errors
 /// When they can't be written; what was there before is whole then.
 pub fn attach(to: &Destination, referrers: &[Referrer], durability: Durability) -> Result<()> {
-    let (Some(path), false) = (attachments_of(to), referrers.is_empty()) else { return Ok(()) };
-    let place = layout::inspect(&path)?;
-    let staging = match place {
-        Place::Free => super::beside(&path, durability)?,
-        Place::Layout => Staging::new(&path, "mkimage".as_ref(), durability)?,
-    };
-    let blobs = referrers.iter().flat_map(|one| one.blobs.iter().chain([&one.manifest]));
-    let blobs: BTreeMap<Digest, &[u8]> = blobs.map(|blob| (blob.digest(), blob.bytes())).collect();
-    // Documents are megabytes, each of which is flushed.
-    blobs.into_par_iter().try_for_each(|(digest, bytes)| write_new(&staging.blob(digest), bytes, durability))?;
-    flush_names(&staging.path().join("blobs/sha256"), durability)?;
-    if place == Place::Free {
-        let index = referrers.iter().fold(Index::default(), |index, one| index.with_referrer(one.descriptor()));
-        write_new(&staging.path().join("oci-layout"), &marker(), durability)?;
-        write_new(&staging.path().join("index.json"), &index.bytes(), durability)?;
-        if layout::publish(staging.path(), &path, durability)? == Renamed::Done {
-            return Ok(());
-        }
-        // Another run was faster: join it.
+    Attaching::begin(to, referrers, durability)?.map_or(Ok(()), Attaching::finish)
+}
+
+/// Documents on their way to their place beside an output. They are megabytes, each of which is flushed: threads of their own do that,
+/// which mostly wait for the disk.
+pub struct Attaching {
+    path: PathBuf,
+    place: Place,
+    staging: Staging,
+    referrers: Vec<Referrer>,
+    writing: Vec<JoinHandle<Result<()>>>,
+}
+
+/// How many threads wait for the disk.
+const WRITERS: usize = 4;
+
+impl Attaching {
+    /// Begins to write them; nothing appears beside the output yet. `None` where it has no place for them, or there are none.
+    ///
+    /// # Errors
+    /// When something else stands in their place, or nothing can be written there.
+    pub fn begin(to: &Destination, referrers: &[Referrer], durability: Durability) -> Result<Option<Self>> {
+        let (Some(path), false) = (attachments_of(to), referrers.is_empty()) else { return Ok(None) };
+        let place = layout::inspect(&path)?;
+        let staging = match place {
+            Place::Free => super::beside(&path, durability)?,
+            Place::Layout => Staging::new(&path, "mkimage".as_ref(), durability)?,
+        };
+        let blobs = referrers.iter().flat_map(|one| one.blobs.iter().chain([&one.manifest]));
+        let blobs: BTreeMap<Digest, Blob> = blobs.map(|blob| (blob.digest(), blob.clone())).collect();
+        let mut files: Vec<(PathBuf, Blob)> =
+            blobs.into_iter().map(|(digest, blob)| (staging.blob(digest), blob)).collect();
+        // The smallest last.
+        files.sort_by_key(|(_, blob)| std::cmp::Reverse(blob.bytes().len()));
+        let (files, next) = (Arc::new(files), Arc::new(AtomicUsize::new(0)));
+        let write = move || {
+            while let Some((path, blob)) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+                write_new(path, blob.bytes(), durability)?;
+            }
+            Ok(())
+        };
+        let writing = (0..WRITERS).map(|_| std::thread::spawn(write.clone())).collect();
+        Ok(Some(Self { path, place, staging, referrers: referrers.to_vec(), writing }))
     }
-    add(&path, &staging, referrers)
+
+    /// Where they are meanwhile: to be removed when the process is told to stop.
+    pub fn staging(&self) -> &Path {
+        self.staging.path()
+    }
+
+    /// Puts them in their place.
+    ///
+    /// # Errors
+    /// When one can't be written; what was there before is whole then.
+    pub fn finish(mut self) -> Result<()> {
+        for thread in std::mem::take(&mut self.writing) {
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        }
+        let Self { path, staging, referrers, .. } = &self;
+        let durability = staging.durability();
+        flush_names(&staging.path().join("blobs/sha256"), durability)?;
+        if self.place == Place::Free {
+            let index = referrers.iter().fold(Index::default(), |index, one| index.with_referrer(one.descriptor()));
+            write_new(&staging.path().join("oci-layout"), &marker(), durability)?;
+            write_new(&staging.path().join("index.json"), &index.bytes(), durability)?;
+            if layout::publish(staging.path(), path, durability)? == Renamed::Done {
+                return Ok(());
+            }
+            // Another run was faster: join it.
+        }
+        add(path, staging, referrers)
+    }
+}
+
+/// The staging folder goes with it, and must not get new files then.
+impl Drop for Attaching {
+    fn drop(&mut self) {
+        for thread in self.writing.drain(..) {
+            let _ = thread.join();
+        }
+    }
 }
 
 /// Takes out the documents beside an output that are about images which it no longer holds; those about `written`, the

@@ -91,7 +91,7 @@ impl Recalled {
                 };
                 let (place, durability) = (Place::Destination(to), options.durability);
                 let images = Images::from(image);
-                ready.push(Staged { place, variant: *variant, made, durability, images, beside });
+                ready.push(Staged { place, variant: *variant, made, durability, images, beside, attaching: None });
             }
         }
         let has_place = ready.iter().any(|staged| staged.place.has_attachments());
