@@ -263,8 +263,11 @@ pub(super) fn index_signatures(images: &Images, names: &[Reference], key: &Priva
 /// The signatures of an image in both forms, and of what is stated about it.
 fn signatures_of(subject: &Subject, names: &[Reference], documents: &[Document], key: &PrivateKey) -> Vec<Referrer> {
     let reference = names.first().map_or_else(|| subject.name.clone(), ToString::to_string);
-    let mut all = vec![sign::sign_payload(subject, &reference, key), sign::sign_bundle(subject, key)];
-    all.par_extend(documents.par_iter().map(|document| sign::bundle(subject, document, key)));
+    let (mut all, bundles) = rayon::join(
+        || vec![sign::sign_payload(subject, &reference, key), sign::sign_bundle(subject, key)],
+        || documents.par_iter().map(|document| sign::bundle(subject, document, key)).collect::<Vec<_>>(),
+    );
+    all.extend(bundles);
     all
 }
 

@@ -16,7 +16,7 @@ use crate::report::{Diagnostic, Error, Result, Span, Spanned};
 use crate::tree::Tree;
 
 use super::documents::{self, Beside, Documents, index_signatures};
-use super::memory::Parcel;
+use super::memory::Evidence;
 use super::{Assembled, BAD_NAME, FileHashes, OUTPUT_IN_INPUT, Options, Progress, SEVERAL_PLATFORMS, Session};
 
 /// Where an image goes.
@@ -60,6 +60,11 @@ pub(super) enum Place {
 }
 
 impl Place {
+    /// Whether its layers can be kept for it.
+    fn keeps_layers(&self) -> bool {
+        matches!(self, Self::Destination(_))
+    }
+
     /// Whether documents can stand beside it.
     pub(super) fn has_attachments(&self) -> bool {
         let Self::Destination(to) = self else { return false };
@@ -84,8 +89,8 @@ pub struct Packed {
     folders: Vec<(PathBuf, Staging)>,
     /// What is to be said of documents.
     notes: Vec<String>,
-    /// How it was spread over layers; of a recalled image nothing.
-    plans: Vec<LayerPlan>,
+    /// What is kept of it; of a recalled image nothing.
+    evidence: Option<Evidence>,
 }
 
 /// An image, or those for several platforms, packed for one output.
@@ -174,8 +179,14 @@ pub(super) fn pack(
     within_limit(recipe, &pending)?;
     let names: Vec<_> = plans.variants().map(|variant| names(recipe, variant)).collect::<Result<_>>()?;
     let notes = documents::notes(recipe, options, attached);
-    let mut ready = Vec::new();
-    for Pending { place, variant, compression, staging, layers } in pending {
+    // The debug twin has all layers.
+    let whole = pending.iter().find(|one| one.layers.len() == plans.layers.len());
+    let is_kept = recipe.part.of == 1 && rootfs.is_empty() && pending.iter().all(|one| one.place.keeps_layers());
+    let whole = whole.filter(|_| is_kept);
+    let pieces: Option<Vec<Vec<Key>>> =
+        whole.map(|whole| whole.layers.iter().map(|layer| layer.pieces.clone()).collect());
+    let keep = || session.evidence((recipe, assembled), plans.tree, &plans.layers, pieces.as_ref()?);
+    let one = |Pending { place, variant, compression, staging, layers }: Pending| -> Result<Staged> {
         let image = describe(recipe, assembled, variant, layers, options)?;
         let beside = if place.has_attachments() {
             documents.of(variant, &image, &names[variant as usize], compression)?
@@ -192,9 +203,10 @@ pub(super) fn pack(
             progress.staged(attaching.staging());
         }
         let (made, images) = (Made::Staged(staging), image.into());
-        ready.push(Staged { place, variant, made, durability, images, beside, attaching });
-    }
-    Ok(Packed { names, ready, folders: rootfs, notes, plans: plans.layers })
+        Ok(Staged { place, variant, made, durability, images, beside, attaching })
+    };
+    let (ready, evidence) = session.both(|| pending.into_iter().map(one).collect::<Result<_>>(), keep);
+    Ok(Packed { ready: ready?, names, folders: rootfs, notes, evidence })
 }
 
 /// How a place wants layers compressed.
@@ -205,7 +217,7 @@ pub(super) fn compression(to: &Destination, recipe: &Recipe) -> Compression {
 impl Packed {
     /// Images that are ready for their outputs.
     pub(super) fn new(names: Vec<Vec<Reference>>, ready: Vec<Staged>, notes: Vec<String>) -> Self {
-        Self { names, ready, folders: Vec::new(), notes, plans: Vec::new() }
+        Self { names, ready, folders: Vec::new(), notes, evidence: None }
     }
 
     /// Its images, with what stands beside them; `None` when one of them is not for a place that keeps its layers.
@@ -221,12 +233,9 @@ impl Packed {
         images.collect::<Option<Vec<_>>>().filter(|_| self.folders.is_empty())
     }
 
-    /// What was packed, in bytes that can be kept.
-    pub(super) fn parcel(&self, tree: &Tree, images: &[(Compression, Variant, &Image, &Beside)]) -> Option<Vec<u8>> {
-        // The debug twin has all layers.
-        let (_, _, image, _) = images.iter().find(|(_, _, image, _)| image.layers.len() == self.plans.len())?;
-        let pieces: Vec<&[Key]> = image.layers.iter().map(|layer| layer.pieces.as_slice()).collect();
-        Parcel::bytes(tree, &self.plans, &pieces)
+    /// What is kept of it, for the one who keeps it.
+    pub(super) fn take_evidence(&mut self) -> Option<Evidence> {
+        self.evidence.take()
     }
 
     /// Puts the images that one recipe gives for several platforms together: each output gets an index of them, which is

@@ -156,7 +156,9 @@ fn build_all(args: &Args, console: &Console, texts: &mut Texts, reports: &Report
         options.remote = Some(args.remote_cache.open(&args.recipes.registries)?);
     }
     let session = Session::new(loaded.iter().map(Loaded::len).sum());
-    let session = session.remembering(options.cache.as_ref(), &environment::this_program());
+    // Of an image that is recalled no verdicts are known.
+    let remembered = options.cache.as_ref().filter(|_| !args.judge.is_reported());
+    let session = session.remembering(remembered, &environment::this_program());
     let shared: Vec<OnceLock<Result<Option<Arc<Shared>>>>> = loaded.iter().map(|_| OnceLock::new()).collect();
     let others: Vec<OnceLock<Option<Others>>> = loaded.iter().map(|_| OnceLock::new()).collect();
     let mut jobs = Vec::new();
@@ -264,8 +266,7 @@ impl Job<'_> {
     fn make(&self, with: &Surroundings) -> Result<Made> {
         let progress = with.reports.hearing(self.recipe, with.console.building(&self.recipe.name.value));
         let how = build::compressions(self.recipe, &self.destinations);
-        // Of an image that is recalled no verdicts are known.
-        let how = how.filter(|_| self.engine.is_none() && !with.args.judge.is_reported());
+        let how = how.filter(|_| self.engine.is_none());
         let workspace = self.loaded.workspace.as_ref().filter(|workspace| workspace.shared_layers);
         let find = || workspace.map(|workspace| Others::of(&workspace.members, with.texts));
         let others = self.others.get_or_init(find).as_ref();
@@ -293,10 +294,10 @@ impl Job<'_> {
         let mut assembled = with.session.assemble(self.recipe, with.options, &progress)?;
         assembled.shared = shared;
         let places = (self.destinations.clone(), self.engine.cloned());
-        let packed = with.session.pack(self.recipe, &assembled, places, with.options, &progress);
+        let mut packed = with.session.pack(self.recipe, &assembled, places, with.options, &progress);
         let pending = how
             .as_ref()
-            .zip(packed.as_ref().ok())
+            .zip(packed.as_mut().ok())
             .and_then(|(how, packed)| with.session.outcome(subject, &assembled, packed, how, with.options));
         let pending = pending.map(Box::new);
         // What was assembled is also told of an image that could not be packed.

@@ -14,10 +14,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::attest::Document;
 use crate::cache::{Cache, Key, KeyMaker};
+use crate::layer::LayerPlan;
 use crate::path::ImagePath;
 use crate::recipe::{Compression, Recipe};
 use crate::report::{Diagnostic, Texts};
 use crate::source::{Changed, Contents, Folder, Notes, Seen, Stamp};
+use crate::tree::Tree;
 
 use super::{Assembled, Options, Packed, Session};
 
@@ -306,28 +308,41 @@ impl Session {
         self.memory()?.get(self, known, options.threads.get())?.recall(&known.subject)
     }
 
-    /// What a build came to, to be kept by [`Session::remember`]. What it looked at is written down here: where an output then
-    /// changes it, as one in a folder that was listed, the next build finds that out.
+    /// What a build came to, to be kept by [`Session::remember`].
     pub fn outcome(
         &self,
         (recipe, others, texts): (&Recipe, Option<&Others>, &Texts),
         assembled: &Assembled,
-        packed: &Packed,
+        packed: &mut Packed,
         compressions: &[Compression],
         options: &Options,
     ) -> Option<Pending> {
-        let (memory, subject, key) = self.remembering_key((recipe, others, texts), compressions, options)?;
+        let Evidence { parcel, saw } = packed.take_evidence()?;
+        let (_, subject, key) = self.remembering_key((recipe, others, texts), compressions, options)?;
+        let images = packed.images(recipe)?;
+        let outcome = Outcome::of(&subject, assembled, &images)?;
+        let documents = images.iter().flat_map(|(.., beside)| beside.documents.iter().cloned()).collect();
+        Some(Pending { key, outcome, documents, saw: Saw::Now(saw), parcel })
+    }
+
+    /// What an image is built from, which may be found out while its documents are made: where an output then changes it, as
+    /// one in a folder that was listed, the next build finds that out. `pieces` are those of each layer of the tree. `None` when it
+    /// can't be kept.
+    pub(super) fn evidence(
+        &self,
+        (recipe, assembled): (&Recipe, &Assembled),
+        tree: &Tree,
+        layers: &[LayerPlan],
+        pieces: &[Vec<Key>],
+    ) -> Option<Evidence> {
+        let memory = self.memory()?;
         // What lies beside a recipe is often built the moment that it is written.
         if self.is_racy(memory, &assembled.inputs) {
             return None;
         }
-        let images = packed.images(recipe)?;
-        let tree = assembled.debug.as_ref().map_or(&assembled.tree, |twin| &twin.tree);
-        let came_to = || Some((packed.parcel(tree, &images), Outcome::of(&subject, assembled, &images)?));
-        let (came_to, saw) = self.both(came_to, || self.saw(memory, recipe, assembled, &ships(tree)));
-        let ((parcel, outcome), saw) = (came_to?, Saw::Now(saw?));
-        let documents = images.iter().flat_map(|(.., beside)| beside.documents.iter().cloned()).collect();
-        Some(Pending { key, outcome, documents, saw, parcel })
+        let parcel = || Parcel::bytes(tree, layers, pieces);
+        let (parcel, saw) = self.both(parcel, || self.saw(memory, recipe, assembled, &ships(tree)));
+        Some(Evidence { parcel, saw: saw? })
     }
 
     /// Whether a root of which little was asked has something that can't be known by what `stat` says of it, so that nothing can be
@@ -375,6 +390,13 @@ pub struct Remembered<'a> {
     /// The first of its compressions.
     compression: Compression,
     record: Vec<u8>,
+}
+
+/// What an image is built from, before it is kept.
+pub(super) struct Evidence {
+    /// What was packed, where that can be kept.
+    parcel: Option<Vec<u8>>,
+    saw: Kept,
 }
 
 /// What a build came to, before it is kept.

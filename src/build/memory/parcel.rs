@@ -39,7 +39,7 @@ const SYMLINK: u8 = 5;
 
 impl Parcel {
     /// The bytes of what was packed; `None` when too much of it was made.
-    pub(in crate::build) fn bytes(tree: &Tree, layers: &[LayerPlan], pieces: &[&[Key]]) -> Option<Vec<u8>> {
+    pub(in crate::build) fn bytes(tree: &Tree, layers: &[LayerPlan], pieces: &[Vec<Key>]) -> Option<Vec<u8>> {
         let entries = layers.iter().flat_map(|plan| &plan.paths).filter_map(|path| tree.get(path));
         let made = entries.map(|entry| match &entry.kind {
             EntryKind::File(Content::Bytes(bytes)) => bytes.len(),
