@@ -5,6 +5,9 @@ use std::io;
 use std::str::FromStr;
 
 use sha2::Digest as _;
+use sha2::digest::common::hazmat::SerializableState;
+
+use super::abreast::BLOCK;
 
 /// The digest of a blob as it is stored and sent. Nothing but `sha256:` and 64 lower-case hexadecimal digits parses,
 /// so that a digest from a document can be made into a file name.
@@ -187,6 +190,17 @@ impl Sha256 {
         self.size += bytes.len() as u64;
     }
 
+    /// Its state between two blocks.
+    pub(super) fn words(&self) -> [u32; 8] {
+        words(&self.state)
+    }
+
+    /// Goes on with the state after so many more blocks.
+    pub(super) fn go_on(&mut self, state: &[u32; 8], blocks: usize) {
+        go_on(&mut self.state, state, blocks);
+        self.size += (blocks * BLOCK) as u64;
+    }
+
     /// How many bytes it took.
     pub fn size(&self) -> u64 {
         self.size
@@ -196,6 +210,26 @@ impl Sha256 {
     pub fn finish(self) -> Digest {
         Digest(self.state.finalize().into())
     }
+}
+
+/// The words of a hash's state between two blocks: they come first where the crates write it down, in little-endian.
+pub(super) fn words<const N: usize>(hash: &impl SerializableState) -> [u32; N] {
+    let state = hash.serialize();
+    let mut words = state.as_chunks().0.iter();
+    std::array::from_fn(|_| words.next().map_or(0, |word| u32::from_le_bytes(*word)))
+}
+
+/// Lets a hash go on with the state after so many more blocks, which the crates count behind its words.
+pub(super) fn go_on<const N: usize>(hash: &mut impl SerializableState, state: &[u32; N], blocks: usize) {
+    let mut written = hash.serialize();
+    let (words, rest) = written.split_at_mut(4 * N);
+    for (place, word) in words.as_chunks_mut().0.iter_mut().zip(state) {
+        *place = word.to_le_bytes();
+    }
+    if let Some(count) = rest.first_chunk_mut() {
+        *count = (u64::from_le_bytes(*count) + blocks as u64).to_le_bytes();
+    }
+    *hash = SerializableState::deserialize(&written).expect("a state that was written down");
 }
 
 impl io::Write for Sha256 {

@@ -3,6 +3,8 @@
 
 use sha1::Digest as _;
 
+use super::abreast::{self, BLOCK, States};
+use super::digest::{go_on, words};
 use super::{Digest, Sha256};
 
 /// The hashes of a file. Nothing here relies on SHA-1.
@@ -46,11 +48,30 @@ impl Hasher {
 
     /// Takes more bytes, which are the next of a stream that has a digest of its own, too.
     pub fn update_beside(&mut self, bytes: &[u8], stream: &mut Sha256) {
-        for turn in bytes.chunks(TURN / 2) {
+        let (blocks, rest) = bytes.as_chunks();
+        let rest = if self.take_blocks(blocks, stream) { rest } else { bytes };
+        for turn in rest.chunks(TURN / 2) {
             stream.update(turn);
             self.sha256.update(turn);
             self.sha1.update(turn);
         }
+    }
+
+    /// Takes whole blocks at once, where all three are between two blocks. `false` when nothing was taken.
+    fn take_blocks(&mut self, blocks: &[[u8; BLOCK]], stream: &mut Sha256) -> bool {
+        let is_between = |size: u64| size.is_multiple_of(BLOCK as u64);
+        if blocks.is_empty() || !is_between(self.size()) || !is_between(stream.size()) {
+            return false;
+        }
+        let (mut of_stream, mut of_file, mut sha1) = (stream.words(), self.sha256.words(), words(&self.sha1));
+        let states = States { stream: &mut of_stream, file: &mut of_file, sha1: &mut sha1 };
+        let taken = abreast::take(blocks, states);
+        if taken {
+            stream.go_on(&of_stream, blocks.len());
+            self.sha256.go_on(&of_file, blocks.len());
+            go_on(&mut self.sha1, &sha1, blocks.len());
+        }
+        taken
     }
 
     /// How many bytes it took.
@@ -79,13 +100,24 @@ mod tests {
         let whole: [u8; 20] = sha1::Sha1::digest(&bytes).into();
         assert_eq!(hasher.finish(), Hashes { sha256: Digest::of(&bytes), sha1: whole });
         assert_eq!(Hashes::of(b"abc").sha1[..4], [0xa9, 0x99, 0x3e, 0x36]);
+    }
 
-        let (mut hasher, mut stream) = (Hasher::default(), Sha256::default());
-        stream.update(b"head");
-        for part in bytes.chunks(70_001) {
-            hasher.update_beside(part, &mut stream);
+    #[test]
+    fn a_file_of_a_stream_has_the_hashes_that_it_has_alone() {
+        let bytes: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
+        for (head, part) in [(4, 70_001), (512, 70_001), (512, 65_536), (512, 64), (512, 63), (0, 400_000), (64, 130)] {
+            for size in [0, 1, 63, 64, 65, 128, 4_000, 400_000] {
+                let (head, bytes) = (&bytes[..head], &bytes[..size]);
+                let (mut hasher, mut stream) = (Hasher::default(), Sha256::default());
+                stream.update(head);
+                for part in bytes.chunks(part) {
+                    hasher.update_beside(part, &mut stream);
+                }
+                assert_eq!((hasher.size(), stream.size()), (size as u64, (head.len() + size) as u64));
+                let sha1: [u8; 20] = sha1::Sha1::digest(bytes).into();
+                assert_eq!(hasher.finish(), Hashes { sha256: Digest::of(bytes), sha1 }, "{size} bytes in {part}");
+                assert_eq!(stream.finish(), Digest::of(&[head, bytes].concat()), "{size} bytes in {part}");
+            }
         }
-        assert_eq!(hasher.finish(), Hashes { sha256: Digest::of(&bytes), sha1: whole });
-        assert_eq!(stream.finish(), Digest::of(&[b"head", bytes.as_slice()].concat()));
     }
 }

@@ -4,6 +4,7 @@
 //! In: bytes, names, files that others wrote. Out: strict types for them. Knows nothing of recipes or trees, and never
 //! writes a file.
 
+mod abreast;
 mod decode;
 mod digest;
 mod entries;
