@@ -8,6 +8,7 @@
 pub(super) const BLOCK: usize = 64;
 
 /// The states of the three.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "no other processor is asked"))]
 pub(super) struct States<'a> {
     pub(super) stream: &'a mut [u32; 8],
     pub(super) file: &'a mut [u32; 8],

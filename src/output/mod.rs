@@ -82,17 +82,9 @@ pub struct Written {
 /// # Errors
 /// When the output can't go there.
 pub fn check(to: &Destination) -> Result<()> {
-    match to {
-        Destination::Stdout | Destination::Registry(_) => Ok(()),
-        Destination::Layout { path, .. } => match layout::inspect(path)? {
-            layout::Place::Free => parent_of(path).map(drop),
-            layout::Place::Layout => Ok(()),
-        },
-        Destination::Archive { path, .. } | Destination::DockerArchive(path) => match archive::inspect(path)? {
-            archive::Place::File => parent_of(path).map(drop),
-            archive::Place::Stream => Ok(()),
-        },
-        Destination::Rootfs(path) => parent_of(path).map(drop),
+    match site(to)? {
+        Site::Beside(path) => parent_of(path).map(drop),
+        Site::Temporary | Site::In(_) => Ok(()),
     }
 }
 
@@ -102,24 +94,43 @@ pub fn check(to: &Destination) -> Result<()> {
 /// # Errors
 /// When the output can't go there.
 pub fn prepare(to: &Destination, temporary: &Path, durability: Durability) -> Result<Staging> {
-    match to {
-        Destination::Stdout | Destination::Registry(_) => {
-            Staging::new(temporary, "mkimage".as_ref(), Durability::Cached)
-        }
-        Destination::Layout { path, .. } => match layout::inspect(path)? {
-            layout::Place::Free => beside(path, durability),
-            // In it, not beside it: it may be a mount point, and what holds it may be read-only.
-            layout::Place::Layout => Staging::new(path, "mkimage".as_ref(), durability),
-        },
-        Destination::Archive { path, .. } | Destination::DockerArchive(path) => match archive::inspect(path)? {
-            archive::Place::File => Ok(beside(path, durability)?.for_copying()),
-            archive::Place::Stream => Staging::new(temporary, "mkimage".as_ref(), Durability::Cached),
-        },
-        Destination::Rootfs(path) => {
-            rootfs::inspect(path)?;
-            beside(path, durability)
+    if let Destination::Rootfs(path) = to {
+        rootfs::inspect(path)?;
+    }
+    match site(to)? {
+        Site::Temporary => Staging::new(temporary, "mkimage".as_ref(), Durability::Cached),
+        Site::In(path) => Staging::new(path, "mkimage".as_ref(), durability),
+        Site::Beside(path) => {
+            let staging = beside(path, durability)?;
+            let copies = matches!(to, Destination::Archive { .. } | Destination::DockerArchive(_));
+            Ok(if copies { staging.for_copying() } else { staging })
         }
     }
+}
+
+/// Where an output is staged.
+enum Site<'a> {
+    /// Anywhere: it is sent away.
+    Temporary,
+    /// In the folder that holds it.
+    Beside(&'a Path),
+    /// In it, not beside it: it may be a mount point, and what holds it may be read-only.
+    In(&'a Path),
+}
+
+fn site(to: &Destination) -> Result<Site<'_>> {
+    Ok(match to {
+        Destination::Stdout | Destination::Registry(_) => Site::Temporary,
+        Destination::Layout { path, .. } => match layout::inspect(path)? {
+            layout::Place::Free => Site::Beside(path),
+            layout::Place::Layout => Site::In(path),
+        },
+        Destination::Archive { path, .. } | Destination::DockerArchive(path) => match archive::inspect(path)? {
+            archive::Place::File => Site::Beside(path),
+            archive::Place::Stream => Site::Temporary,
+        },
+        Destination::Rootfs(path) => Site::Beside(path),
+    })
 }
 
 /// The outputs of several images that are built beside one another: those of one layout have one staging folder.
