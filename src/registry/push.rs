@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::authorization::Scope;
 use super::client::{Client, Registry, lock};
 use super::manifest::NotTaken;
+use super::transport::Response;
 use super::{Blob, IMMUTABLE, Manifest, Remote, Repository, Sent, WRONG_CONTENT};
 use crate::oci::Digest;
 use crate::report::{Diagnostic, Error, Result};
@@ -74,31 +75,25 @@ impl Client {
         let Some(root) = job.documents.last() else { return Err(Error::internal("nothing to push")) };
         let registry = self.registry(to)?;
         let tags = self.tags(&registry, to, job, root.digest, rules)?;
-        let mut pushed = Pushed { digest: root.digest, tags, sent: (0, 0), there: 0, mounted: 0 };
+        let mut pushed = Pushed { digest: root.digest, tags: Vec::new(), sent: (0, 0), there: 0, mounted: 0 };
         self.push_blobs(to, job)?.count(&mut pushed);
-        let mut again = true;
+        let mut mend = || {
+            job.blobs.iter().for_each(|blob| self.forget(to, blob.digest));
+            self.push_blobs(to, job)?.count(&mut pushed);
+            Ok(())
+        };
         for document in &job.documents {
             let place = Remote { repository: to.clone(), tag: None, digest: Some(document.digest) };
-            match self.put_manifest(&registry, &place, document, &[]) {
-                Ok(_) => {}
-                // It took a blob and has lost it.
-                Err(NotTaken::BlobUnknown(_)) if again => {
-                    again = false;
-                    job.blobs.iter().for_each(|blob| self.forget(to, blob.digest));
-                    self.push_blobs(to, job)?.count(&mut pushed);
-                    self.put(&registry, &place, document)?;
-                }
-                Err(other) => return Err(other.into_error()),
-            }
+            self.put(&registry, &place, document, &mut mend)?;
         }
-        for moved in &pushed.tags {
+        for moved in &tags {
             let place = Remote { repository: to.clone(), tag: Some(moved.tag.clone()), digest: None };
             if moved.before != Some(root.digest) {
-                self.put(&registry, &place, root)?;
+                self.put(&registry, &place, root, &mut mend)?;
             }
             self.confirm(&registry, &place, root.digest)?;
         }
-        Ok(pushed)
+        Ok(Pushed { tags, ..pushed })
     }
 
     /// Gives a manifest that a repository has one more tag, with one request: for tags that many move, of which nobody
@@ -108,11 +103,33 @@ impl Client {
     /// When the registry does not take it.
     pub fn set_tag(&self, place: &Remote, document: &Document) -> Result<()> {
         let registry = self.registry(&place.repository)?;
-        self.put(&registry, place, document)
+        self.put(&registry, place, document, &mut || Ok(())).map(drop)
     }
 
-    fn put(&self, registry: &Registry, place: &Remote, document: &Document) -> Result<()> {
-        self.put_manifest(registry, place, document, &[]).map(drop).map_err(NotTaken::into_error)
+    /// Writes a manifest, again while the registry says that it lacks a blob: it may have lost one that it took, or another
+    /// client may be sending the same one at this moment, and a registry that keeps its links in plain files takes a link
+    /// that is half written for none. Before each further try `mend` sees to it that all blobs are there.
+    pub(super) fn put(
+        &self,
+        registry: &Registry,
+        place: &Remote,
+        document: &Document,
+        mend: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<Response> {
+        let mut attempt = 1;
+        loop {
+            match self.put_manifest(registry, place, document, &[]) {
+                Ok(response) => return Ok(response),
+                Err(NotTaken::BlobUnknown(_)) if attempt < self.pace.tries => {
+                    if attempt > 1 {
+                        std::thread::sleep(self.pause(attempt - 1, None));
+                    }
+                    mend()?;
+                    attempt += 1;
+                }
+                Err(other) => return Err(other.into_error()),
+            }
+        }
     }
 
     /// The tags and what they have now, before anything is sent.

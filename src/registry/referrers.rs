@@ -51,7 +51,11 @@ impl Client {
         self.push_blobs(to, &job)?;
         let registry = self.registry(to)?;
         let place = Remote { repository: to.clone(), tag: None, digest: Some(digest) };
-        let response = self.put_manifest(&registry, &place, &own, &[]).map_err(NotTaken::into_error)?;
+        let mut mend = || {
+            job.blobs.iter().for_each(|blob| self.forget(to, blob.digest));
+            self.push_blobs(to, &job).map(drop)
+        };
+        let response = self.put(&registry, &place, &own, &mut mend)?;
         // "OCI-Subject" says that the registry keeps the list (distribution specification, "Pushing Manifests with
         // Subject").
         if response.header("oci-subject").is_none() {
@@ -146,6 +150,8 @@ impl Client {
             let condition = found.and_then(|(_, etag)| etag).map(|etag| ("If-Match", etag));
             match self.put_manifest(registry, &place, &index, &condition.into_iter().collect::<Vec<_>>()) {
                 Ok(_) | Err(NotTaken::Overtaken(_)) => {}
+                // Another writer may be sending one of the listed manifests anew at this moment.
+                Err(NotTaken::BlobUnknown(_)) if round + 1 < MOST_ROUNDS => {}
                 Err(other) => return Err(other.into_error()),
             }
             // Who had read before this was written writes within a moment; whoever was lost by that sees it then.

@@ -12,7 +12,7 @@ use mkimage::registry::{
 use mkimage::report::{Error, Texts, render};
 use serde_json::json;
 
-use super::registry_server::{BASIC, Fault, Login, Server};
+use super::registry_server::{BASIC, Fault, LOST, Login, Server};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
@@ -362,6 +362,13 @@ fn answers_that_lie() {
     let server = Server::new();
     server.plan("PUT", "/blobs/uploads/", 1000, Fault::Forget);
     fails(&server, &["MANIFEST_BLOB_UNKNOWN"]);
+    // One that is not seen for a while, as another client sends it at the same time: by manifests, then by a tag.
+    for path in ["/manifests/sha256", "/manifests/1"] {
+        let server = Server::new();
+        server.plan("PUT", path, 3, Fault::Body(400, LOST.to_vec()));
+        survives(&server);
+        assert!(server.seen("HEAD", "/blobs/").len() > 4, "it was made sure that they are there");
+    }
     // Reading.
     let server = Server::new();
     let (client, sample) = (anonymous(), Sample::new("lie"));
@@ -495,6 +502,8 @@ fn referrers_are_listed_by_registries_and_under_tags() {
         let to = Remote::parse(&server.name("a")).unwrap();
         let subject = sample.manifest.digest;
         assert_eq!(client.referrers(&to.repository, subject, None).unwrap(), []);
+        // Another client sends the same at the same time: the first answers are that something lacks.
+        server.plan("PUT", "/manifests/sha256", 3, Fault::Body(400, LOST.to_vec()));
         let mut pushed: Vec<Digest> =
             ["one", "two", "three"].iter().map(|word| push_referrer(&client, &to, &sample.manifest, word)).collect();
         // Again: it is listed once.

@@ -34,6 +34,9 @@ pub(crate) enum Fault {
     Flip,
 }
 
+/// What a registry says that lacks a blob.
+pub(crate) const LOST: &[u8] = br#"{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown to registry"}]}"#;
+
 /// When: a method, a part of the path and query, how often.
 #[derive(Debug, Clone)]
 struct Planned {

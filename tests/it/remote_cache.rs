@@ -5,7 +5,7 @@ use std::time::Duration;
 use mkimage::oci::Digest;
 use serde_json::Value;
 
-use crate::registry_server::{Fault, Seen, Server};
+use crate::registry_server::{Fault, LOST, Seen, Server};
 use crate::sandbox::{Run, Sandbox};
 use crate::support::root::Root;
 
@@ -315,9 +315,6 @@ fn a_registry_that_takes_over_nothing_is_sent_what_was_fetched() {
     assert_eq!((run.stdout, shop.sent().len()), (digest, 0));
     assert_eq!(shop.sandbox.run(&["verify", &shop.server.name("team/third:1")]).code, 0);
 }
-
-/// What a registry says that lacks a blob.
-const LOST: &[u8] = br#"{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown to registry"}]}"#;
 
 #[test]
 fn names_of_caches() {
