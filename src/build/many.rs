@@ -50,7 +50,7 @@ fn own_pool(share: usize) -> Option<ThreadPool> {
 }
 
 /// How many items may be under way for each thread: done, so that several are taken at once, or being done.
-const AHEAD: usize = 4;
+const AHEAD: usize = 16;
 
 /// Items on their way.
 struct Line<T> {

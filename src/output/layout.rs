@@ -8,7 +8,6 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
@@ -131,6 +130,9 @@ fn add_documents(staging: &Staging, images: &Images) -> Result<()> {
     Ok(())
 }
 
+/// How many files are flushed at once.
+const AT_ONCE: usize = 16;
+
 /// Flushes what the layout has not taken over yet of images that share a staging folder: all at once, which is no longer a
 /// wait for the disk than the longest of them.
 fn flush_blobs(images: &[Listed<'_>]) -> Result<()> {
@@ -141,10 +143,18 @@ fn flush_blobs(images: &[Listed<'_>]) -> Result<()> {
             new.extend(blobs(images).difference(&delivered).map(|digest| staging.blob(*digest)));
         }
     }
+    let new: Vec<PathBuf> = new.into_iter().collect();
     let flush = |path: &PathBuf| {
         File::open(path).and_then(|file| file.sync_all()).map_err(|error| Error::io("flush", path, &error))
     };
-    new.par_iter().try_for_each(flush)
+    // By threads that do nothing but wait.
+    std::thread::scope(|scope| {
+        let shares = new.chunks(new.len().div_ceil(AT_ONCE).max(1));
+        let begun: Vec<_> = shares.map(|share| scope.spawn(move || share.iter().try_for_each(flush))).collect();
+        let ended =
+            begun.into_iter().map(|share| share.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        ended.fold(Ok(()), Result::and)
+    })
 }
 
 /// Puts everything but an image's blobs out of the staging folder.
