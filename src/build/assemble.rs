@@ -8,14 +8,14 @@ use crate::closure::{Closure, Headers, Wanted};
 use crate::inventory::{self, Inventory, Standing};
 use crate::layer::{self, LayerPlan};
 use crate::lock::{self, Drift, Frozen, Mode};
-use crate::needs::{Learnt, Suggestion};
+use crate::needs::{self, Learnt, Suggestion};
 use crate::path::ImagePath;
 use crate::policy::{self, Verdicts};
 use crate::recipe::{Extra, Platform, Recipe, Verdict};
 use crate::report::{Diagnostic, Error, Level, Result, Spanned};
 use crate::rootfs::{self, Standard};
 use crate::select::{self, Selection};
-use crate::source::ownership::Check;
+use crate::source::ownership::{Check, Database};
 use crate::source::{Recorder, Source, resolve};
 use crate::tree::Tree;
 
@@ -25,6 +25,7 @@ use super::evidence::{self, Evidence};
 use super::judge::{self, Facts};
 use super::packages::packages;
 use super::platform::platform;
+use super::session::OpenRoot;
 use super::{Inputs, NO_CONFIGURATION, NO_ENTRYPOINT, Options, Progress, Session, Shared};
 
 /// An image before it is packed: everything that is known of it.
@@ -98,18 +99,7 @@ pub(super) fn assemble(
     let (beside, taken) = (Recorder::new(&host.folder, recording), Recorder::new(&opened.folder, recording));
     let (host, root): (&dyn Source, &dyn Source) = (&beside, &taken);
     let close = |packages: &select::Packages| close(recipe, (root, host), packages, known, options, progress);
-    // Only a recipe that names packages waits for the database; it is read beside all else. Not by a thread of the pool:
-    // who waits for the pool there may be given another image's question for the same database.
-    let (closed, database) = if recipe.packages.is_empty() && !opened.has_database() {
-        let (closed, database) = std::thread::scope(|scope| {
-            let database = scope.spawn(|| session.database(&opened));
-            (close(&[]), database.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-        });
-        (closed?, database?)
-    } else {
-        let database = session.database(&opened)?;
-        (close(&packages(recipe, root, &database)?)?, database)
-    };
+    let (closed, database) = beside_database(session, &opened, (recipe, root), close)?;
     let Closed { mut selection, mut closing, env, suggestions, platform } = closed;
 
     progress.stage("assembling");
@@ -196,6 +186,29 @@ pub(super) fn assemble(
         inputs,
         notes,
         drift,
+    })
+}
+
+/// Closes an image, and reads the package database of its root meanwhile: only a recipe that names packages waits for it. Not
+/// by a thread of the pool: who waits for the pool there may be given another image's question for the same database.
+fn beside_database<'a>(
+    session: &Session,
+    opened: &OpenRoot,
+    (recipe, root): (&Recipe, &dyn Source),
+    close: impl FnOnce(&select::Packages) -> Result<Closed<'a>>,
+) -> Result<(Closed<'a>, Arc<Database>)> {
+    if !recipe.packages.is_empty() || opened.has_database() {
+        let database = session.database(opened)?;
+        return Ok((close(&packages(recipe, root, &database)?)?, database));
+    }
+    std::thread::scope(|scope| {
+        let database = scope.spawn(|| {
+            let database = session.database(opened);
+            needs::prepare();
+            database
+        });
+        let closed = close(&[]);
+        Ok((closed?, database.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?))
     })
 }
 

@@ -5,6 +5,7 @@
 //! places nothing and resolves no library itself.
 
 use std::io;
+use std::sync::LazyLock;
 
 use crate::closure;
 pub use crate::closure::Libc;
@@ -48,6 +49,11 @@ pub use catalogue::{Listing, catalogue};
 pub use distribution::{Distribution, Family, glibc_version};
 pub use finder::Finder;
 pub use learnt::Learnt;
+
+/// Reads the table of rules, which the first question does otherwise.
+pub fn prepare() {
+    LazyLock::force(&rules::TABLE);
+}
 
 /// `extras` names something that is not in the table, or says it wrongly.
 pub const EXTRA: Code = Code("E0240");

@@ -1,5 +1,7 @@
 //! Copying a folder: what it holds, what its links lead to, what is left out.
 
+use rayon::prelude::*;
+
 use crate::path::{ImagePath, show};
 use crate::report::{Diagnostic, plain};
 use crate::source::{Link, Node, NodeKind, Source, Unresolved, resolve};
@@ -66,11 +68,13 @@ impl Selector<'_> {
                 return;
             }
         };
-        for (name, node) in names {
-            let (from, to) = (from.join(&name), to.join(&name));
-            if self.left_out(copy, &from, &node) {
-                continue;
-            }
+        let names = names.into_iter().map(|(name, node)| (from.join(&name), to.join(&name), node));
+        let entries: Vec<_> = names.filter(|(from, _, node)| !self.left_out(copy, from, node)).collect();
+        // What is listed once is remembered: several folders at a time, before each is copied.
+        let folders = entries.iter().filter(|(_, _, node)| node.is_directory());
+        let folders: Vec<&ImagePath> = folders.map(|(from, ..)| from).collect();
+        folders.into_par_iter().for_each(|folder| drop(copy.source.list(folder)));
+        for (from, to, node) in entries {
             match &node.kind {
                 NodeKind::File(content) => self.place_file(to, &node, content, copy.manner),
                 NodeKind::Directory => {

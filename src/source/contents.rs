@@ -63,20 +63,19 @@ impl Contents {
         Self(contents.finish())
     }
 
-    /// Of all else that was asked, and of files in folders that were listed. Files that `ships` has, under whichever of their
+    /// Of all else that was asked, `others` of [`Notes::others`], and of files in folders that were listed. Files that `ships` has, under whichever of their
     /// names, are left to who packs them.
-    pub fn of(folder: &Folder, notes: &Notes, ships: &HashSet<ContentId>) -> Self {
+    pub fn of(folder: &Folder, notes: &Notes, mut others: Vec<ImagePath>, ships: &HashSet<ContentId>) -> Self {
         let mut contents = Writer::default();
-        let mut paths = notes.others(folder);
-        for path in &paths {
+        for path in &others {
             link(&mut contents, folder, path);
         }
         for list in notes.large_lists(folder) {
             let names = folder.known_names(&list);
-            paths.extend(names.iter().flat_map(|names| names.iter()).map(|name| list.join(name)));
+            others.extend(names.iter().flat_map(|names| names.iter()).map(|name| list.join(name)));
         }
-        let files: Vec<(ImagePath, Content)> =
-            paths.into_iter().filter_map(|path| Some((path.clone(), file(folder, &path)?))).collect();
+        let file = |path: ImagePath| file(folder, &path).map(|file| (path, file));
+        let files: Vec<(ImagePath, Content)> = others.into_iter().filter_map(file).collect();
         files.par_iter().for_each(|(_, content)| hash(content, ships));
         let mut lists: BTreeMap<ImagePath, Vec<(ImagePath, bool)>> = BTreeMap::new();
         for (path, content) in files {

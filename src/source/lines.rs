@@ -1,6 +1,8 @@
 //! Lines about paths, in bytes that can be kept: each has its path by what it does not share with the one before it, a byte
 //! for its kind, and what the kind has to say.
 
+use std::io::{self, Write};
+
 use crate::path::ImagePath;
 
 /// Where in a line its kind is.
@@ -35,6 +37,18 @@ impl Writer {
     pub(crate) fn put_counted(&mut self, bytes: &[u8]) {
         self.bytes.extend(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
         self.bytes.extend(bytes);
+    }
+
+    /// Writes what there is so far, and lets go of it.
+    pub(crate) fn drain(&mut self, to: &mut impl Write) -> io::Result<()> {
+        to.write_all(&self.bytes)?;
+        self.bytes.clear();
+        Ok(())
+    }
+
+    /// How many bytes there are.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
     }
 
     /// All lines.

@@ -117,8 +117,8 @@ impl Notes {
         small.chain(self.named.difference(&self.lists))
     }
 
-    /// All that was asked but what [`Notes::large_lists`] has.
-    pub(super) fn others(&self, folder: &Folder) -> BTreeSet<ImagePath> {
+    /// All that was asked but what [`Notes::large_lists`] has, in order.
+    pub fn others(&self, folder: &Folder) -> Vec<ImagePath> {
         let (mut others, mut large) = (Vec::with_capacity(self.paths.len()), PathMap::default());
         for list in &self.lists {
             let names = folder.known_names(list).unwrap_or_else(|_| Names::from([]));
@@ -149,7 +149,7 @@ fn is_large(folder: &Folder, list: &ImagePath) -> bool {
 }
 
 /// The paths and the folders above them. Of what is below something that is no folder, that alone says it all.
-fn with_parents(paths: &[ImagePath], folder: &Folder) -> BTreeSet<ImagePath> {
+fn with_parents(paths: &[ImagePath], folder: &Folder) -> Vec<ImagePath> {
     let mut all = Vec::with_capacity(paths.len());
     let mut folders = PathMap::default();
     for path in paths {
@@ -157,8 +157,10 @@ fn with_parents(paths: &[ImagePath], folder: &Folder) -> BTreeSet<ImagePath> {
             all.push(path.clone());
         }
     }
-    // In order but for the folders: the set is made of it at once.
-    all.into_iter().collect()
+    // In order but for the folders, which a stable sort makes use of.
+    all.sort();
+    all.dedup();
+    all
 }
 
 /// Whether what holds a path is a folder.

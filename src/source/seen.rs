@@ -83,19 +83,24 @@ impl Seen<'static> {
         Ok(Some(Self::new(seen.finish())))
     }
 
-    /// The answers to all else that was asked.
+    /// The answers to all else that was asked, `others` of [`Notes::others`].
     ///
     /// # Errors
     /// As of [`Seen::list`].
-    pub fn others(folder: &Folder, notes: &Notes, is_settled: &dyn Fn(&Stamp) -> bool) -> Result<Self, Changed> {
+    pub fn others(
+        folder: &Folder,
+        notes: &Notes,
+        others: &[ImagePath],
+        is_settled: &dyn Fn(&Stamp) -> bool,
+    ) -> Result<Self, Changed> {
         let mut seen = Writer::default();
         for path in notes.small_lists(folder) {
             if let Some(listing) = Listing::of(folder, path, is_settled)? {
                 seen.listing(path, &listing);
             }
         }
-        for path in notes.others(folder) {
-            seen.path(folder, &path, is_settled)?;
+        for path in others {
+            seen.path(folder, path, is_settled)?;
         }
         Ok(Self::new(seen.finish()))
     }

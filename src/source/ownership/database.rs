@@ -30,6 +30,8 @@ pub struct Database {
     pub(super) answers: Option<RwLock<Answers>>,
     /// `/var/lib/dpkg`, with the links on the way followed; `None` when the root has no database.
     folder: Option<ImagePath>,
+    /// `info` in it.
+    info: Option<ImagePath>,
     /// What dpkg itself is built for.
     native: String,
 }
@@ -165,6 +167,7 @@ impl Database {
     /// # Errors
     /// When the database is there and can't be read.
     pub fn open(source: &dyn Source) -> Result<Self> {
+        let folder = resolve(source, b"/var/lib/dpkg").ok().map(|found| found.real);
         let mut database = Self {
             packages: Vec::new(),
             diversions: Vec::new(),
@@ -172,7 +175,8 @@ impl Database {
             index: OnceLock::new(),
             sums: RwLock::default(),
             answers: None,
-            folder: resolve(source, b"/var/lib/dpkg").ok().map(|found| found.real),
+            info: folder.as_ref().map(|folder| folder.join(b"info")),
+            folder,
             native: String::new(),
         };
         database.add_status(source)?;
@@ -333,15 +337,13 @@ impl Database {
 
     /// `info/NAME:ARCH.KIND` for packages that may be there in several architectures, `info/NAME.KIND` for others.
     fn info_node(&self, source: &dyn Source, package: &Package, kind: &str) -> Result<Option<(ImagePath, Node)>> {
-        let Some(folder) = self.folder.as_ref().map(|folder| folder.join(b"info")) else { return Ok(None) };
-        let plain = format!("{}.{kind}", package.name);
-        let with_architecture = format!("{}:{}.{kind}", package.name, package.architecture);
-        let mut names = [plain, with_architecture];
-        if package.multi_arch_same {
-            names.reverse();
-        }
-        for name in names {
-            if let Some(found) = node(source, folder.join(name.as_bytes()))? {
+        let Some(folder) = &self.info else { return Ok(None) };
+        let (name, kind) = (package.name.as_bytes(), kind.as_bytes());
+        let plain = || [name, b".", kind].concat();
+        let with_architecture = || [name, b":", package.architecture.as_bytes(), b".", kind].concat();
+        for is_plain in [!package.multi_arch_same, package.multi_arch_same] {
+            let name = if is_plain { plain() } else { with_architecture() };
+            if let Some(found) = node(source, folder.join(&name))? {
                 return Ok(Some(found));
             }
         }

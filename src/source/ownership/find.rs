@@ -162,14 +162,13 @@ impl Database {
 
 /// The asked paths that are files or links, with what stands there.
 fn nodes<'a>(source: &dyn Source, paths: &'a [ImagePath]) -> Result<Vec<(&'a ImagePath, Node)>> {
-    let mut nodes = Vec::with_capacity(paths.len());
-    for path in paths {
+    let look = |path: &'a ImagePath| -> Result<Option<(&'a ImagePath, Node)>> {
         let node = source.node(path).map_err(|error| unreadable(source, path, &error))?;
-        if let Some(node) = node.filter(|node| matches!(node.kind, NodeKind::File(_) | NodeKind::Symlink(_))) {
-            nodes.push((path, node));
-        }
-    }
-    Ok(nodes)
+        let node = node.filter(|node| matches!(node.kind, NodeKind::File(_) | NodeKind::Symlink(_)));
+        Ok(node.map(|node| (path, node)))
+    };
+    let nodes: Vec<_> = paths.par_iter().map(look).collect::<Result<_>>()?;
+    Ok(nodes.into_iter().flatten().collect())
 }
 
 /// For each wanted path, the packages that list it.

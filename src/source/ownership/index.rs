@@ -86,6 +86,12 @@ fn hash(path: &[u8]) -> u32 {
     let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23);
     let (words, rest) = path.as_chunks::<8>();
     let hash = words.iter().fold(0xcbf2_9ce4_8422_2325, |hash, word| mix(hash, u64::from_le_bytes(*word)));
-    let hash = rest.iter().fold(hash ^ path.len() as u64, |hash, byte| mix(hash, u64::from(*byte)));
+    // The last word of a long path overlaps the one before it.
+    let last = path.last_chunk().copied().unwrap_or_else(|| {
+        let mut word = [0; 8];
+        word[..rest.len()].copy_from_slice(rest);
+        word
+    });
+    let hash = mix(hash ^ path.len() as u64, u64::from_le_bytes(last));
     u32::try_from(hash >> 32).unwrap_or(u32::MAX)
 }
