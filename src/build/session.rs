@@ -120,16 +120,6 @@ impl Session {
         self.many
     }
 
-    /// Does two things for an image: side by side where it is the only one. Of many, each has a thread, and may hold what
-    /// others wait for: no thread of a pool then begins with something else meanwhile.
-    pub(super) fn both<A: Send, B: Send>(
-        &self,
-        one: impl FnOnce() -> A + Send,
-        other: impl FnOnce() -> B + Send,
-    ) -> (A, B) {
-        if self.many { (one(), other()) } else { rayon::join(one, other) }
-    }
-
     pub(super) fn memory(&self) -> Option<&Memory> {
         self.memory.as_ref()
     }

@@ -165,27 +165,27 @@ pub(super) fn pack(
     let listed = attached && Documents::list_files(recipe, options);
     let how = &layer::Options { file_hashes: listed || options.file_hashes == FileHashes::All, ..how.clone() };
     let mut documents = Documents::new(recipe, assembled, options);
-    if listed {
-        // A thread of its own: packing waits for threads of its own, too, which none of rayon's may do with locks in hand.
-        let (packed, outlined) = std::thread::scope(|scope| {
-            let outlined = scope.spawn(|| documents.outline(plans.variants()));
-            let packed = pack_all(&mut pending, &plans, how);
-            (packed, outlined.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-        });
-        packed.and(outlined)?;
-    } else {
-        pack_all(&mut pending, &plans, how)?;
-    }
+    let is_kept = recipe.part.of == 1 && rootfs.is_empty() && pending.iter().all(|one| one.place.keeps_layers());
+    let keep = || is_kept.then(|| session.evidence((recipe, assembled), plans.tree, &plans.layers)).flatten();
+    // Of many images others are at work meanwhile, and a large one wants the memory.
+    let beside = !session.is_of_many() && options.threads.get() > 1 && plans.tree.len() < layer::MANY;
+    // Threads of their own: packing waits for threads of its own, too, which none of rayon's may do with locks in hand.
+    let (packed, outlined, evidence) = std::thread::scope(|scope| {
+        let outlined = listed.then(|| scope.spawn(|| documents.outline(plans.variants())));
+        let evidence = beside.then(|| scope.spawn(keep));
+        let packed = pack_all(&mut pending, &plans, how);
+        (packed, outlined.map_or(Ok(()), ended), evidence.and_then(ended))
+    });
+    packed.and(outlined)?;
     within_limit(recipe, &pending)?;
     let names: Vec<_> = plans.variants().map(|variant| names(recipe, variant)).collect::<Result<_>>()?;
     let notes = documents::notes(recipe, options, attached);
     // The debug twin has all layers.
     let whole = pending.iter().find(|one| one.layers.len() == plans.layers.len());
-    let is_kept = recipe.part.of == 1 && rootfs.is_empty() && pending.iter().all(|one| one.place.keeps_layers());
-    let whole = whole.filter(|_| is_kept);
     let pieces: Option<Vec<Vec<Key>>> =
         whole.map(|whole| whole.layers.iter().map(|layer| layer.pieces.clone()).collect());
-    let keep = || session.evidence((recipe, assembled), plans.tree, &plans.layers, pieces.as_ref()?);
+    let evidence = if beside { evidence } else { keep() };
+    let evidence = evidence.zip(pieces).map(|(evidence, pieces)| evidence.with_pieces(&pieces));
     let one = |Pending { place, variant, compression, staging, layers }: Pending| -> Result<Staged> {
         let image = describe(recipe, assembled, variant, layers, options)?;
         let beside = if place.has_attachments() {
@@ -205,8 +205,13 @@ pub(super) fn pack(
         let (made, images) = (Made::Staged(staging), image.into());
         Ok(Staged { place, variant, made, durability, images, beside, attaching })
     };
-    let (ready, evidence) = session.both(|| pending.into_iter().map(one).collect::<Result<_>>(), keep);
-    Ok(Packed { ready: ready?, names, folders: rootfs, notes, evidence })
+    let ready = pending.into_iter().map(one).collect::<Result<_>>()?;
+    Ok(Packed { ready, names, folders: rootfs, notes, evidence })
+}
+
+/// What a thread came to; where it panicked, this one does.
+fn ended<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// How a place wants layers compressed.

@@ -82,6 +82,6 @@ pub(super) fn hash_pieces(known: &Known, layers: &[Keyed<'_>], options: &Options
     let (hashing, stopped) = (Hashing::new(layers), AtomicBool::new(false));
     let size = layers.iter().map(|(layout, _)| layout.size).sum();
     let work = || hashing.work(known, layers, options.watch.as_deref(), &stopped);
-    on_threads(options.threads.get().min(worth(size)), &work)?;
+    on_threads(options.threads.get().min(worth(size)), &work);
     hashing.finish(layers)
 }

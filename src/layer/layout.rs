@@ -5,6 +5,9 @@ use super::piece::{self, Piece};
 use super::record::Member;
 use crate::tree::{Entry, Tree};
 
+/// The size from which a thread that is alone with a piece is so for long.
+const LARGE: u64 = 1 << 20;
+
 /// The entries of a layer in the order of its stream, and the pieces that it is cut into.
 pub(super) struct Layout<'a> {
     pub(super) plan: &'a LayerPlan,
@@ -21,6 +24,12 @@ impl<'a> Layout<'a> {
         let pieces = piece::cut(&members);
         let size = pieces.iter().map(|piece| piece.bytes.end - piece.bytes.start).sum();
         Self { plan, members, pieces, size }
+    }
+
+    /// How many bytes follow its last large piece.
+    pub(super) fn small_end(&self) -> u64 {
+        let sizes = self.pieces.iter().rev().map(|piece| piece.bytes.end - piece.bytes.start);
+        sizes.take_while(|size| *size < LARGE).sum()
     }
 
     /// How many entries are no folders.

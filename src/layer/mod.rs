@@ -60,6 +60,10 @@ pub fn codecs() -> std::collections::BTreeMap<&'static str, String> {
 /// The version that Cargo.toml pins.
 const LIBDEFLATER: &str = "1.26.1";
 
+/// How many entries make an image large: they take memory that others use to be packed faster, and it takes so long that this
+/// would hardly show.
+pub(crate) const MANY: usize = 5_000;
+
 /// A file could not be packed: it can't be read, or changed while it was read.
 pub const UNREADABLE: Code = Code("E0260");
 

@@ -1,6 +1,6 @@
 //! Packing: pieces of all layers are read and compressed by all threads, and written in order.
 //!
-//! One list of pieces, those of the largest layer first. Each thread takes the next piece with buffers for it: so the
+//! One list of pieces, layer by layer. Each thread takes the next piece with buffers for it: so the
 //! first piece that is not done yet always has buffers, and the others wait for it. Two chains for each layer, one
 //! for the digest of the tar stream and one for the blob, take the pieces in order on whichever thread is there.
 //!
@@ -135,14 +135,14 @@ pub(super) fn worth(size: u64) -> usize {
     usize::try_from(size / WORTH_A_THREAD + 1).unwrap_or(usize::MAX)
 }
 
-pub(super) fn on_threads(threads: usize, work: &(impl Fn() + Sync)) -> Result<()> {
-    if threads == 1 {
+/// Has so many threads do some work: this one, and others that are new, fewer where the system has no more to give.
+pub(super) fn on_threads(threads: usize, work: &(impl Fn() + Sync)) {
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            let _ = std::thread::Builder::new().spawn_scoped(scope, work);
+        }
         work();
-        return Ok(());
-    }
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    pool.map_err(Error::internal)?.broadcast(|_| work());
-    Ok(())
+    });
 }
 
 /// All that the threads share.
@@ -168,7 +168,11 @@ impl<'a, 'l> Work<'a, 'l> {
         options: &'a Options,
     ) -> Self {
         let mut order: Vec<usize> = (0..packing.len()).collect();
-        order.sort_by_key(|&layer| std::cmp::Reverse(packing[layer].layout.size));
+        // Last is what ends with many small pieces: then no thread is left alone with a large one.
+        order.sort_by_key(|&layer| {
+            let layout = packing[layer].layout;
+            (layout.small_end(), std::cmp::Reverse(layout.size))
+        });
         let pieces = |layer: usize| packing[layer].layout.pieces.len();
         let tasks = order.iter().flat_map(|&layer| (0..pieces(layer)).map(move |piece| (layer, piece)));
         let size: u64 = packing.iter().map(|packing| packing.layout.size).sum();
@@ -181,13 +185,13 @@ impl<'a, 'l> Work<'a, 'l> {
             watch: options.watch.as_deref(),
             threads,
             tasks: tasks.collect(),
-            pool: Pool::new(threads),
+            pool: Pool::new(threads, packing.iter().map(|packing| packing.layout.members.len()).sum()),
             failures: Mutex::default(),
         }
     }
 
     fn run(&self) -> Result<()> {
-        on_threads(self.threads, &|| self.worker())?;
+        on_threads(self.threads, &|| self.worker());
         // Pieces are begun in order and a begun one is ended, so the first failure is the same for any threads.
         let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         failures.iter().min_by_key(|(task, _)| *task).map_or(Ok(()), |(_, error)| Err(error.clone()))

@@ -8,7 +8,9 @@ use super::fill::Raw;
 /// How many bytes of pieces may be on their way for each thread, as they were read or, once that is no longer wanted,
 /// compressed. Pieces are written in order: while one thread is at a large one, the others go on with what follows, and must not
 /// run out of room before it is done.
-const ROOM: usize = 3 << 20;
+const ROOM: usize = 4 << 20;
+/// The same for an image of [`MANY`](super::MANY) entries, which are memory, too.
+const LITTLE_ROOM: usize = 3 << 20;
 
 /// The bytes of a piece, in a buffer that was lent for it.
 #[derive(Debug, Default)]
@@ -37,9 +39,10 @@ struct State {
 }
 
 impl Pool {
-    pub(super) fn new(threads: usize) -> Self {
+    pub(super) fn new(threads: usize, entries: usize) -> Self {
+        let room = if entries < super::MANY { ROOM } else { LITTLE_ROOM };
         let state = State { next: 0, idle: Vec::new(), idle_packed: Vec::new(), lent: 0, closed: false };
-        Self { state: Mutex::new(state), returned: Condvar::new(), room: threads.saturating_mul(ROOM) }
+        Self { state: Mutex::new(state), returned: Condvar::new(), room: threads.saturating_mul(room) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -125,7 +128,7 @@ mod tests {
     fn room_bounds_what_is_on_its_way_and_a_piece_larger_than_it_goes_alone() {
         let sizes = [ROOM / 2, ROOM / 2, 10, 2 * ROOM, 1];
         let size_of = |piece: usize| sizes.get(piece).copied();
-        let pool = Pool::new(1);
+        let pool = Pool::new(1, 5);
         let (first, one) = pool.take(size_of).unwrap();
         let (second, two) = pool.take(size_of).unwrap();
         assert_eq!((first, second), (0, 1));
@@ -149,7 +152,7 @@ mod tests {
     #[test]
     fn a_piece_that_waits_to_be_written_takes_the_room_of_what_it_was_compressed_to() {
         let size_of = |piece: usize| [ROOM, ROOM / 2].get(piece).copied();
-        let pool = Pool::new(1);
+        let pool = Pool::new(1, 5);
         let (_, one) = pool.take(size_of).unwrap();
         let mut packed = pool.packed();
         packed.take_over(ROOM / 2 + 1, 0, 0, |_| Ok(())).unwrap();

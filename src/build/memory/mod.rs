@@ -225,9 +225,9 @@ impl Memory {
             for list in notes.large_lists(&open.folder) {
                 shared.extend(self.keep_list(root, &open.folder, &list).ok()?);
             }
-            let seen = || Seen::others(&open.folder, notes, &is_settled);
-            let (seen, contents) = session.both(seen, || Contents::of(&open.folder, notes, ships));
-            let seen = seen.ok()?;
+            let others = notes.others(&open.folder);
+            let seen = Seen::others(&open.folder, notes, &others, &is_settled).ok()?;
+            let contents = Contents::of(&open.folder, notes, others, ships);
             own.push(Own { root: root.clone(), seen, contents });
         }
         Some(Kept { shared, own })
@@ -325,24 +325,22 @@ impl Session {
         Some(Pending { key, outcome, documents, saw: Saw::Now(saw), parcel })
     }
 
-    /// What an image is built from, which may be found out while its documents are made: where an output then changes it, as
-    /// one in a folder that was listed, the next build finds that out. `pieces` are those of each layer of the tree. `None` when it
-    /// can't be kept.
+    /// What an image is built from, which may be found out while it is packed and its documents are made: where an output then
+    /// changes it, as one in a folder that was listed, the next build finds that out. `layers` are all those of the tree. `None`
+    /// when it can't be kept.
     pub(super) fn evidence(
         &self,
         (recipe, assembled): (&Recipe, &Assembled),
         tree: &Tree,
         layers: &[LayerPlan],
-        pieces: &[Vec<Key>],
     ) -> Option<Evidence> {
         let memory = self.memory()?;
         // What lies beside a recipe is often built the moment that it is written.
         if self.is_racy(memory, &assembled.inputs) {
             return None;
         }
-        let parcel = || Parcel::bytes(tree, layers, pieces);
-        let (parcel, saw) = self.both(parcel, || self.saw(memory, recipe, assembled, &ships(tree)));
-        Some(Evidence { parcel, saw: saw? })
+        let saw = self.saw(memory, recipe, assembled, &ships(tree))?;
+        Some(Evidence { parcel: Parcel::bytes(tree, layers), saw })
     }
 
     /// Whether a root of which little was asked has something that can't be known by what `stat` says of it, so that nothing can be
@@ -351,16 +349,15 @@ impl Session {
         let is_settled = |stamp: &Stamp| memory.cache.is_settled(stamp);
         let little = inputs.0.iter().filter(|(_, notes)| notes.count() < LITTLE);
         little.into_iter().any(|(root, notes)| {
-            self.open(root, None).is_ok_and(|root| Seen::others(&root.folder, notes, &is_settled).is_err())
+            let seen = |root: &Folder| Seen::others(root, notes, &notes.others(root), &is_settled);
+            self.open(root, None).is_ok_and(|root| seen(&root.folder).is_err())
         })
     }
 
     /// What was seen for an image that is built; `ships` has the files that are packed.
     fn saw(&self, memory: &Memory, recipe: &Recipe, assembled: &Assembled, ships: &Ships) -> Option<Kept> {
-        let own = || memory.keep_shared(self, &assembled.inputs, ships);
-        let (kept, database) = self.both(own, || self.database_inputs(recipe));
-        let mut kept = kept?;
-        kept.shared.extend(database?);
+        let mut kept = memory.keep_shared(self, &assembled.inputs, ships)?;
+        kept.shared.extend(self.database_inputs(recipe)?);
         if let Some(shared) = &assembled.shared {
             kept.shared.extend(shared.kept(self, memory)?);
         }
@@ -394,9 +391,16 @@ pub struct Remembered<'a> {
 
 /// What an image is built from, before it is kept.
 pub(super) struct Evidence {
-    /// What was packed, where that can be kept.
+    /// What is packed, where that can be kept.
     parcel: Option<Vec<u8>>,
     saw: Kept,
+}
+
+impl Evidence {
+    /// The same with the hashes of the pieces of each layer.
+    pub(super) fn with_pieces(self, pieces: &[Vec<Key>]) -> Self {
+        Self { parcel: self.parcel.map(|parcel| Parcel::with_pieces(parcel, pieces)), ..self }
+    }
 }
 
 /// What a build came to, before it is kept.

@@ -16,6 +16,8 @@ use super::super::Session;
 
 /// The bytes that are made for an image are kept only up to so many.
 const MOST_MADE: usize = 16 << 20;
+/// How many bytes are compressed at once.
+const CHUNK: usize = 64 << 10;
 
 /// The files that an image has.
 pub(in crate::build) type Ships = HashSet<ContentId>;
@@ -38,8 +40,8 @@ const DIRECTORY: u8 = 4;
 const SYMLINK: u8 = 5;
 
 impl Parcel {
-    /// The bytes of what was packed; `None` when too much of it was made.
-    pub(in crate::build) fn bytes(tree: &Tree, layers: &[LayerPlan], pieces: &[Vec<Key>]) -> Option<Vec<u8>> {
+    /// The bytes of what is packed, for [`Parcel::with_pieces`]; `None` when too much of it was made.
+    pub(in crate::build) fn bytes(tree: &Tree, layers: &[LayerPlan]) -> Option<Vec<u8>> {
         let entries = layers.iter().flat_map(|plan| &plan.paths).filter_map(|path| tree.get(path));
         let made = entries.map(|entry| match &entry.kind {
             EntryKind::File(Content::Bytes(bytes)) => bytes.len(),
@@ -49,9 +51,10 @@ impl Parcel {
             return None;
         }
         let (mut parcel, mut roots) = (Writer::default(), Vec::new());
-        for (plan, pieces) in layers.iter().zip(pieces) {
+        // What was made for a large image is megabytes: they are not copied whole.
+        let mut packed = zstd::Encoder::new(Vec::new(), 1).ok()?;
+        for plan in layers {
             parcel.put_counted(plan.name.as_bytes());
-            parcel.put_counted(&pieces.concat());
             parcel.put_counted(&u32::try_from(plan.paths.len()).ok()?.to_le_bytes());
             for path in &plan.paths {
                 let Some(entry) = tree.get(path) else {
@@ -84,26 +87,43 @@ impl Parcel {
                 parcel.put_counted(
                     &serde_json::to_vec(&entry.xattrs).ok().filter(|_| !entry.xattrs.is_empty()).unwrap_or_default(),
                 );
+                if parcel.len() >= CHUNK {
+                    parcel.drain(&mut packed).ok()?;
+                }
             }
         }
-        let roots = serde_json::to_vec(&roots).ok()?;
-        let bytes = [&(roots.len() as u64).to_le_bytes()[..], &roots, &parcel.finish()].concat();
-        zstd::bulk::compress(&bytes, 1).ok()
+        parcel.drain(&mut packed).ok()?;
+        let mut bytes = Vec::new();
+        for part in [serde_json::to_vec(&roots).ok()?, packed.finish().ok()?] {
+            bytes.extend((part.len() as u64).to_le_bytes());
+            bytes.extend(part);
+        }
+        Some(bytes)
+    }
+
+    /// The bytes with the hashes of the pieces of each layer, which are known when it is packed.
+    pub(in crate::build) fn with_pieces(mut bytes: Vec<u8>, pieces: &[Vec<Key>]) -> Vec<u8> {
+        for layer in pieces {
+            bytes.extend((layer.len() as u64).to_le_bytes());
+            bytes.extend(layer.as_flattened());
+        }
+        bytes
     }
 
     /// What the bytes say, with the files as they are now. `None` when they are none of ours, a file is not there, or it was
     /// `stopped`.
     pub(super) fn parse(session: &Session, bytes: &[u8], stopped: &AtomicBool) -> Option<Self> {
-        let bytes = zstd::decode_all(bytes).ok()?;
-        let (length, rest) = bytes.split_first_chunk()?;
-        let (roots, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+        let (roots, rest) = counted(bytes, 1)?;
+        let (text, mut pieces) = counted(rest, 1)?;
+        let text = zstd::decode_all(text).ok()?;
         let roots: Vec<PathBuf> = serde_json::from_slice(roots).ok()?;
         let roots = roots.iter().map(|root| session.open(root, None).ok()).collect::<Option<Vec<_>>>()?;
         let (mut entries, mut layers) = (Vec::new(), Vec::new());
-        let mut lines = Lines::new(rest);
+        let mut lines = Lines::new(&text);
         while !lines.is_done() {
             let name = String::from_utf8(lines.take_counted()?.to_vec()).ok()?;
-            let (pieces, _) = lines.take_counted()?.as_chunks();
+            let (own, after) = counted(pieces, size_of::<Key>())?;
+            pieces = after;
             let count = u32::from_le_bytes(*lines.take_counted()?.first_chunk()?);
             let mut paths = Vec::new();
             for _ in 0..count {
@@ -141,10 +161,16 @@ impl Parcel {
                 }
                 entries.push((path, entry));
             }
-            layers.push((LayerPlan { name, paths }, pieces.to_vec()));
+            layers.push((LayerPlan { name, paths }, own.as_chunks().0.to_vec()));
         }
         Some(Self { tree: entries.into_iter().collect(), layers })
     }
+}
+
+/// What stands behind a number of items of a size, and what follows it.
+fn counted(bytes: &[u8], size: usize) -> Option<(&[u8], &[u8])> {
+    let (count, rest) = bytes.split_first_chunk()?;
+    rest.split_at_checked(usize::try_from(u64::from_le_bytes(*count)).ok()?.checked_mul(size)?)
 }
 
 /// The files that a tree has.
