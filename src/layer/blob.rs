@@ -2,9 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+
+use rustix::fs::Advice;
 
 use super::codec::{GZIP_HEAD, Packed};
 use super::watch::{Activity, Watch, watched};
@@ -24,7 +27,12 @@ pub(super) struct BlobWriter {
     /// The size of the tar stream, of which gzip keeps the lower 32 bits.
     unpacked: u64,
     segments: Vec<Segment>,
+    /// How many bytes are on their way to the disk, where they are flushed in the end.
+    begun: Option<u64>,
 }
+
+/// How many bytes are sent on their way to the disk at once.
+const EARLY: u64 = 1 << 20;
 
 /// A blob under the name of its digest.
 #[derive(Debug, Clone)]
@@ -70,7 +78,8 @@ impl BlobWriter {
         let path = staging.temporary("layer");
         let file = File::create_new(&path).map_err(|error| Error::io("create", &path, &error))?;
         let (digest, crc) = (Sha256::default(), crc32fast::Hasher::new());
-        let mut blob = Self { file, path, compression, digest, crc, unpacked: 0, segments: Vec::new() };
+        let begun = staging.is_flushed().then_some(0);
+        let mut blob = Self { file, path, compression, digest, crc, unpacked: 0, segments: Vec::new(), begun };
         if matches!(compression, Compression::Gzip(_)) {
             blob.write(&GZIP_HEAD, None)?;
         }
@@ -95,7 +104,19 @@ impl BlobWriter {
     fn write(&mut self, bytes: &[u8], watch: Option<&dyn Watch>) -> Result<()> {
         watched(watch, Activity::Hash, || self.digest.update(bytes));
         self.segments.push((u32::try_from(bytes.len()).unwrap_or(u32::MAX), crc32fast::hash(bytes)));
-        watched(watch, Activity::Write, || self.file.write_all(bytes)).map_err(|error| self.error("write", &error))
+        watched(watch, Activity::Write, || self.file.write_all(bytes)).map_err(|error| self.error("write", &error))?;
+        self.hurry(EARLY);
+        Ok(())
+    }
+
+    /// Has the kernel begin to write what it holds back, once that is so much: who flushes the blob in the end waits for less.
+    fn hurry(&mut self, least: u64) {
+        let Some(begun) = self.begun.filter(|begun| self.digest.size() - begun >= least) else { return };
+        // What says that it is not wanted in memory begins to be written, on Linux, and stays there until it is. Where it is
+        // nothing, nothing is lost.
+        let size = NonZeroU64::new(self.digest.size() - begun);
+        let _ = rustix::fs::fadvise(&self.file, begun, size, Advice::DontNeed);
+        self.begun = Some(self.digest.size());
     }
 
     fn error(&self, verb: &str, error: &io::Error) -> Error {
@@ -109,6 +130,7 @@ impl BlobWriter {
             let crc = self.crc.clone().finalize();
             self.write(&[crc.to_le_bytes(), size.to_le_bytes()].concat(), watch)?;
         }
+        self.hurry(1);
         let size = self.digest.size();
         let digest = self.digest.finish();
         let path = staging.blob(digest);

@@ -120,6 +120,11 @@ impl Staging {
         if self.copied || self.shared { Durability::Cached } else { self.durability }
     }
 
+    /// Whether blobs are flushed where they are, sooner or later.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.durability == Durability::Synced && !self.copied
+    }
+
     /// Whether what is written must survive a power cut.
     pub fn durability(&self) -> Durability {
         self.durability
