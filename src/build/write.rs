@@ -111,6 +111,8 @@ pub(super) enum Made {
     Staged(Staging),
     /// The place holds it already, and has this to say.
     There(output::Written),
+    /// So it does, with what refers to it, since others were put there with it.
+    Together(output::Written),
 }
 
 /// Packs an image once for each compression that its outputs want, and writes it to all of them. Nothing appears
@@ -303,7 +305,11 @@ impl Packed {
             self.ready
         {
             let built = &mut built[variant as usize];
-            if let Place::Destination(to) = &place {
+            let to = match &place {
+                Place::Destination(to) => Some(to).filter(|_| !matches!(made, Made::Together(_))),
+                Place::Engine(_) => None,
+            };
+            if let Some(to) = to {
                 // Before the image: what refers to nothing yet harms nobody.
                 match attaching {
                     Some(attaching) => attaching.finish()?,
@@ -311,7 +317,7 @@ impl Packed {
                 }
             }
             let written = match (&place, made) {
-                (_, Made::There(written)) => written,
+                (_, Made::There(written) | Made::Together(written)) => written,
                 (Place::Engine(engine), Made::Staged(staging)) => {
                     output::load(engine, &images, &built.names, &staging)?
                 }
@@ -327,8 +333,8 @@ impl Packed {
                 }
                 (Place::Destination(to), Made::Staged(staging)) => output::write(to, staging, &images, &built.names)?,
             };
-            if let Place::Destination(to) = &place {
-                output::prune(to, &images, durability)?;
+            if let Some(to) = to {
+                output::prune(to, [&images], durability)?;
             }
             built.notes.extend(written.notes);
             built.pushed.extend(written.pushed);
@@ -338,29 +344,51 @@ impl Packed {
     }
 }
 
-/// Puts images that go into the same layouts there together, which takes one look at the list of a layout, one lock and one
-/// wait for the disk. Where that fails, [`Packed::place`] does it one by one, and says why. So it does with images that
-/// documents refer to.
+/// An image that goes into a layout with others.
+struct Joining<'a> {
+    made: &'a mut Made,
+    attaching: &'a mut Option<Attaching>,
+    images: &'a Images,
+    addition: output::Addition,
+    durability: Durability,
+}
+
+/// Puts images that go into the same layouts there together, with what refers to them, which takes one look at each list, one lock
+/// and one wait for the disk. Where that fails, [`Packed::place`] does it one by one, and says why.
 pub fn into_layouts<'a>(images: impl Iterator<Item = &'a mut Packed>) {
-    let mut by_layout: Vec<(PathBuf, Vec<(&mut Made, output::Addition)>)> = Vec::new();
+    let mut by_layout: Vec<(PathBuf, Destination, Vec<Joining<'_>>)> = Vec::new();
     for Packed { names, ready, .. } in images {
-        for Staged { place, variant, made, images, .. } in
-            ready.iter_mut().filter(|staged| staged.beside.referrers.is_empty())
-        {
+        for Staged { place, variant, made, images, beside, attaching, durability } in ready {
             let (Place::Destination(to), Made::Staged(staging)) = (&*place, &*made) else { continue };
+            // What refers to an index is attached by itself.
+            if beside.referrers.is_empty() != attaching.is_none() {
+                continue;
+            }
             let Some((path, addition)) = output::addition(to, staging, images, &names[*variant as usize]) else {
                 continue;
             };
-            match by_layout.iter_mut().find(|(known, _)| *known == path) {
-                Some((_, additions)) => additions.push((made, addition)),
-                None => by_layout.push((path, vec![(made, addition)])),
+            let joining = Joining { made, attaching, images, addition, durability: *durability };
+            match by_layout.iter_mut().find(|(known, ..)| *known == path) {
+                Some((.., all)) => all.push(joining),
+                None => by_layout.push((path, to.clone(), vec![joining])),
             }
         }
     }
-    for (path, all) in by_layout.into_iter().filter(|(_, all)| all.len() > 1) {
-        let (made, additions): (Vec<&mut Made>, Vec<output::Addition>) = all.into_iter().unzip();
-        if let Ok(written) = output::write_together(&path, &additions) {
-            made.into_iter().zip(written).for_each(|(made, written)| *made = Made::There(written));
+    for (path, to, all) in by_layout.into_iter().filter(|(.., all)| all.len() > 1) {
+        let (mut made, mut attaching, mut images, mut additions) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut durability = Durability::Cached;
+        for one in all {
+            made.push(one.made);
+            attaching.extend(one.attaching.take());
+            images.push(one.images);
+            additions.push(one.addition);
+            durability = one.durability;
+        }
+        // What refers to an image comes before it: to refer to nothing yet harms nobody.
+        let written = Attaching::finish_together(attaching).and_then(|()| output::write_together(&path, &additions));
+        let written = written.and_then(|written| output::prune(&to, images, durability).map(|()| written));
+        if let Ok(written) = written {
+            made.into_iter().zip(written).for_each(|(made, written)| *made = Made::Together(written));
         }
     }
 }

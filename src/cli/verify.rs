@@ -15,6 +15,7 @@ use super::format::{Format, print_json};
 use super::images;
 use super::rebuild;
 use super::recipes::{RecipeArgs, usage};
+use super::subject::Subject;
 use super::summary::megabytes;
 use super::{keys, sign};
 
@@ -28,7 +29,8 @@ const DIFFERS: u8 = 4;
 /// entries, their headers, order and bytes. Exits with 4 when something differs.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A layout, an archive, what `docker save` writes, or `docker://NAME`.
+    /// A layout, an archive, what `docker save` writes, or `docker://NAME`; with `--key` also `oci:DIR:TAG`, of a layout with
+    /// several images.
     #[arg(value_name = "IMAGE")]
     image: PathBuf,
     #[command(flatten)]
@@ -57,7 +59,8 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
     };
     for path in &images {
         let mut texts = Texts::default();
-        let checked = images::open(path, &args.others.registries, console).and_then(|store| output::verify(&store));
+        let place = path.to_str().map_or_else(|| path.clone(), |text| Subject::parse(text).into_place());
+        let checked = images::open(&place, &args.others.registries, console).and_then(|store| output::verify(&store));
         let (report, mut findings) = match checked {
             Ok(report) => (Some(report.clone()), report.findings),
             Err(error) => (None, error.0),
@@ -72,7 +75,7 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
         let is_sound = findings.iter().all(|finding| finding.level != Level::Error);
         let mut same = None;
         if let Some(recipe) = recipe.as_ref().filter(|_| is_sound) {
-            match rebuild::differences(path, recipe, console, &mut texts) {
+            match rebuild::differences(&place, recipe, console, &mut texts) {
                 Ok(found) if found.is_empty() => same = Some(true),
                 Ok(found) => {
                     let title = format!("`{}` is not what its recipe gives", path.display());

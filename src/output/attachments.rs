@@ -118,12 +118,9 @@ impl Attaching {
     /// # Errors
     /// When one can't be written; what was there before is whole then.
     pub fn finish(mut self) -> Result<()> {
-        for thread in std::mem::take(&mut self.writing) {
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        }
+        self.wait()?;
         let Self { path, staging, referrers, .. } = &self;
         let durability = staging.durability();
-        flush_names(&staging.path().join("blobs/sha256"), durability)?;
         if self.place == Place::Free {
             let index = referrers.iter().fold(Index::default(), |index, one| index.with_referrer(one.descriptor()));
             write_new(&staging.path().join("oci-layout"), &marker(), durability)?;
@@ -133,7 +130,28 @@ impl Attaching {
             }
             // Another run was faster: join it.
         }
-        add(path, staging, referrers)
+        add(path, &[&self])
+    }
+
+    /// Puts those of several images in their place beside one output, which takes one look at the list of what is there.
+    ///
+    /// # Errors
+    /// As of [`Attaching::finish`]; then perhaps those of the first are there.
+    pub fn finish_together(mut all: Vec<Self>) -> Result<()> {
+        if all.first().is_some_and(|first| first.place == Place::Free) {
+            all.remove(0).finish()?;
+        }
+        all.iter_mut().try_for_each(Self::wait)?;
+        let Some(path) = all.first().map(|first| first.path.clone()) else { return Ok(()) };
+        add(&path, &all.iter().collect::<Vec<_>>())
+    }
+
+    /// Waits until they are on the disk.
+    fn wait(&mut self) -> Result<()> {
+        for thread in std::mem::take(&mut self.writing) {
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        }
+        flush_names(&self.staging.path().join("blobs/sha256"), self.staging.durability())
     }
 }
 
@@ -151,9 +169,14 @@ impl Drop for Attaching {
 ///
 /// # Errors
 /// When the list of what stays can't be written.
-pub fn prune(to: &Destination, written: &Images, durability: Durability) -> Result<()> {
+pub fn prune<'a>(
+    to: &Destination,
+    written: impl IntoIterator<Item = &'a Images>,
+    durability: Durability,
+) -> Result<()> {
     let Some(path) = attachments_of(to).filter(|path| path.join("index.json").is_file()) else { return Ok(()) };
-    let mut kept: BTreeSet<Digest> = written.documents().map(|document| document.digest).collect();
+    let documents = written.into_iter().flat_map(Images::documents);
+    let mut kept: BTreeSet<Digest> = documents.map(|document| document.digest).collect();
     if let Destination::Layout { path, .. } = to {
         kept.append(&mut images_of(path, durability));
     }
@@ -179,23 +202,28 @@ fn list(layout: &Layout<'_>, staging: &Staging, index: &Index) -> Result<()> {
     flush_names(layout.path, layout.durability)
 }
 
-fn add(path: &Path, staging: &Staging, referrers: &[Referrer]) -> Result<()> {
+/// Adds documents, which are all for one place.
+fn add(path: &Path, all: &[&Attaching]) -> Result<()> {
+    let Some(staging) = all.first().map(|first| &first.staging) else { return Ok(()) };
     let durability = staging.durability();
+    let referrers = || all.iter().flat_map(|one| &one.referrers);
     let _lock = layout::lock(path)?;
     layout::inspect(path)?;
     let layout = Layout { path, durability };
     let before = layout.index()?;
     let is_stale = |entry: &Value| {
         let subject = subject_of(&layout, entry);
-        referrers.iter().any(|one| Some(one.subject) == subject && same_kind(one, entry))
+        referrers().any(|one| Some(one.subject) == subject && same_kind(one, entry))
     };
     let after = before.clone().without(is_stale);
-    let after = referrers.iter().fold(after, |index, one| index.with_referrer(one.descriptor()));
+    let after = referrers().fold(after, |index, one| index.with_referrer(one.descriptor()));
     layout.begin()?;
-    for blob in referrers.iter().flat_map(|one| one.blobs.iter().chain([&one.manifest])) {
-        let digest = blob.digest();
-        if staging.blob(digest).exists() {
-            replace(&staging.blob(digest), &layout.blob(digest), durability)?;
+    for Attaching { staging, referrers, .. } in all {
+        for blob in referrers.iter().flat_map(|one| one.blobs.iter().chain([&one.manifest])) {
+            let digest = blob.digest();
+            if staging.blob(digest).exists() {
+                replace(&staging.blob(digest), &layout.blob(digest), durability)?;
+            }
         }
     }
     flush_names(&path.join("blobs/sha256"), durability)?;

@@ -53,6 +53,48 @@ fn many_recipes_give_what_each_gives_alone() {
     }
 }
 
+/// A key that `openssl genpkey` wrote, and its public half.
+const KEY: &str = include_str!("support/openssl.key");
+const PUBLIC: &str = include_str!("support/openssl.pub");
+
+#[test]
+fn documents_of_the_images_of_one_layout_are_the_same_one_by_one_and_together() {
+    let (root, sandbox) = (root(), recipes());
+    sandbox.file("a.key", KEY).file("a.pub", PUBLIC);
+    let root = root.host("/").into_os_string().into_string().unwrap();
+    // The second time, each tag is another image: what was said of the first ones goes with them.
+    for mode in ["0700", "0750"] {
+        for name in ["one", "two", "three"] {
+            let text = format!(
+                "binaries = [\"{name}\"]\ntags = [\"{name}\"]\nsbom = [\"spdx\"]\nprovenance = true\n\
+                 dirs = [{{ path = \"/srv\", mode = \"{mode}\" }}]\n"
+            );
+            sandbox.file(&format!("{name}.toml"), text);
+        }
+        let mut came = Vec::new();
+        for (jobs, layout) in [("1", "a"), ("6", "b"), ("2", "c")] {
+            let to = format!("oci:{layout}");
+            let fixed = ["build", "--root", &root, "--no-cache", "--sign-key", "a.key", "-j", jobs, "-o", &to];
+            let run = sandbox.run(&[&fixed, ["two.toml", "one.toml", "three.toml"].as_slice()].concat());
+            assert_eq!(run.code, 0, "{}", run.stderr);
+            let beside = sandbox.at(&format!("{layout}.att"));
+            let index = std::fs::read_to_string(beside.join("index.json")).unwrap();
+            let blobs = std::fs::read_dir(beside.join("blobs/sha256")).unwrap().count();
+            assert_eq!(blobs, crate::layout::blobs_named(&beside).len(), "nothing is left of earlier ones");
+            came.push((index.matches("\"digest\"").count(), index));
+            for name in ["one", "two", "three"] {
+                let image = format!("oci:{layout}:{name}");
+                let verified = sandbox.run(&["verify", &image, "--key", "a.pub"]);
+                assert_eq!(verified.code, 0, "{}", verified.stderr);
+                assert!(verified.stdout.contains("states https://spdx.dev/Document"), "{}", verified.stdout);
+            }
+        }
+        // A signature, the SBOM's, and the provenance's for each.
+        assert!(came.iter().all(|(count, index)| *count >= 9 && *index == came[0].1), "{came:?}");
+    }
+    assert!(!sandbox.names("").iter().any(|name| name.contains(".tmp.")), "{:?}", sandbox.names(""));
+}
+
 #[test]
 fn images_of_one_layout_are_listed_in_the_order_of_the_command_line() {
     let (root, sandbox) = (root(), recipes());
