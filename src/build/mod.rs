@@ -22,6 +22,7 @@ mod platform;
 mod session;
 mod shard;
 mod stored;
+mod together;
 mod write;
 
 pub use crate::closure::diagnose::WRONG_MACHINE;
@@ -35,8 +36,9 @@ pub use memory::{Others, Pending, Recalled, Remembered, Renewed, Said, compressi
 pub use session::{Session, Shared};
 pub use shard::{Beside, beside, shares, weight};
 pub use stored::{Stored, choose, stored, subject as stored_subject};
+pub use together::into_layouts;
 use write::Variant;
-pub use write::{Built, Outputs, Packed, into_layouts, parameters, write};
+pub use write::{Built, Outputs, Packed, parameters, write};
 
 /// The root can't be opened.
 pub const NO_ROOT: Code = Code("E0215");

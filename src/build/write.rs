@@ -84,8 +84,8 @@ pub(super) enum Variant {
 /// An image that is packed for all its outputs, in staging folders beside them.
 pub struct Packed {
     /// By variant: the image itself, and its debug twin where there is one.
-    names: Vec<Vec<Reference>>,
-    ready: Vec<Staged>,
+    pub(super) names: Vec<Vec<Reference>>,
+    pub(super) ready: Vec<Staged>,
     folders: Vec<(PathBuf, Staging)>,
     /// What is to be said of documents.
     notes: Vec<String>,
@@ -341,55 +341,6 @@ impl Packed {
             built.images.get_or_insert(images);
         }
         Ok(built)
-    }
-}
-
-/// An image that goes into a layout with others.
-struct Joining<'a> {
-    made: &'a mut Made,
-    attaching: &'a mut Option<Attaching>,
-    images: &'a Images,
-    addition: output::Addition,
-    durability: Durability,
-}
-
-/// Puts images that go into the same layouts there together, with what refers to them, which takes one look at each list, one lock
-/// and one wait for the disk. Where that fails, [`Packed::place`] does it one by one, and says why.
-pub fn into_layouts<'a>(images: impl Iterator<Item = &'a mut Packed>) {
-    let mut by_layout: Vec<(PathBuf, Destination, Vec<Joining<'_>>)> = Vec::new();
-    for Packed { names, ready, .. } in images {
-        for Staged { place, variant, made, images, beside, attaching, durability } in ready {
-            let (Place::Destination(to), Made::Staged(staging)) = (&*place, &*made) else { continue };
-            // What refers to an index is attached by itself.
-            if beside.referrers.is_empty() != attaching.is_none() {
-                continue;
-            }
-            let Some((path, addition)) = output::addition(to, staging, images, &names[*variant as usize]) else {
-                continue;
-            };
-            let joining = Joining { made, attaching, images, addition, durability: *durability };
-            match by_layout.iter_mut().find(|(known, ..)| *known == path) {
-                Some((.., all)) => all.push(joining),
-                None => by_layout.push((path, to.clone(), vec![joining])),
-            }
-        }
-    }
-    for (path, to, all) in by_layout.into_iter().filter(|(.., all)| all.len() > 1) {
-        let (mut made, mut attaching, mut images, mut additions) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut durability = Durability::Cached;
-        for one in all {
-            made.push(one.made);
-            attaching.extend(one.attaching.take());
-            images.push(one.images);
-            additions.push(one.addition);
-            durability = one.durability;
-        }
-        // What refers to an image comes before it: to refer to nothing yet harms nobody.
-        let written = Attaching::finish_together(attaching).and_then(|()| output::write_together(&path, &additions));
-        let written = written.and_then(|written| output::prune(&to, images, durability).map(|()| written));
-        if let Ok(written) = written {
-            made.into_iter().zip(written).for_each(|(made, written)| *made = Made::Together(written));
-        }
     }
 }
 
