@@ -16,13 +16,20 @@ struct Joining<'a> {
     attaching: &'a mut Option<Attaching>,
     images: &'a Images,
     addition: output::Addition,
+}
+
+/// Those of one layout.
+struct Group<'a> {
+    path: PathBuf,
+    to: Destination,
     durability: Durability,
+    all: Vec<Joining<'a>>,
 }
 
 /// Puts images that go into the same layouts there together, with what refers to them, which takes one look at each list, one lock
 /// and one wait for the disk. Where that fails, [`Packed::place`] does it one by one, and says why.
 pub fn into_layouts<'a>(images: impl Iterator<Item = &'a mut Packed>) {
-    let mut by_layout: Vec<(PathBuf, Destination, Vec<Joining<'_>>)> = Vec::new();
+    let mut groups: Vec<Group<'_>> = Vec::new();
     for Packed { names, ready, .. } in images {
         for Staged { place, variant, made, images, beside, attaching, durability } in ready {
             let (Place::Destination(to), Made::Staged(staging)) = (&*place, &*made) else { continue };
@@ -33,22 +40,20 @@ pub fn into_layouts<'a>(images: impl Iterator<Item = &'a mut Packed>) {
             let Some((path, addition)) = output::addition(to, staging, images, &names[*variant as usize]) else {
                 continue;
             };
-            let joining = Joining { made, attaching, images, addition, durability: *durability };
-            match by_layout.iter_mut().find(|(known, ..)| *known == path) {
-                Some((.., all)) => all.push(joining),
-                None => by_layout.push((path, to.clone(), vec![joining])),
+            let joining = Joining { made, attaching, images, addition };
+            match groups.iter_mut().find(|group| group.path == path) {
+                Some(group) => group.all.push(joining),
+                None => groups.push(Group { path, to: to.clone(), durability: *durability, all: vec![joining] }),
             }
         }
     }
-    for (path, to, all) in by_layout.into_iter().filter(|(.., all)| all.len() > 1) {
+    for Group { path, to, durability, all } in groups.into_iter().filter(|group| group.all.len() > 1) {
         let (mut made, mut attaching, mut images, mut additions) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut durability = Durability::Cached;
         for one in all {
             made.push(one.made);
             attaching.extend(one.attaching.take());
             images.push(one.images);
             additions.push(one.addition);
-            durability = one.durability;
         }
         // What refers to an image comes before it: to refer to nothing yet harms nobody.
         let written = Attaching::finish_together(attaching).and_then(|()| output::write_together(&path, &additions));

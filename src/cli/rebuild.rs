@@ -23,7 +23,7 @@ pub(super) fn is_recipe(path: &Path) -> bool {
 
 /// Builds an image's recipe again, with its lock file if there is one, and tells in what the image differs.
 pub(super) fn differences(
-    image: &Path,
+    (image, tag): (&Path, Option<&str>),
     args: &RecipeArgs,
     console: &Console,
     texts: &mut Texts,
@@ -33,8 +33,8 @@ pub(super) fn differences(
     let mut found = Vec::new();
     for recipe in &recipes {
         let platform = recipe.platform.as_ref().map(|platform| &platform.value);
-        let name = recipe.tags.first().map(|tag| tag.value.clone());
-        let there = Opened::new(images::open(image, &args.registries, console)?, image, platform, name.as_deref())?;
+        let name = tag.or_else(|| recipe.tags.first().map(|tag| tag.value.as_str()));
+        let there = Opened::new(images::open(image, &args.registries, console)?, image, platform, name)?;
         let several = recipes.len() > 1;
         for difference in differences_of(&there, recipe, console)? {
             let whose = platform.filter(|_| several).map_or_else(String::new, |it| format!("{it}: "));

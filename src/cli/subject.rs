@@ -43,13 +43,6 @@ impl Subject {
         if is_recipe { Self::Recipe(path) } else { Self::Written(path, None) }
     }
 
-    /// Where it is.
-    pub(super) fn into_place(self) -> PathBuf {
-        match self {
-            Self::Recipe(path) | Self::Written(path, _) => path,
-        }
-    }
-
     /// The compression of its layers where it is an image that was written: for a recipe that is compared with it.
     pub(super) fn compression(surveys: &[Survey]) -> Option<Compression> {
         match surveys.first()?.layers.first()?.encoding {

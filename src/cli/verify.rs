@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use mkimage::attest::sign::NOT_SIGNED;
-use mkimage::compare;
+use mkimage::oci::Store;
 use mkimage::output::{self, Report};
-use mkimage::report::{Code, Level, Texts};
+use mkimage::report::{Code, Level, Result, Texts};
+use mkimage::{build, compare};
 use serde_json::json;
 
 use super::console::Console;
@@ -29,8 +30,8 @@ const DIFFERS: u8 = 4;
 /// entries, their headers, order and bytes. Exits with 4 when something differs.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A layout, an archive, what `docker save` writes, or `docker://NAME`; with `--key` also `oci:DIR:TAG`, of a layout with
-    /// several images.
+    /// A layout, an archive, what `docker save` writes, or `docker://NAME`; `oci:DIR:TAG` says which of several images is held
+    /// against a key or a recipe.
     #[arg(value_name = "IMAGE")]
     image: PathBuf,
     #[command(flatten)]
@@ -41,6 +42,14 @@ pub(super) struct Args {
     /// How to print.
     #[arg(long, value_enum, default_value_t, value_name = "FORM")]
     format: Format,
+}
+
+/// An error where a tag is given, and nothing in a store has it.
+fn has(store: &Store, tag: Option<&str>) -> Result<()> {
+    if tag.is_some() && output::signable(store, tag)?.is_empty() {
+        build::choose(store.name().as_ref(), &output::images_for(store, None)?, tag)?;
+    }
+    Ok(())
 }
 
 pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
@@ -59,8 +68,14 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
     };
     for path in &images {
         let mut texts = Texts::default();
-        let place = path.to_str().map_or_else(|| path.clone(), |text| Subject::parse(text).into_place());
-        let checked = images::open(&place, &args.others.registries, console).and_then(|store| output::verify(&store));
+        let (place, tag) = match path.to_str().map(Subject::parse) {
+            Some(Subject::Written(place, tag)) => (place, tag),
+            Some(Subject::Recipe(_)) | None => (path.clone(), None),
+        };
+        let checked = images::open(&place, &args.others.registries, console).and_then(|store| {
+            has(&store, tag.as_deref())?;
+            output::verify(&store)
+        });
         let (report, mut findings) = match checked {
             Ok(report) => (Some(report.clone()), report.findings),
             Err(error) => (None, error.0),
@@ -75,7 +90,7 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
         let is_sound = findings.iter().all(|finding| finding.level != Level::Error);
         let mut same = None;
         if let Some(recipe) = recipe.as_ref().filter(|_| is_sound) {
-            match rebuild::differences(&place, recipe, console, &mut texts) {
+            match rebuild::differences((&place, tag.as_deref()), recipe, console, &mut texts) {
                 Ok(found) if found.is_empty() => same = Some(true),
                 Ok(found) => {
                     let title = format!("`{}` is not what its recipe gives", path.display());

@@ -77,11 +77,7 @@ impl Client {
         let tags = self.tags(&registry, to, job, root.digest, rules)?;
         let mut pushed = Pushed { digest: root.digest, tags: Vec::new(), sent: (0, 0), there: 0, mounted: 0 };
         self.push_blobs(to, job)?.count(&mut pushed);
-        let mut mend = || {
-            job.blobs.iter().for_each(|blob| self.forget(to, blob.digest));
-            self.push_blobs(to, job)?.count(&mut pushed);
-            Ok(())
-        };
+        let mut mend = || self.push_blobs_anew(to, job).map(|counts| counts.count(&mut pushed));
         for document in &job.documents {
             let place = Remote { repository: to.clone(), tag: None, digest: Some(document.digest) };
             self.put(&registry, &place, document, &mut mend)?;
@@ -171,6 +167,12 @@ impl Client {
                     .into())
             }
         }
+    }
+
+    /// Brings the blobs of a job into a repository that was known to have them.
+    pub(super) fn push_blobs_anew(&self, to: &Repository, job: &Job<'_>) -> Result<Counts> {
+        job.blobs.iter().for_each(|blob| self.forget(to, blob.digest));
+        self.push_blobs(to, job)
     }
 
     /// Brings the blobs of a job into a repository, several at once.

@@ -51,11 +51,7 @@ impl Client {
         self.push_blobs(to, &job)?;
         let registry = self.registry(to)?;
         let place = Remote { repository: to.clone(), tag: None, digest: Some(digest) };
-        let mut mend = || {
-            job.blobs.iter().for_each(|blob| self.forget(to, blob.digest));
-            self.push_blobs(to, &job).map(drop)
-        };
-        let response = self.put(&registry, &place, &own, &mut mend)?;
+        let response = self.put(&registry, &place, &own, &mut || self.push_blobs_anew(to, &job).map(drop))?;
         // "OCI-Subject" says that the registry keeps the list (distribution specification, "Pushing Manifests with
         // Subject").
         if response.header("oci-subject").is_none() {

@@ -63,8 +63,8 @@ impl Contents {
         Self(contents.finish())
     }
 
-    /// Of all else that was asked, `others` of [`Notes::others`], and of files in folders that were listed. Files that `ships` has, under whichever of their
-    /// names, are left to who packs them.
+    /// Of all else that was asked, `others` of [`Notes::others`], and of files in folders that were listed. Files that `ships`
+    /// has, under whichever of their names, are left to who packs them.
     pub fn of(folder: &Folder, notes: &Notes, mut others: Vec<ImagePath>, ships: &HashSet<ContentId>) -> Self {
         let mut contents = Writer::default();
         for path in &others {

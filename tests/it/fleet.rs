@@ -88,6 +88,9 @@ fn documents_of_the_images_of_one_layout_are_the_same_one_by_one_and_together() 
                 assert_eq!(verified.code, 0, "{}", verified.stderr);
                 assert!(verified.stdout.contains("states https://spdx.dev/Document"), "{}", verified.stdout);
             }
+            // A tag that is not there is told, also where nobody asks for a signature.
+            let verified = sandbox.run(&["verify", &format!("oci:{layout}:four")]);
+            assert!(verified.code == 1 && verified.stderr.contains("has no image `four`"), "{}", verified.stderr);
         }
         // A signature, the SBOM's, and the provenance's for each.
         assert!(came.iter().all(|(count, index)| *count >= 9 && *index == came[0].1), "{came:?}");
