@@ -69,17 +69,27 @@ fn distance(symbol: u16) -> Step {
     DISTANCE_EXTRA.get(usize::from(symbol)).map_or(Step::INVALID, |&bits| Step::PLAIN.longer(bits))
 }
 
+/// All that the codes of one kind can use up: a code uses up half as much as one that is shorter by a bit.
+const WHOLE: u32 = 1 << 15;
+
 /// The code lengths of all symbols of a block.
 #[derive(Default)]
 pub(super) struct Lengths {
     lengths: Vec<u8>,
     /// How many are those of literals and lengths.
     literals: usize,
+    /// What these leave of [`WHOLE`], once they were read.
+    rest: u32,
 }
 
 impl Lengths {
-    pub(super) fn literals(&self) -> &[u8] {
+    fn literals(&self) -> &[u8] {
         &self.lengths[..self.literals]
+    }
+
+    /// Whether the codes of literals and lengths use up all there is, one of them for the end of the block.
+    pub(super) fn are_whole(&self) -> bool {
+        self.rest == 0 && self.literals()[256] > 0
     }
 
     fn distances(&self) -> &[u8] {
@@ -94,12 +104,14 @@ impl Lengths {
         self.literals = self.lengths.len() - 30;
     }
 
-    /// Reads those that a dynamic block begins with (RFC 1951, 3.2.7): run-length encoded, in a code of their own.
+    /// Reads those that a dynamic block begins with (RFC 1951, 3.2.7): run-length encoded, in a code of their own. Fails as soon
+    /// as the code of literals has more than there is, as it soon has where no block begins.
     pub(super) fn read(&mut self, bits: &mut Bits) -> Result<(), Malformed> {
         self.literals = usize::from(bits.take(5)?) + 257;
         let count = self.literals + usize::from(bits.take(5)?) + 1;
         let code = LengthCode::read(bits)?;
         self.lengths.clear();
+        self.rest = WHOLE;
         while self.lengths.len() < count {
             let (value, repeat) = match code.take(bits)? {
                 length @ 0..16 => (length, 1),
@@ -107,7 +119,13 @@ impl Lengths {
                 17 => (0, bits.take(3)? + 3),
                 _ => (0, bits.take(7)? + 11),
             };
-            self.lengths.resize(self.lengths.len() + usize::from(repeat), value);
+            let before = self.lengths.len();
+            let after = before + usize::from(repeat);
+            if value > 0 && before < self.literals {
+                let literals = (after.min(self.literals) - before) as u32;
+                self.rest = self.rest.checked_sub(literals * (WHOLE >> value)).ok_or(Malformed)?;
+            }
+            self.lengths.resize(after, value);
         }
         if self.lengths.len() > count { Err(Malformed) } else { Ok(()) }
     }

@@ -45,21 +45,20 @@ pub(super) fn next_block(stream: &[u8], from: usize) -> Option<usize> {
 /// How many positions [`heads`] decides on.
 const HEADS: usize = 48;
 
-/// At which bits of a word a header may begin: not the last block, dynamic (0, then 2 in two bits), and neither number
-/// of codes is beyond what DEFLATE has, which would be one with its four upper bits set.
+/// At which bits of a word a header may begin: not the last block, dynamic (0, then 2 in two bits), neither number
+/// of codes is beyond what DEFLATE has, which would be one with its four upper bits set, and there are codes for twelve code
+/// lengths or more, as in any block of more than a few kinds of bytes.
 fn heads(word: u64) -> u64 {
     let bit = |at: u32| word >> at;
     let too_many = |at| bit(at) & bit(at + 1) & bit(at + 2) & bit(at + 3);
-    !bit(0) & !bit(1) & bit(2) & !too_many(4) & !too_many(9) & ((1 << HEADS) - 1)
+    !bit(0) & !bit(1) & bit(2) & !too_many(4) & !too_many(9) & bit(16) & ((1 << HEADS) - 1)
 }
 
 /// Whether a header is at a position where one may begin: all of it reads, and its codes use up all there is.
 fn is_header(stream: &[u8], position: usize, lengths: &mut Lengths) -> bool {
     has_whole_length_code(stream, position) == Ok(true)
         && lengths.read(&mut Bits::new(stream, position + 3)).is_ok()
-        && lengths.literals()[256] > 0
-        && lengths.literals().iter().map(|&length| if length > 0 { 1u32 << 15 >> length } else { 0 }).sum::<u32>()
-            == 1 << 15
+        && lengths.are_whole()
 }
 
 /// Whether the code of code lengths uses up all there is: what decides on nearly all positions.
