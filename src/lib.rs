@@ -25,7 +25,7 @@
 //!
 //! [`mod@build`] puts them together and reads as this list; [`explain`] says why an image
 //! holds what it holds, [`survey`] sees what any image is and holds, [`picture`] draws that, [`diff`] compares
-//! two, [`compare`] two that should be one, [`page`] shows both in a browser, [`edit`] adds to a recipe's text, [`trace`] finds what a run used and an image lacks, [`draft`] writes first recipes. [`report`], [`path`], [`elf`], [`oci`],
+//! two, [`compare`] two that should be one, [`page`] shows both in a browser, [`edit`] adds to a recipe's text, [`trace`] finds what a run used and an image lacks, [`draft`] writes first recipes. [`report`], [`path`], [`threads`], [`elf`], [`oci`],
 //! [`deb`], [`apk`], [`rpm`] and [`registry`], which asks registries and the programs that keep logins for them, are leaves that
 //! know of no stage, and so is [`cache`], which keeps what earlier runs found out. A stage names only what stands above it here; a test
 //! holds that.
@@ -37,6 +37,7 @@
 
 pub mod report;
 pub mod path;
+pub mod threads;
 pub mod elf;
 pub mod oci;
 pub mod deb;

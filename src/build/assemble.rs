@@ -17,6 +17,7 @@ use crate::rootfs::{self, Standard};
 use crate::select::{self, Selection};
 use crate::source::ownership::{Check, Database};
 use crate::source::{Recorder, Source, resolve};
+use crate::threads::outcome;
 use crate::tree::Tree;
 
 use super::closing::Closing;
@@ -208,7 +209,7 @@ fn beside_database<'a>(
             database
         });
         let closed = close(&[]);
-        Ok((closed?, database.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?))
+        Ok((closed?, outcome(database.join())?))
     })
 }
 

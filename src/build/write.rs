@@ -13,6 +13,7 @@ use crate::policy::{self, Verdicts};
 use crate::recipe::{Compression, Config, Recipe};
 use crate::registry::{Pushed, Repository};
 use crate::report::{Diagnostic, Error, Result, Span, Spanned};
+use crate::threads;
 use crate::tree::Tree;
 
 use super::documents::{self, Beside, Documents, index_signatures};
@@ -176,7 +177,8 @@ pub(super) fn pack(
         let outlined = listed.then(|| scope.spawn(|| documents.outline(plans.variants())));
         let evidence = beside.then(|| scope.spawn(keep));
         let packed = pack_all(&mut pending, &plans, how);
-        (packed, outlined.map_or(Ok(()), ended), evidence.and_then(ended))
+        let outlined = outlined.map_or(Ok(()), |outlined| threads::outcome(outlined.join()));
+        (packed, outlined, evidence.and_then(|evidence| threads::outcome(evidence.join())))
     });
     packed.and(outlined)?;
     within_limit(recipe, &pending)?;
@@ -209,11 +211,6 @@ pub(super) fn pack(
     };
     let ready = pending.into_iter().map(one).collect::<Result<_>>()?;
     Ok(Packed { ready, names, folders: rootfs, notes, evidence })
-}
-
-/// What a thread came to; where it panicked, this one does.
-fn ended<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// How a place wants layers compressed.

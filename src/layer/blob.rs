@@ -16,6 +16,7 @@ use crate::cache::Segment;
 use crate::oci::{Digest, Sha256};
 use crate::recipe::Compression;
 use crate::report::{Error, Result};
+use crate::threads::outcome;
 
 /// A blob that is being written, under a temporary name.
 pub(super) struct BlobWriter {
@@ -68,8 +69,7 @@ impl Flush {
     /// Waits until the blob is on the disk.
     pub(super) fn wait(self) -> Result<()> {
         let Some(waiting) = self.waiting else { return Ok(()) };
-        let flushed = waiting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        flushed.map_err(|error| Error::io("flush", &self.path, &error))
+        outcome(waiting.join()).map_err(|error| Error::io("flush", &self.path, &error))
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn media_type(compression: Compression) -> MediaType {
 }
 
 /// The version of libdeflate that is pinned in Cargo.toml; it can't be asked.
-const LIBDEFLATE: &str = "1.26.1";
+pub(super) const LIBDEFLATE: &str = "1.26.1";
 
 /// All that the bytes of a compressed piece depend on beside the piece: the rules of packing, the codec, its version and
 /// its level.

@@ -10,10 +10,11 @@ use super::Options;
 use super::fill::Filler;
 use super::known::{Keys, Known};
 use super::layout::Layout;
-use super::pack::{on_threads, unreadable_in, worth};
+use super::pack::{unreadable_in, worth};
 use super::watch::Watch;
 use crate::cache::Key;
 use crate::report::{Error, Result};
+use crate::threads;
 
 /// The pieces of some layers while they are hashed.
 pub(super) struct Hashing {
@@ -82,6 +83,6 @@ pub(super) fn hash_pieces(known: &Known, layers: &[Keyed<'_>], options: &Options
     let (hashing, stopped) = (Hashing::new(layers), AtomicBool::new(false));
     let size = layers.iter().map(|(layout, _)| layout.size).sum();
     let work = || hashing.work(known, layers, options.watch.as_deref(), &stopped);
-    on_threads(options.threads.get().min(worth(size)), &work);
+    threads::all_do(options.threads.get().min(worth(size)), &work);
     hashing.finish(layers)
 }

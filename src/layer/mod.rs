@@ -54,11 +54,8 @@ pub const FORMAT: u32 = 1;
 /// The libraries that compress, with their versions: on these the bytes of a compressed layer depend.
 pub fn codecs() -> std::collections::BTreeMap<&'static str, String> {
     let zstd = [zstd_sys::ZSTD_VERSION_MAJOR, zstd_sys::ZSTD_VERSION_MINOR, zstd_sys::ZSTD_VERSION_RELEASE];
-    [("libdeflater", LIBDEFLATER.to_owned()), ("zstd", zstd.map(|number| number.to_string()).join("."))].into()
+    [("libdeflater", codec::LIBDEFLATE.to_owned()), ("zstd", zstd.map(|number| number.to_string()).join("."))].into()
 }
-
-/// The version that Cargo.toml pins.
-const LIBDEFLATER: &str = "1.26.1";
 
 /// How many entries make an image large: they take memory that others use to be packed faster, and it takes so long that this
 /// would hardly show.

@@ -28,6 +28,7 @@ use super::{Effort, Layer, LayerPlan, Options, Staging, UNREADABLE};
 use crate::cache::{Key, key_of};
 use crate::recipe::Compression;
 use crate::report::{Diagnostic, Error, Result, plain};
+use crate::threads;
 use crate::tree::Tree;
 
 thread_local! {
@@ -135,16 +136,6 @@ pub(super) fn worth(size: u64) -> usize {
     usize::try_from(size / WORTH_A_THREAD + 1).unwrap_or(usize::MAX)
 }
 
-/// Has so many threads do some work: this one, and others that are new, fewer where the system has no more to give.
-pub(super) fn on_threads(threads: usize, work: &(impl Fn() + Sync)) {
-    std::thread::scope(|scope| {
-        for _ in 1..threads {
-            let _ = std::thread::Builder::new().spawn_scoped(scope, work);
-        }
-        work();
-    });
-}
-
 /// All that the threads share.
 struct Work<'a, 'l> {
     packing: &'a [Packing<'l>],
@@ -191,7 +182,7 @@ impl<'a, 'l> Work<'a, 'l> {
     }
 
     fn run(&self) -> Result<()> {
-        on_threads(self.threads, &|| self.worker());
+        threads::all_do(self.threads, &|| self.worker());
         // Pieces are begun in order and a begun one is ended, so the first failure is the same for any threads.
         let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         failures.iter().min_by_key(|(task, _)| *task).map_or(Ok(()), |(_, error)| Err(error.clone()))

@@ -20,6 +20,7 @@ use crate::image::Images;
 use crate::layer::{Durability, Staging};
 use crate::oci::{self, Digest};
 use crate::report::Result;
+use crate::threads::outcome;
 
 /// Where attachments of an output go; `None` where it has no place beside it.
 pub fn attachments_of(to: &Destination) -> Option<PathBuf> {
@@ -149,7 +150,7 @@ impl Attaching {
     /// Waits until they are on the disk.
     fn wait(&mut self) -> Result<()> {
         for thread in std::mem::take(&mut self.writing) {
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            outcome(thread.join())?;
         }
         flush_names(&self.staging.path().join("blobs/sha256"), self.staging.durability())
     }

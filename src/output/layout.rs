@@ -18,6 +18,7 @@ use crate::image::Images;
 use crate::layer::{Durability, Staging};
 use crate::oci::{self, Digest};
 use crate::report::{Diagnostic, Error, Result};
+use crate::threads::outcome;
 
 /// What stands where a layout belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,9 +152,7 @@ fn flush_blobs(images: &[Listed<'_>]) -> Result<()> {
     std::thread::scope(|scope| {
         let shares = new.chunks(new.len().div_ceil(AT_ONCE).max(1));
         let begun: Vec<_> = shares.map(|share| scope.spawn(move || share.iter().try_for_each(flush))).collect();
-        let ended =
-            begun.into_iter().map(|share| share.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        ended.fold(Ok(()), Result::and)
+        begun.into_iter().map(|share| outcome(share.join())).fold(Ok(()), Result::and)
     })
 }
 

@@ -70,21 +70,21 @@ fn distance(symbol: u16) -> Step {
 }
 
 /// All that the codes of one kind can use up: a code uses up half as much as one that is shorter by a bit.
-const WHOLE: u32 = 1 << 15;
+const WHOLE: usize = 1 << 15;
 
 /// The code lengths of all symbols of a block.
 #[derive(Default)]
 pub(super) struct Lengths {
-    lengths: Vec<u8>,
+    each: Vec<u8>,
     /// How many are those of literals and lengths.
     literals: usize,
     /// What these leave of [`WHOLE`], once they were read.
-    rest: u32,
+    rest: usize,
 }
 
 impl Lengths {
     fn literals(&self) -> &[u8] {
-        &self.lengths[..self.literals]
+        &self.each[..self.literals]
     }
 
     /// Whether the codes of literals and lengths use up all there is, one of them for the end of the block.
@@ -93,15 +93,15 @@ impl Lengths {
     }
 
     fn distances(&self) -> &[u8] {
-        &self.lengths[self.literals..]
+        &self.each[self.literals..]
     }
 
     fn set_fixed(&mut self) {
-        self.lengths.clear();
+        self.each.clear();
         for (length, count) in [(8, 144), (9, 112), (7, 24), (8, 8), (5, 30)] {
-            self.lengths.extend(std::iter::repeat_n(length, count));
+            self.each.extend(std::iter::repeat_n(length, count));
         }
-        self.literals = self.lengths.len() - 30;
+        self.literals = self.each.len() - 30;
     }
 
     /// Reads those that a dynamic block begins with (RFC 1951, 3.2.7): run-length encoded, in a code of their own. Fails as soon
@@ -110,24 +110,24 @@ impl Lengths {
         self.literals = usize::from(bits.take(5)?) + 257;
         let count = self.literals + usize::from(bits.take(5)?) + 1;
         let code = LengthCode::read(bits)?;
-        self.lengths.clear();
+        self.each.clear();
         self.rest = WHOLE;
-        while self.lengths.len() < count {
+        while self.each.len() < count {
             let (value, repeat) = match code.take(bits)? {
                 length @ 0..16 => (length, 1),
-                16 => (*self.lengths.last().ok_or(Malformed)?, bits.take(2)? + 3),
+                16 => (*self.each.last().ok_or(Malformed)?, bits.take(2)? + 3),
                 17 => (0, bits.take(3)? + 3),
                 _ => (0, bits.take(7)? + 11),
             };
-            let before = self.lengths.len();
+            let before = self.each.len();
             let after = before + usize::from(repeat);
             if value > 0 && before < self.literals {
-                let literals = (after.min(self.literals) - before) as u32;
+                let literals = after.min(self.literals) - before;
                 self.rest = self.rest.checked_sub(literals * (WHOLE >> value)).ok_or(Malformed)?;
             }
-            self.lengths.resize(after, value);
+            self.each.resize(after, value);
         }
-        if self.lengths.len() > count { Err(Malformed) } else { Ok(()) }
+        if self.each.len() > count { Err(Malformed) } else { Ok(()) }
     }
 }
 

@@ -3,11 +3,11 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::ScopedJoinHandle;
 
 use super::database::{Database, List, PackageId};
 use crate::report::Result;
 use crate::source::Source;
+use crate::threads::outcome;
 
 /// How many lists a thread takes at once.
 const AT_ONCE: usize = 16;
@@ -44,9 +44,8 @@ impl Index {
         let all = std::thread::scope(|scope| {
             let others: Vec<_> = (1..threads).map(|_| scope.spawn(read)).collect();
             let own = read();
-            let join =
-                |other: ScopedJoinHandle<'_, _>| other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            std::iter::once(own).chain(others.into_iter().map(join)).collect::<Vec<Result<_>>>()
+            let others = others.into_iter().map(|other| outcome(other.join()));
+            std::iter::once(own).chain(others).collect::<Vec<Result<_>>>()
         });
         let lines = all.into_iter().collect::<Result<_>>()?;
         Ok(Self { lines, lists: ids.iter().map(|_| OnceLock::new()).collect() })
