@@ -1,7 +1,8 @@
-//! Opening an IMAGE of the command line: the one place that says what such a text may be.
+//! Opening an IMAGE of the command line.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use mkimage::build;
 use mkimage::oci::Store;
 use mkimage::output;
 use mkimage::recipe::Platform;
@@ -10,17 +11,44 @@ use mkimage::report::Result;
 
 use super::console::Console;
 use super::registries::RegistryArgs;
+use super::subject::Subject;
 use super::unpacked::temporary;
 
-/// Opens a layout, an archive of either form, or `docker://NAME`. Of the last, what is asked for is fetched, and what is
-/// not stays where it is.
+/// Opens a layout or an archive of either form, of which a tag may name one image, or `docker://NAME`. Of the last, what is asked
+/// for is fetched, and what is not stays where it is.
 pub(super) fn open(image: &Path, registries: &RegistryArgs, console: &Console) -> Result<Store> {
-    let Some(text) = image.to_str().filter(|text| Remote::is_meant(text)) else { return output::open(image) };
+    let Some(text) = image.to_str().filter(|text| Remote::is_meant(text)) else {
+        return match image.to_str().map(Subject::parse) {
+            Some(Subject::Written(path, Some(tag))) => {
+                let store = output::open(&path)?;
+                has(&store, &tag)?;
+                Ok(store.called(tag))
+            }
+            Some(Subject::Written(path, None)) => output::open(&path),
+            Some(Subject::Recipe(_)) | None => output::open(image),
+        };
+    };
     let remote = Remote::parse(text)?;
     let client = registries.client()?;
     let store = registry::open(&client, &remote, temporary()?);
     registries.say_warnings(&client, console);
     store
+}
+
+/// The path in what names a layout or an archive.
+pub(super) fn path(image: &Path) -> PathBuf {
+    match image.to_str().map(Subject::parse) {
+        Some(Subject::Written(path, _)) => path,
+        Some(Subject::Recipe(_)) | None => image.to_owned(),
+    }
+}
+
+/// An error where nothing in a store has a tag.
+pub(super) fn has(store: &Store, tag: &str) -> Result<()> {
+    if output::signable(store, Some(tag))?.is_empty() {
+        build::choose(store.name().as_ref(), &output::images_for(store, None)?, Some(tag))?;
+    }
+    Ok(())
 }
 
 /// The same, with the images for one platform alone where it is asked for: those for others are not fetched.

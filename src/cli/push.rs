@@ -23,7 +23,8 @@ use super::{images, published};
 /// the tag comes last.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A layout, an archive, what `docker save` writes, or `docker://NAME`; with --recipe, a TOML file.
+    /// A layout, an archive, what `docker save` writes, or `docker://NAME`; oci:DIR:TAG for one of several images; with
+    /// --recipe, a TOML file.
     image: PathBuf,
     /// Where to: `docker://registry.example/team/app:1.0`.
     #[arg(value_name = "NAME")]
@@ -77,13 +78,13 @@ fn push(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCode> {
     } else {
         let from = args.image.to_str().filter(|text| Remote::is_meant(text)).map(Remote::parse).transpose()?;
         let from = from.map(|remote| remote.repository);
-        let store = images::open(&args.image, &args.registries, console)?;
+        let (store, path) = (images::open(&args.image, &args.registries, console)?, images::path(&args.image));
         let attached = |images: &BTreeSet<Digest>| match &from {
             _ if args.no_referrers => Ok(Vec::new()),
             // They are there.
             Some(from) if *from == to.repository => Ok(Vec::new()),
             Some(from) => output::referrers_in(&client, from, images),
-            None => output::attached(&args.image, &store, images),
+            None => output::attached(&path, &store, images),
         };
         output::push_store(how, &store, from.as_ref(), &to, &tags, &attached)
     };

@@ -12,6 +12,7 @@ use mkimage::run::{Account, Image, Mapping, Mount, Network, Start, Streams, fold
 use super::console::Console;
 use super::recipes::{RecipeArgs, USAGE, platform, usage};
 use super::registries::RegistryArgs;
+use super::subject::Subject;
 use super::unpacked::{Entered, Workplace};
 use super::{environment, images, interrupt};
 
@@ -24,7 +25,7 @@ const NOT_STARTED: u8 = 125;
 /// at the end. The exit code is the program's; 125 when it was not started.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A recipe, or a layout, archive or `docker://NAME` that was built.
+    /// A recipe, or a layout, archive or `docker://NAME` that was built; oci:DIR:TAG for one of several images.
     #[arg(value_name = "RECIPE|IMAGE", default_value = "mkimage.toml")]
     image: PathBuf,
     #[command(flatten)]
@@ -152,7 +153,7 @@ pub(super) fn not_here(parts: &[Recipe]) -> Error {
         .into()
 }
 
-/// Whether it is an image that was built: in a registry, a folder with an index, or a file that is no TOML.
+/// Whether it is an image that was built: in a registry, a folder with an index, a file that is no TOML, or what says so.
 fn is_image(path: &Path) -> bool {
     if path.to_str().is_some_and(Remote::is_meant) {
         return true;
@@ -160,7 +161,11 @@ fn is_image(path: &Path) -> bool {
     if path.is_dir() {
         return path.join("index.json").is_file();
     }
-    path.is_file() && path.extension().is_none_or(|ending| ending != "toml")
+    if path.is_file() {
+        return path.extension().is_none_or(|ending| ending != "toml");
+    }
+    // Behind a prefix as `oci:` there is another path.
+    matches!(path.to_str().map(Subject::parse), Some(Subject::Written(written, _)) if written != path)
 }
 
 fn variables(given: &[String]) -> Vec<(String, String)> {

@@ -25,7 +25,7 @@ use super::{environment, images, interrupt};
 pub(super) struct Args {
     #[command(flatten)]
     recipes: RecipeArgs,
-    /// Test this layout, archive or `docker://NAME` in place of the recipe's image.
+    /// Test this layout, archive or `docker://NAME` in place of the recipe's image; oci:DIR:TAG for one of several images.
     #[arg(long, value_name = "IMAGE")]
     image: Option<PathBuf>,
     /// Only tests whose name contains this.

@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use mkimage::attest::sign::NOT_SIGNED;
-use mkimage::oci::Store;
+use mkimage::compare;
 use mkimage::output::{self, Report};
-use mkimage::report::{Code, Level, Result, Texts};
-use mkimage::{build, compare};
+use mkimage::report::{Code, Level, Texts};
 use serde_json::json;
 
 use super::console::Console;
@@ -44,14 +43,6 @@ pub(super) struct Args {
     format: Format,
 }
 
-/// An error where a tag is given, and nothing in a store has it.
-fn has(store: &Store, tag: Option<&str>) -> Result<()> {
-    if tag.is_some() && output::signable(store, tag)?.is_empty() {
-        build::choose(store.name().as_ref(), &output::images_for(store, None)?, tag)?;
-    }
-    Ok(())
-}
-
 pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
     let (recipes, others): (Vec<PathBuf>, Vec<PathBuf>) =
         args.others.recipes.iter().cloned().partition(|path| rebuild::is_recipe(path));
@@ -73,7 +64,7 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
             Some(Subject::Recipe(_)) | None => (path.clone(), None),
         };
         let checked = images::open(&place, &args.others.registries, console).and_then(|store| {
-            has(&store, tag.as_deref())?;
+            tag.as_deref().map_or(Ok(()), |tag| images::has(&store, tag))?;
             output::verify(&store)
         });
         let (report, mut findings) = match checked {

@@ -88,7 +88,7 @@ struct Bound {
 
 impl Store {
     /// Its images, those of nested indexes, too. Manifests that are of no image (signatures, SBOMs) are left out, and those
-    /// which are listed for another platform than the one that is looked at.
+    /// which are listed for another platform or under another tag than the one that is looked at.
     ///
     /// # Errors
     /// When a document is missing or not of the form that it has to be.
@@ -100,7 +100,10 @@ impl Store {
         } else {
             let list: Value = self.json("manifest.json")?;
             for entry in list.as_array().ok_or_else(|| malformed("manifest.json"))?.iter().take(MOST_IMAGES) {
-                images.push(self.docker_image(entry)?);
+                let image = self.docker_image(entry)?;
+                if self.is_called(image.names.iter().map(String::as_str)) {
+                    images.push(image);
+                }
             }
         }
         Ok(images)
@@ -114,6 +117,12 @@ impl Store {
     fn is_looked_at(&self, entry: &Value) -> bool {
         let (Some((wanted, is_it)), Some(said)) = (&self.only, entry.get("platform")) else { return true };
         is_it(&platform(said), wanted)
+    }
+
+    /// Whether an entry of a layout's own list is looked at, by its tag.
+    pub fn lists(&self, entry: &Value) -> bool {
+        let name = annotation(entry, oci_spec::image::ANNOTATION_REF_NAME);
+        self.is_called(name.as_deref().into_iter())
     }
 
     /// The images that an index lists.
@@ -130,7 +139,10 @@ impl Store {
         if bound.depth > DEEPEST || bound.entries > MOST_IMAGES {
             return Err(malformed(name));
         }
-        for entry in entries.iter().filter(|entry| !attests(entry) && self.is_looked_at(entry)) {
+        // What an index lists has that one's name.
+        let is_inner = bound.depth > 0;
+        let is_called = |entry: &Value| is_inner || self.lists(entry);
+        for entry in entries.iter().filter(|entry| !attests(entry) && self.is_looked_at(entry) && is_called(entry)) {
             let (digest, size) = descriptor(entry).ok_or_else(|| malformed(name))?;
             let file = blob_file(digest);
             let document = self.json(&file)?;

@@ -24,6 +24,8 @@ pub struct Store {
     path: PathBuf,
     files: Files,
     pub(super) only: Option<Only>,
+    /// The tag of what is looked at alone.
+    called: Option<String>,
 }
 
 /// The platform that is looked at alone, and how what an index says is held against it.
@@ -111,13 +113,14 @@ impl Store {
     /// When it is neither, or can't be read.
     pub fn open(path: &Path) -> Result<Self, BadStore> {
         let files = if std::fs::metadata(path)?.is_dir() { Files::Folder } else { archive(path)? };
-        let store = Self { name: path.display().to_string(), path: path.to_path_buf(), files, only: None };
+        let store =
+            Self { name: path.display().to_string(), path: path.to_path_buf(), files, only: None, called: None };
         if store.has("index.json") || store.has("manifest.json") { Ok(store) } else { Err(BadStore::NotAnImage) }
     }
 
     /// A layout in a folder whose blobs are fetched when they are asked for.
     pub fn fetched(name: String, folder: PathBuf, source: Box<dyn Fetch>) -> Self {
-        Self { name, path: folder, files: Files::Fetched(source), only: None }
+        Self { name, path: folder, files: Files::Fetched(source), only: None, called: None }
     }
 
     /// The same with the images for one platform alone: what indexes list for others is not read. `is_it` holds what an
@@ -125,6 +128,18 @@ impl Store {
     #[must_use]
     pub fn narrowed(self, platform: String, is_it: fn(&str, &str) -> bool) -> Self {
         Self { only: Some((platform, is_it)), ..self }
+    }
+
+    /// The same with what is listed under one tag alone: an image, or those of one index.
+    #[must_use]
+    pub fn called(self, tag: String) -> Self {
+        Self { called: Some(tag), ..self }
+    }
+
+    /// Whether something is looked at that is listed under these names, each a tag or one that ends in it.
+    pub(super) fn is_called<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> bool {
+        let Some(tag) = &self.called else { return true };
+        names.any(|name| name.strip_suffix(tag).is_some_and(|rest| rest.is_empty() || rest.ends_with(':')))
     }
 
     /// What the user calls it.

@@ -168,6 +168,7 @@ fn choose<'a>(store: &Store, index: &'a Value, to: &Remote) -> Result<&'a Value>
         to.tag.as_ref().is_some_and(|tag| name == *tag || name.ends_with(&format!(":{tag}")))
     };
     // What refers to an image may be listed beside it.
+    let entries: Vec<&Value> = entries.into_iter().filter(|entry| store.lists(entry)).collect();
     let images: Vec<&Value> = entries.iter().copied().filter(|entry| !refers(store, entry)).collect();
     match if images.is_empty() { entries } else { images }.as_slice() {
         [only] => Ok(only),
@@ -195,7 +196,7 @@ fn bad_choice(store: &Store, names: &[String]) -> Error {
     let names: Vec<String> = names.iter().map(|name| format!("`{}`", crate::path::show(name.as_bytes()))).collect();
     let error = Diagnostic::error(super::UNREADABLE, format!("`{}` does not hold one image", store.name()));
     let error = if names.is_empty() { error } else { error.note(format!("it holds {}", names.join(", "))) };
-    error.help("push under the tag of the one that is meant, or an archive that holds one").into()
+    error.help(format!("name one by its tag, `oci:{}:TAG`, or push under its own", store.name())).into()
 }
 
 /// A manifest or index with all that it names.

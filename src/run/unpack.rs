@@ -29,7 +29,7 @@ const MOST_BYTES: u64 = 64 << 30;
 pub fn unpack(store: &Store, platform: Option<&Platform>, rootfs: &Path) -> Result<Image> {
     let bad = |error: BadStore| bad_store(store, error);
     let images = store.images().map_err(bad)?;
-    let image = choose(&images, platform).ok_or_else(|| {
+    let image = choose(store, &images, platform)?.ok_or_else(|| {
         let wanted = platform.cloned().unwrap_or_else(Platform::host);
         let what = format!("`{}` has no image for {wanted}", store.name());
         let there: Vec<String> = images.iter().map(StoredImage::platform).collect();
@@ -64,14 +64,30 @@ fn bad_store(store: &Store, error: BadStore) -> Error {
     }
 }
 
-fn choose<'a>(images: &'a [StoredImage], platform: Option<&Platform>) -> Option<&'a StoredImage> {
-    if let Some(wanted) = platform {
-        return images.iter().find(|image| image.platform().parse().as_ref() == Ok(wanted));
+fn choose<'a>(
+    store: &Store,
+    images: &'a [StoredImage],
+    platform: Option<&Platform>,
+) -> Result<Option<&'a StoredImage>> {
+    let chosen = if let Some(wanted) = platform {
+        images.iter().find(|image| image.platform().parse().as_ref() == Ok(wanted))
+    } else {
+        let here = Platform::host().architecture;
+        let fitting = images.iter().filter(|image| image.config["architecture"].as_str() == Some(&here));
+        // What runs on every processor of this machine's kind, before what wants a newer one.
+        fitting.min_by_key(|image| image.platform()).or(images.first().filter(|_| images.len() == 1))
+    };
+    // The same under another name is no other image.
+    let is_other = |image: &StoredImage, chosen: &StoredImage| {
+        image.platform() == chosen.platform() && image.config_file != chosen.config_file
+    };
+    if chosen.is_some_and(|chosen| images.iter().any(|image| is_other(image, chosen))) {
+        let names: Vec<String> = images.iter().flat_map(|image| &image.names).map(|name| format!("`{name}`")).collect();
+        let what = format!("`{}` holds several images", store.name());
+        let error = Diagnostic::error(NOT_UNPACKED, what).note(format!("it has {}", names.join(", ")));
+        return Err(error.help(format!("name one by its tag: `oci:{}:TAG`", store.name())).into());
     }
-    let here = Platform::host().architecture;
-    let fitting = images.iter().filter(|image| image.config["architecture"].as_str() == Some(&here));
-    // What runs on every processor of this machine's kind, before what wants a newer one.
-    fitting.min_by_key(|image| image.platform()).or(images.first().filter(|_| images.len() == 1))
+    Ok(chosen)
 }
 
 struct Unpacker {

@@ -1,5 +1,6 @@
 //! Many recipes in one run: the same images as one by one, in the order of the command line, each for itself.
 
+use crate::registry_server::Server;
 use crate::sandbox::Sandbox;
 use crate::support::root::Root;
 
@@ -51,6 +52,46 @@ fn many_recipes_give_what_each_gives_alone() {
         let verified = sandbox.run(&["verify", "one.oci", "two.oci", "three.oci"]);
         assert_eq!(verified.code, 0, "{}", verified.stderr);
     }
+}
+
+#[test]
+fn a_tag_names_one_of_several_images_wherever_an_image_is_named() {
+    let (root, sandbox, server) = (root(), recipes(), Server::new());
+    let root = root.host("/").into_os_string().into_string().unwrap();
+    for name in ["one", "two"] {
+        sandbox.file(&format!("{name}.toml"), format!("binaries = [\"{name}\"]\ntags = [\"{name}\"]\n"));
+    }
+    let run = sandbox.run(&["build", "--root", &root, "-o", "oci:both", "one.toml", "two.toml"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let digest_of_two = run.stdout.lines().nth(1).unwrap().split_once('@').unwrap().1.to_owned();
+    let tags = |image: &str| {
+        let inspected = sandbox.run(&["inspect", "--format", "json", image]);
+        assert_eq!(inspected.code, 0, "{}", inspected.stderr);
+        let document: serde_json::Value = serde_json::from_str(&inspected.stdout).unwrap();
+        document["images"].as_array().unwrap().iter().map(|image| image["names"][0].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(tags("both"), ["one", "two"]);
+    assert_eq!(tags("oci:both"), ["one", "two"]);
+    assert_eq!(tags("oci:both:two"), ["two"]);
+    let absent = sandbox.run(&["inspect", "oci:both:wo"]);
+    assert!(absent.code == 1 && absent.stderr.contains("`both` has no image `wo`"), "{}", absent.stderr);
+
+    let pushed = sandbox.run(&["push", "oci:both:two", &server.name("acme/tool:1")]);
+    assert_eq!(pushed.code, 0, "{}", pushed.stderr);
+    assert!(pushed.stdout.ends_with(&format!("@{digest_of_two}\n")), "{}", pushed.stdout);
+    let unclear = sandbox.run(&["push", "both", &server.name("acme/tool:2")]);
+    assert!(unclear.code == 1 && unclear.stderr.contains("name one by its tag, `oci:both:TAG`"), "{}", unclear.stderr);
+
+    // To be started or tested, too.
+    let open = || mkimage::oci::Store::open(&sandbox.at("both")).unwrap();
+    let unpacked = |store: &mkimage::oci::Store, folder: &str| {
+        std::fs::create_dir(sandbox.at(folder)).unwrap();
+        mkimage::run::unpack(store, None, &sandbox.at(folder)).map(|image| image.name)
+    };
+    assert_eq!(unpacked(&open().called("two".to_owned()), "files").ok().as_deref(), Some("two"));
+    assert!(sandbox.at("files/usr/bin/two").is_file() && !sandbox.at("files/usr/bin/one").exists());
+    let error = unpacked(&open(), "unclear").unwrap_err();
+    assert_eq!(error.0[0].notes[0], "it has `one`, `two`");
 }
 
 /// A key that `openssl genpkey` wrote, and its public half.

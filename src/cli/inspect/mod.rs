@@ -23,7 +23,7 @@ mod kubernetes;
 /// Look into a layout, an archive or an image of a registry: names, digests, configuration, layers.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A layout, an archive, what `docker save` writes, or `docker://NAME`.
+    /// A layout, an archive, what `docker save` writes, or `docker://NAME`; oci:DIR:TAG for one of several images.
     image: PathBuf,
     /// Only the image for this platform.
     #[arg(long, value_name = "OS/ARCH", value_parser = platform)]
