@@ -115,10 +115,20 @@ fn documents_of_the_images_of_one_layout_are_the_same_one_by_one_and_together() 
         let mut came = Vec::new();
         for (jobs, layout) in [("1", "a"), ("6", "b"), ("2", "c")] {
             let to = format!("oci:{layout}");
-            let fixed = ["build", "--root", &root, "--no-cache", "--sign-key", "a.key", "-j", jobs, "-o", &to];
-            let run = sandbox.run(&[&fixed, ["two.toml", "one.toml", "three.toml"].as_slice()].concat());
+            let fixed = ["build", "--root", &root, "--sign-key", "a.key", "-j", jobs, "-o", &to];
+            let args = [&fixed, ["two.toml", "one.toml", "three.toml"].as_slice()].concat();
+            let cache: &[&str] = if layout == "c" { &["--cache-dir", "cache"] } else { &["--no-cache"] };
+            let run = sandbox.run(&[&args, cache].concat());
             assert_eq!(run.code, 0, "{}", run.stderr);
             let beside = sandbox.at(&format!("{layout}.att"));
+            if layout == "c" {
+                // Recalled, with nothing there any more.
+                std::fs::remove_dir_all(sandbox.at(layout)).unwrap();
+                std::fs::remove_dir_all(&beside).unwrap();
+                let again = sandbox.run(&[&args, cache, &["-vv"]].concat());
+                assert!(again.code == 0 && again.stdout == run.stdout, "{}", again.stderr);
+                assert!(again.stderr.contains("0 compressed; 0 B read"), "{}", again.stderr);
+            }
             let index = std::fs::read_to_string(beside.join("index.json")).unwrap();
             let blobs = std::fs::read_dir(beside.join("blobs/sha256")).unwrap().count();
             assert_eq!(blobs, crate::layout::blobs_named(&beside).len(), "nothing is left of earlier ones");

@@ -7,7 +7,7 @@ use crate::attest::{Blob, Document};
 use crate::cache::{Key, KeyMaker};
 use crate::image::{Image, Images};
 use crate::oci::{Digest, Reference};
-use crate::output::{self, Destination};
+use crate::output::{self, Attaching, Destination};
 use crate::recipe::{Compression, Recipe};
 use crate::report::{Result, Span};
 
@@ -89,9 +89,13 @@ impl Recalled {
                     }
                     Made::Staged(staging)
                 };
+                let attaching = Attaching::begin(&to, &beside.referrers, options.durability)?;
+                if let Some(attaching) = &attaching {
+                    progress.staged(attaching.staging());
+                }
                 let (place, durability) = (Place::Destination(to), options.durability);
                 let images = Images::from(image);
-                ready.push(Staged { place, variant: *variant, made, durability, images, beside, attaching: None });
+                ready.push(Staged { place, variant: *variant, made, durability, images, beside, attaching });
             }
         }
         let has_place = ready.iter().any(|staged| staged.place.has_attachments());
