@@ -56,9 +56,12 @@ pub fn into_layouts<'a>(images: impl Iterator<Item = &'a mut Packed>) {
             additions.push(one.addition);
         }
         // What refers to an image comes before it: to refer to nothing yet harms nobody.
-        let written = Attaching::finish_together(attaching).and_then(|()| output::write_together(&path, &additions));
-        let written = written.and_then(|written| output::prune(&to, images, durability).map(|()| written));
-        if let Ok(written) = written {
+        let place = || {
+            let guard = Attaching::finish_together(attaching)?;
+            let written = output::write_together(&path, &additions)?;
+            output::prune(&to, images, durability, guard).map(|()| written)
+        };
+        if let Ok(written) = place() {
             made.into_iter().zip(written).for_each(|(made, written)| *made = Made::Together(written));
         }
     }

@@ -306,13 +306,12 @@ impl Packed {
                 Place::Destination(to) => Some(to).filter(|_| !matches!(made, Made::Together(_))),
                 Place::Engine(_) => None,
             };
-            if let Some(to) = to {
-                // Before the image: what refers to nothing yet harms nobody.
-                match attaching {
-                    Some(attaching) => attaching.finish()?,
-                    None => output::attach(to, &referrers, durability)?,
-                }
-            }
+            // Before the image: what refers to nothing yet harms nobody.
+            let guard = match (to, attaching) {
+                (Some(_), Some(attaching)) => Some(attaching.finish()?),
+                (Some(to), None) => output::attach(to, &referrers, durability)?,
+                (None, _) => None,
+            };
             let written = match (&place, made) {
                 (_, Made::There(written) | Made::Together(written)) => written,
                 (Place::Engine(engine), Made::Staged(staging)) => {
@@ -331,7 +330,7 @@ impl Packed {
                 (Place::Destination(to), Made::Staged(staging)) => output::write(to, staging, &images, &built.names)?,
             };
             if let Some(to) = to {
-                output::prune(to, [&images], durability)?;
+                output::prune(to, [&images], durability, guard)?;
             }
             built.notes.extend(written.notes);
             built.pushed.extend(written.pushed);

@@ -66,17 +66,19 @@ fn pull(args: &Args, console: &Console) -> Result<ExitCode> {
         Some(index) => index,
         None => one(&remote, &store, args.platform.as_ref(), &staging)?.into(),
     };
+    let mut guard = None;
     if args.referrers {
         let client = args.registries.client()?;
         let documents =
             images.iter().map(|image| image.manifest.digest).chain(images.index().map(|index| index.digest));
         let referrers = output::referrers_in(&client, &remote.repository, &documents.collect())?;
-        output::attach(&to, &referrers, durability)?;
+        guard = output::attach(&to, &referrers, durability)?;
         console.say(&format!("{} referrers beside it", referrers.len()));
     }
     let tag = remote.tag.as_deref().unwrap_or("latest");
     let name = Reference::new(&remote.repository.to_string(), tag).map_err(Error::internal)?;
     let written = output::write(&to, staging, &images, &[name])?;
+    drop(guard);
     written.notes.iter().for_each(|note| console.say(&format!("note: {note}")));
     let platforms: Vec<String> = images.iter().map(|image| image.platform.to_string()).collect();
     console.say(&format!("{remote} ({}) written to {to}", platforms.join(", ")));

@@ -61,7 +61,7 @@ fn sign(args: &Args, console: &Console) -> Result<String> {
     match &target.place {
         Place::Beside(to) => {
             let durability = if args.no_fsync { Durability::Cached } else { Durability::Synced };
-            output::attach(to, &referrers, durability)?;
+            let _attached = output::attach(to, &referrers, durability)?;
         }
         Place::Registry(client, remote) => {
             let pushed = output::push_referrers(Push { client, rules: Rules::Move }, &remote.repository, &referrers);

@@ -2,6 +2,7 @@
 //! the image. Not in the layout itself: programs that are given no name take its only entry.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -59,12 +60,31 @@ fn has_blob(layout: &Layout<'_>, descriptor: &Value) -> bool {
     found.is_some_and(|found| found.is_file() && Some(found.len()) == descriptor["size"].as_u64())
 }
 
-/// Puts documents beside an output. They take the place of those of the same kind about the same image.
+/// As long as it lives, nobody else changes what stands beside an output. Documents stand there before the image that they are
+/// about: until it is listed, another build would take them for those of an image that is gone.
+#[must_use = "until the image is in its place, too"]
+#[derive(Default)]
+pub struct Guard {
+    /// The lock of the folder.
+    _lock: Option<File>,
+    /// A folder that was staged has a lock since.
+    _staged: Option<Attaching>,
+}
+
+impl Guard {
+    /// Waits until nobody else has that of a folder of attachments.
+    fn wait(path: &Path) -> Result<Self> {
+        Ok(Self { _lock: Some(layout::lock(path)?), ..Self::default() })
+    }
+}
+
+/// Puts documents beside an output. They take the place of those of the same kind about the same image. `None` where it has no
+/// place for them, or there are none.
 ///
 /// # Errors
 /// When they can't be written; what was there before is whole then.
-pub fn attach(to: &Destination, referrers: &[Referrer], durability: Durability) -> Result<()> {
-    Attaching::begin(to, referrers, durability)?.map_or(Ok(()), Attaching::finish)
+pub fn attach(to: &Destination, referrers: &[Referrer], durability: Durability) -> Result<Option<Guard>> {
+    Attaching::begin(to, referrers, durability)?.map(Attaching::finish).transpose()
 }
 
 /// Documents on their way to their place beside an output. They are megabytes, each of which is flushed: threads of their own do that,
@@ -118,7 +138,7 @@ impl Attaching {
     ///
     /// # Errors
     /// When one can't be written; what was there before is whole then.
-    pub fn finish(mut self) -> Result<()> {
+    pub fn finish(mut self) -> Result<Guard> {
         self.wait()?;
         let Self { path, staging, referrers, .. } = &self;
         let durability = staging.durability();
@@ -127,24 +147,31 @@ impl Attaching {
             write_new(&staging.path().join("oci-layout"), &marker(), durability)?;
             write_new(&staging.path().join("index.json"), &index.bytes(), durability)?;
             if layout::publish(staging.path(), path, durability)? == Renamed::Done {
-                return Ok(());
+                return Ok(Guard { _staged: Some(self), ..Guard::default() });
             }
             // Another run was faster: join it.
         }
-        add(path, &[&self])
+        let guard = Guard::wait(path)?;
+        add(path, &[&self])?;
+        Ok(guard)
     }
 
     /// Puts those of several images in their place beside one output, which takes one look at the list of what is there.
     ///
     /// # Errors
     /// As of [`Attaching::finish`]; then perhaps those of the first are there.
-    pub fn finish_together(mut all: Vec<Self>) -> Result<()> {
+    pub fn finish_together(mut all: Vec<Self>) -> Result<Option<Guard>> {
+        let mut guard = None;
         if all.first().is_some_and(|first| first.place == Place::Free) {
-            all.remove(0).finish()?;
+            guard = Some(all.remove(0).finish()?);
         }
         all.iter_mut().try_for_each(Self::wait)?;
-        let Some(path) = all.first().map(|first| first.path.clone()) else { return Ok(()) };
-        add(&path, &all.iter().collect::<Vec<_>>())
+        let Some(path) = all.first().map(|first| first.path.clone()) else { return Ok(guard) };
+        if guard.is_none() {
+            guard = Some(Guard::wait(&path)?);
+        }
+        add(&path, &all.iter().collect::<Vec<_>>())?;
+        Ok(guard)
     }
 
     /// Waits until they are on the disk.
@@ -166,7 +193,7 @@ impl Drop for Attaching {
 }
 
 /// Takes out the documents beside an output that are about images which it no longer holds; those about `written`, the
-/// images that it was given last, stay.
+/// images that it was given last, stay. `guard` is that of documents which were put there for these.
 ///
 /// # Errors
 /// When the list of what stays can't be written.
@@ -174,14 +201,16 @@ pub fn prune<'a>(
     to: &Destination,
     written: impl IntoIterator<Item = &'a Images>,
     durability: Durability,
+    guard: Option<Guard>,
 ) -> Result<()> {
     let Some(path) = attachments_of(to).filter(|path| path.join("index.json").is_file()) else { return Ok(()) };
+    // What others put there is about images that are listed by then.
+    let _guard = guard.map_or_else(|| Guard::wait(&path), Ok)?;
     let documents = written.into_iter().flat_map(Images::documents);
     let mut kept: BTreeSet<Digest> = documents.map(|document| document.digest).collect();
     if let Destination::Layout { path, .. } = to {
         kept.append(&mut images_of(path, durability));
     }
-    let _lock = layout::lock(&path)?;
     let layout = Layout { path: &path, durability };
     let before = layout.index()?;
     let gone = |entry: &Value| subject_of(&layout, entry).is_some_and(|subject| !kept.contains(&subject));
@@ -203,12 +232,12 @@ fn list(layout: &Layout<'_>, staging: &Staging, index: &Index) -> Result<()> {
     flush_names(layout.path, layout.durability)
 }
 
-/// Adds documents, which are all for one place.
+/// Adds documents, which are all for one place, to what stands there and is locked.
 fn add(path: &Path, all: &[&Attaching]) -> Result<()> {
     let Some(staging) = all.first().map(|first| &first.staging) else { return Ok(()) };
     let durability = staging.durability();
     let referrers = || all.iter().flat_map(|one| &one.referrers);
-    let _lock = layout::lock(path)?;
+    // It may have become something else while it was waited for.
     layout::inspect(path)?;
     let layout = Layout { path, durability };
     let before = layout.index()?;

@@ -40,7 +40,7 @@ mod verify;
 use archive::Form;
 pub use artifact::{RECIPE, fetch_recipe, push_recipe};
 pub use attached::{attached, referrers_in};
-pub use attachments::{Attaching, attach, attachments_of, has_attached, prune};
+pub use attachments::{Attaching, Guard, attach, attachments_of, has_attached, prune};
 pub use contents::{Contents, Fact, Unpacked};
 pub use destination::Destination;
 use durable::look;

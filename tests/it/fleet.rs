@@ -150,6 +150,35 @@ fn documents_of_the_images_of_one_layout_are_the_same_one_by_one_and_together() 
 }
 
 #[test]
+fn two_runs_for_one_layout_keep_what_each_attaches() {
+    let (root, sandbox) = (root(), recipes());
+    let root = root.host("/").into_os_string().into_string().unwrap();
+    for name in ["one", "two", "three"] {
+        let text = format!("binaries = [\"{name}\"]\ntags = [\"{name}\"]\nsbom = [\"spdx\"]\n");
+        sandbox.file(&format!("{name}.toml"), text);
+    }
+    for round in 0..8 {
+        let to = format!("oci:shared{round}");
+        let build = |recipe: &str| {
+            let run = sandbox.run(&["build", "--root", &root, "--no-cache", "-o", &to, recipe]);
+            assert_eq!(run.code, 0, "{}", run.stderr);
+        };
+        // With something beside the layout already, and without.
+        if round % 2 == 0 {
+            build("three.toml");
+        }
+        std::thread::scope(|scope| {
+            scope.spawn(|| build("one.toml"));
+            build("two.toml");
+        });
+        let images = sandbox.run(&["inspect", &to]).stdout.matches("  digest ").count();
+        let beside = std::fs::read_to_string(sandbox.at(&format!("shared{round}.att/index.json"))).unwrap();
+        assert_eq!((images, beside.matches("\"artifactType\"").count()), (images, images), "round {round}: {beside}");
+        assert_eq!(images, if round % 2 == 0 { 3 } else { 2 });
+    }
+}
+
+#[test]
 fn images_of_one_layout_are_listed_in_the_order_of_the_command_line() {
     let (root, sandbox) = (root(), recipes());
     let root = root.host("/").into_os_string().into_string().unwrap();
