@@ -175,7 +175,10 @@ impl Entry {
     }
 
     /// Whether the two would be the same in the image.
-    fn same(&self, other: &Entry) -> io::Result<bool> {
+    ///
+    /// # Errors
+    /// When two files have to be compared and can't be read.
+    pub fn same(&self, other: &Entry) -> io::Result<bool> {
         let metadata = |e: &Entry| (e.mode, e.uid, e.gid, e.mtime, e.xattrs.clone());
         Ok(match (&self.kind, &other.kind) {
             (EntryKind::Directory, EntryKind::Directory) => metadata(self) == metadata(other),
@@ -235,24 +238,31 @@ impl FromIterator<(ImagePath, Entry)> for Tree {
 }
 
 impl Tree {
-    /// Settles an entry for a path by rank.
+    /// Settles an entry for a path by rank. What several want there, all the same, goes into the layer that the highest of them
+    /// names; of two layers, into the one whose name sorts first. The order in which they come is nothing.
     ///
     /// # Errors
     /// When two files have to be compared and can't be read.
-    pub fn place(&mut self, path: ImagePath, mut entry: Entry) -> io::Result<Placed> {
+    pub fn place(&mut self, path: ImagePath, entry: Entry) -> io::Result<Placed> {
         let Some(there) = self.entries.get_mut(&path) else {
             self.entries.insert(path, entry);
             return Ok(Placed::New);
         };
         if there.rank > entry.rank {
             let outranked = !there.same(&entry)?;
+            if !outranked && there.layer.is_none() {
+                there.layer = entry.layer;
+            }
             there.note(entry.reasons, outranked);
             return Ok(Placed::Outranked);
         }
         if there.same(&entry)? {
-            entry.rank = entry.rank.max(there.rank);
+            there.layer = match (there.layer.take(), entry.layer) {
+                // Whichever came first.
+                (Some(one), Some(other)) if there.rank == entry.rank => Some(one.min(other)),
+                (of_lower, of_higher) => of_higher.or(of_lower),
+            };
             there.rank = entry.rank;
-            there.layer = there.layer.take().or(entry.layer);
             there.note(entry.reasons, false);
             return Ok(Placed::Merged);
         }
@@ -478,5 +488,29 @@ mod tests {
         assert!(matches!(tree.place(path.clone(), entry("b", Rank::Recipe)).unwrap(), Placed::Merged));
         assert!(matches!(tree.place(path.clone(), entry("d", Rank::Recipe)).unwrap(), Placed::Conflict(_)));
         assert_eq!(tree.get(&path).unwrap().content().unwrap().read(9).unwrap(), b"b");
+    }
+
+    #[test]
+    fn the_layer_is_the_same_in_whatever_order_entries_come() {
+        let path = ImagePath::new("/etc/x").unwrap();
+        let layer_of = |entries: &[(Rank, Option<&str>)]| {
+            let mut tree = Tree::default();
+            for (rank, layer) in entries {
+                let reason = Reason::new(Cause::Key("files"), None);
+                let mut entry = Entry::new(EntryKind::File(Content::bytes("a")), 0o644, *rank, reason);
+                entry.layer = layer.map(Into::into);
+                tree.place(path.clone(), entry).unwrap();
+            }
+            tree.get(&path).unwrap().layer.as_deref().map(str::to_owned)
+        };
+        for (one, other, expected) in [
+            ((Rank::Recipe, Some("b")), (Rank::Recipe, Some("a")), "a"),
+            ((Rank::Recipe, Some("b")), (Rank::Inherited, Some("a")), "b"),
+            ((Rank::Recipe, None), (Rank::Folder, Some("a")), "a"),
+            ((Rank::Recipe, None), (Rank::Recipe, Some("a")), "a"),
+        ] {
+            assert_eq!(layer_of(&[one, other]).as_deref(), Some(expected), "{one:?}, {other:?}");
+            assert_eq!(layer_of(&[other, one]).as_deref(), Some(expected), "{other:?}, {one:?}");
+        }
     }
 }

@@ -40,7 +40,8 @@ fn outline(assembled: &Assembled) -> Result<Outline> {
 }
 
 fn hashed(outline: Outline, layers: &[Layer]) -> Result<Contents> {
-    let known = layers.iter().flat_map(|layer| &layer.hashes);
+    // Of a path in two layers, the upper one has the file.
+    let known = layers.iter().rev().flat_map(|layer| &layer.hashes);
     outline.hashed(known.map(|(path, hashes)| (path, *hashes)).collect())
 }
 

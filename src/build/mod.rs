@@ -18,6 +18,7 @@ mod many;
 mod memory;
 mod objects;
 mod packages;
+mod plans;
 mod platform;
 mod session;
 mod shard;

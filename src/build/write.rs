@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cache::Key;
 use crate::image::{self, Image, Images};
-use crate::layer::{self, Durability, Layer, LayerPlan, Staging};
+use crate::layer::{self, Durability, Layer, Staging};
 use crate::oci::Reference;
 use crate::output::{self, Attaching, Destination, Engine, Push};
 use crate::path::ImagePath;
@@ -18,6 +18,7 @@ use crate::tree::Tree;
 
 use super::documents::{self, Beside, Documents, index_signatures};
 use super::memory::Evidence;
+use super::plans::Plans;
 use super::{Assembled, BAD_NAME, FileHashes, OUTPUT_IN_INPUT, Options, Progress, SEVERAL_PLATFORMS, Session};
 
 /// Where an image goes.
@@ -169,7 +170,8 @@ pub(super) fn pack(
     let how = &layer::Options { file_hashes: listed || options.file_hashes == FileHashes::All, ..how.clone() };
     let mut documents = Documents::new(recipe, assembled, options);
     let is_kept = recipe.part.of == 1 && rootfs.is_empty() && pending.iter().all(|one| one.place.keeps_layers());
-    let keep = || is_kept.then(|| session.evidence((recipe, assembled), plans.tree, &plans.layers)).flatten();
+    let whole = plans.whole().filter(|_| is_kept);
+    let keep = || session.evidence((recipe, assembled), whole.as_ref()?.0, &whole.as_ref()?.1);
     // Of many images others are at work meanwhile, and a large one wants the memory.
     let beside = !session.is_of_many() && options.threads.get() > 1 && plans.tree.len() < layer::MANY;
     // Threads of their own: packing waits for threads of its own, too, which none of rayon's may do with locks in hand.
@@ -185,9 +187,8 @@ pub(super) fn pack(
     let names: Vec<_> = plans.variants().map(|variant| names(recipe, variant)).collect::<Result<_>>()?;
     let notes = documents::notes(recipe, options, attached);
     // The debug twin has all layers.
-    let whole = pending.iter().find(|one| one.layers.len() == plans.layers.len());
-    let pieces: Option<Vec<Vec<Key>>> =
-        whole.map(|whole| whole.layers.iter().map(|layer| layer.pieces.clone()).collect());
+    let all = pending.iter().max_by_key(|one| one.layers.len());
+    let pieces: Option<Vec<Vec<Key>>> = all.map(|all| all.layers.iter().map(|layer| layer.pieces.clone()).collect());
     let evidence = if beside { evidence } else { keep() };
     let evidence = evidence.zip(pieces).map(|(evidence, pieces)| evidence.with_pieces(&pieces));
     let one = |Pending { place, variant, compression, staging, layers }: Pending| -> Result<Staged> {
@@ -380,11 +381,11 @@ fn pack_all(pending: &mut [Pending], plans: &Plans<'_>, how: &layer::Options) ->
             layers.clone()
         } else {
             let how = layer::Options { targets: targets(&places, this.compression), ..how.clone() };
-            let layers = layer::pack(plans.tree, &plans.layers, this.compression, &how, &this.staging)?;
+            let layers = plans.pack(this.compression, &how, &this.staging)?;
             packed.push((this.compression, index, layers.clone()));
             layers
         };
-        let count = if this.variant == Variant::Plain { plans.own } else { all.len() };
+        let count = if this.variant == Variant::Plain { plans.layers.len() } else { all.len() };
         let own = packed.iter().any(|(_, owner, _)| *owner == index);
         this.layers = if own { all[..count].to_vec() } else { this.staging.adopt(&all[..count])? };
     }
@@ -441,38 +442,6 @@ pub(super) fn twin(to: &Destination) -> Result<Destination> {
             return Err(Error::internal("a debug twin has no place of its own"));
         }
     })
-}
-
-/// What is packed: the layers of the image and, behind them, that of its debug twin.
-struct Plans<'a> {
-    tree: &'a Tree,
-    layers: Vec<LayerPlan>,
-    /// How many of the layers are the image's own.
-    own: usize,
-}
-
-impl<'a> Plans<'a> {
-    fn of(recipe: &Recipe, assembled: &'a Assembled) -> Result<Self> {
-        let mut layers = assembled.layers(recipe)?;
-        let own = layers.len();
-        let Some(twin) = assembled.debug.as_ref().map(|twin| &twin.tree) else {
-            return Ok(Self { tree: &assembled.tree, layers, own });
-        };
-        let mut paths: Vec<ImagePath> = Vec::new();
-        for (path, _) in twin.iter().filter(|(path, _)| assembled.tree.get(path).is_none()) {
-            paths.push(path.clone());
-            paths.extend(path.ancestors());
-        }
-        paths.sort();
-        paths.dedup();
-        layers.push(LayerPlan { name: "debug".to_owned(), paths });
-        Ok(Self { tree: twin, layers, own })
-    }
-
-    fn variants(&self) -> impl Iterator<Item = Variant> + use<> {
-        let twin = (self.layers.len() > self.own).then_some(Variant::Debug);
-        std::iter::once(Variant::Plain).chain(twin)
-    }
 }
 
 /// The configuration that an image will have, as JSON, but for its layers.

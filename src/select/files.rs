@@ -158,6 +158,7 @@ impl<'a> Selector<'a> {
             to,
             excludes: Some(&excludes),
             follow: file.links == Links::Follow,
+            led: None,
             manner: &manner,
         };
         self.copy(&copy);
@@ -193,7 +194,7 @@ impl<'a> Selector<'a> {
         let before = self.out.tree.len();
         let mut matched = false;
         for (path, below) in found {
-            if excludes.leave_out(&below) {
+            if excludes.leave_out_all(&below) {
                 continue;
             }
             let Ok(found) = resolve(source, path.as_bytes()) else { continue };

@@ -13,7 +13,7 @@ use super::relative::relative;
 use super::venv;
 use super::{BAD_LINK, IO, LEFT_OUT, Manner, Selector, WRONG_KIND};
 
-/// How deep folders may nest through followed links before it is held for a circle.
+/// How deep folders may nest.
 const DEEPEST: usize = 128;
 
 /// A folder to copy.
@@ -26,7 +26,15 @@ pub(super) struct Copy<'c> {
     pub(super) excludes: Option<&'c Excludes>,
     /// Whether links are replaced by what they lead to.
     pub(super) follow: bool,
+    /// The link that led here, when one was followed.
+    pub(super) led: Option<&'c Led<'c>>,
     pub(super) manner: &'c Manner,
+}
+
+/// A followed link, and the one that led to the folder that it is in.
+pub(super) struct Led<'c> {
+    link: &'c ImagePath,
+    before: Option<&'c Led<'c>>,
 }
 
 /// Left out of folders beside the recipe unless they are named: repositories, build trees and caches.
@@ -42,7 +50,7 @@ impl Selector<'_> {
         excludes: Option<&Excludes>,
         manner: &Manner,
     ) {
-        self.copy(&Copy { source, from: from.clone(), to: to.clone(), excludes, follow: false, manner });
+        self.copy(&Copy { source, from: from.clone(), to: to.clone(), excludes, follow: false, led: None, manner });
     }
 
     pub(super) fn copy(&mut self, copy: &Copy<'_>) {
@@ -53,8 +61,7 @@ impl Selector<'_> {
     fn copy_level(&mut self, copy: &Copy<'_>, from: &ImagePath, to: &ImagePath, depth: usize) {
         if depth > DEEPEST {
             self.errors.push(
-                Diagnostic::error(BAD_LINK, format!("`{from}` nests too deeply, or its links go in a circle"))
-                    .at(copy.manner.span, "copies it"),
+                Diagnostic::error(BAD_LINK, format!("`{from}` nests too deeply")).at(copy.manner.span, "copies it"),
             );
             return;
         }
@@ -69,7 +76,7 @@ impl Selector<'_> {
             }
         };
         let names = names.into_iter().map(|(name, node)| (from.join(&name), to.join(&name), node));
-        let entries: Vec<_> = names.filter(|(from, _, node)| !self.left_out(copy, from, node)).collect();
+        let entries: Vec<_> = names.filter(|(from, to, node)| !self.left_out(copy, from, to, node)).collect();
         // What is listed once is remembered: several folders at a time, before each is copied.
         let folders = entries.iter().filter(|(_, _, node)| node.is_directory());
         let folders: Vec<&ImagePath> = folders.map(|(from, ..)| from).collect();
@@ -86,15 +93,15 @@ impl Selector<'_> {
                 NodeKind::Special(what) => self.errors.push(
                     Diagnostic::error(WRONG_KIND, format!("`{from}` is a {what}"))
                         .at(copy.manner.span, "copies the folder that holds it")
-                        .help(format!("leave it out: `exclude = [\"{}\"]`", show(copy.below(&from)))),
+                        .help(format!("leave it out: `exclude = [\"{}\"]`", show(copy.below(&to)))),
                 ),
             }
         }
     }
 
     /// Whether an entry stays out: by `exclude`, or as clutter beside a recipe.
-    fn left_out(&mut self, copy: &Copy<'_>, from: &ImagePath, node: &Node) -> bool {
-        let below = copy.below(from);
+    fn left_out(&mut self, copy: &Copy<'_>, from: &ImagePath, to: &ImagePath, node: &Node) -> bool {
+        let below = copy.below(to);
         if copy.excludes.is_some_and(|excludes| excludes.leave_out(below)) {
             return true;
         }
@@ -228,13 +235,16 @@ impl Selector<'_> {
         match resolve(copy.source, from.as_bytes()) {
             Ok(found) => match &found.node.kind {
                 NodeKind::File(content) => self.place_file(to.clone(), &found.node, content, copy.manner),
-                NodeKind::Directory if from.is_within(&found.real) => self.errors.push(
-                    Diagnostic::error(BAD_LINK, format!("`{from}` is a link to a folder that holds it"))
-                        .at(copy.manner.span, "`links = \"follow\"` would never end"),
-                ),
                 NodeKind::Directory => {
+                    let led = Led { link: from, before: copy.led };
+                    if let Some(circle) = led.circle(&found.real) {
+                        let error =
+                            Diagnostic::error(BAD_LINK, format!("`{from}` is a link to a folder that holds {circle}"));
+                        return self.errors.push(error.at(copy.manner.span, "`links = \"follow\"` would never end"));
+                    }
                     self.place_folder(to.clone(), copy.manner);
-                    let below = Copy { from: found.real.clone(), to: to.clone(), excludes: None, ..*copy };
+                    let led = Some(&led);
+                    let below = Copy { from: found.real.clone(), to: copy.to.clone(), led, ..*copy };
                     self.copy_level(&below, &found.real, to, depth + 1);
                 }
                 NodeKind::Symlink(_) | NodeKind::Special(_) => {}
@@ -244,6 +254,15 @@ impl Selector<'_> {
                 self.errors.push(error);
             }
         }
+    }
+}
+
+impl Led<'_> {
+    /// What a folder holds of the links that were followed up to here: `it`, this one, or another one by its path.
+    fn circle(&self, folder: &ImagePath) -> Option<String> {
+        let before = std::iter::successors(self.before, |led| led.before).map(|led| led.link);
+        let another = || before.into_iter().find(|link| link.is_within(folder)).map(|link| format!("`{link}`"));
+        if self.link.is_within(folder) { Some("it".to_owned()) } else { another() }
     }
 }
 
@@ -262,15 +281,14 @@ impl Copy<'_> {
         Some(relative(&to.parent()?, &self.to.join_path(below).ok()?))
     }
 
+    /// A path of the image below the folder, as `exclude` has it: behind a link that is followed, too.
     fn below<'p>(&self, path: &'p ImagePath) -> &'p [u8] {
-        path.below(&self.from).unwrap_or_else(|| path.relative())
+        path.below(&self.to).unwrap_or_else(|| path.relative())
     }
 
     /// Whether a path below the folder, or a folder above it, is excluded.
     fn excludes_any(&self, below: &[u8]) -> bool {
-        let Some(excludes) = self.excludes else { return false };
-        let ends = below.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
-        ends.chain([below.len()]).any(|end| end > 0 && excludes.leave_out(&below[..end]))
+        self.excludes.is_some_and(|excludes| excludes.leave_out_all(below))
     }
 }
 

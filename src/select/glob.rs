@@ -142,6 +142,12 @@ impl Excludes {
     pub fn leave_out(&self, below: &[u8]) -> bool {
         !self.0.is_empty() && self.0.is_match_candidate(&Candidate::from_bytes(below))
     }
+
+    /// The same of a path that was not come to from folder to folder: also when a folder above it is left out.
+    pub fn leave_out_all(&self, below: &[u8]) -> bool {
+        let ends = memchr::memchr_iter(b'/', below).chain([below.len()]);
+        !self.0.is_empty() && ends.into_iter().any(|end| end > 0 && self.leave_out(&below[..end]))
+    }
 }
 
 #[cfg(test)]
@@ -162,6 +168,11 @@ mod tests {
             ("a/x/y/b", true),
         ] {
             assert_eq!(excludes.leave_out(path.as_bytes()), expected, "{path}");
+        }
+        for (path, expected) in
+            [("test/x/y", true), ("x/test/y", false), ("x/__pycache__/y", true), ("a/b/c", true), ("", false)]
+        {
+            assert_eq!(excludes.leave_out_all(path.as_bytes()), expected, "{path}");
         }
     }
 

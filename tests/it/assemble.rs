@@ -88,6 +88,35 @@ fn a_folder_beside_the_recipe_goes_where_it_is_told() {
 }
 
 #[test]
+fn what_is_excluded_stays_out_behind_followed_links_and_of_globs() {
+    let sandbox = sandbox(
+        "binaries = [\"app\"]\nfiles = [\n\
+         { from = \"site/\", to = \"/srv/\", links = \"follow\", exclude = [\"**/*.pem\", \"common/old/\"] },\n\
+         { from = \"site/**\", to = \"/opt/\", exclude = [\"js/**\", \"common\"] },\n]\n",
+    );
+    sandbox
+        .file("site/index.html", "hello")
+        .file("site/js/a/app.js", "1")
+        .link("site/common", "../shared")
+        .link("site/again", "../shared/sub")
+        .file("shared/key.pem", "secret")
+        .file("shared/sub/b.css", "22")
+        .file("shared/sub/key.pem", "secret")
+        .file("shared/old/c.css", "333");
+    let expected = "0755 0:0 folder /srv/again r.toml:3:1\n\
+        0644 0:0 2 /srv/again/b.css r.toml:3:1\n\
+        0755 0:0 folder /srv/common r.toml:3:1\n\
+        0755 0:0 folder /srv/common/sub r.toml:3:1\n\
+        0644 0:0 2 /srv/common/sub/b.css r.toml:3:1\n\
+        0644 0:0 5 /srv/index.html r.toml:3:1\n\
+        0755 0:0 folder /srv/js r.toml:3:1\n\
+        0755 0:0 folder /srv/js/a r.toml:3:1\n\
+        0644 0:0 1 /srv/js/a/app.js r.toml:3:1\n";
+    assert_eq!(tree(&sandbox, "/srv/"), expected);
+    assert_eq!(tree(&sandbox, "/opt/"), "0644 0:0 5 /opt/index.html r.toml:4:1\n");
+}
+
+#[test]
 fn modes_are_plain_and_names_of_one_inode_stay_one_file() {
     let sandbox = sandbox("binaries = [\"app\"]\nfiles = [\"/opt/\"]\n");
     sandbox.file("root/opt/tool", "#!").mode("root/opt/tool", 0o4751).file("root/opt/data", "x");

@@ -188,6 +188,20 @@ error[E0209]: `/opt/a` leads through too many links
 }
 
 #[test]
+fn links_that_are_followed_in_a_circle() {
+    let sandbox = sandbox("binaries = [\"app\"]\nfiles = [{ from = \"site/\", to = \"/srv/\", links = \"follow\" }]\n");
+    // No link leads to a folder that holds it, but each leads to the next one.
+    for (from, to) in [("site", "a"), ("a", "b"), ("a", "c"), ("b", "c"), ("b", "a"), ("c", "a"), ("c", "b")] {
+        sandbox.link(&format!("{from}/{to}"), &format!("../{to}"));
+    }
+    let told = fails(&sandbox, 1);
+    assert!(
+        told.contains("/b/a` is a link to a folder that holds `[SANDBOX]/a/b`") && told.contains("would never end"),
+        "{told}"
+    );
+}
+
+#[test]
 fn absolute_link_beside_the_recipe() {
     let sandbox = sandbox("binaries = [\"app\"]\nfiles = [{ from = \"site/\", to = \"/srv/\" }]\n");
     sandbox.link("site/passwd", "/etc/passwd");

@@ -1,5 +1,7 @@
 //! Many recipes in one run: the same images as one by one, in the order of the command line, each for itself.
 
+use md5::Digest as _;
+
 use crate::registry_server::Server;
 use crate::sandbox::Sandbox;
 use crate::support::root::Root;
@@ -52,6 +54,55 @@ fn many_recipes_give_what_each_gives_alone() {
         let verified = sandbox.run(&["verify", "one.oci", "two.oci", "three.oci"]);
         assert_eq!(verified.code, 0, "{}", verified.stderr);
     }
+}
+
+#[test]
+fn an_image_is_the_same_with_a_debug_twin_and_without() {
+    // The shell needs another library of the package that the program needs one of, so that the package's records differ.
+    let root = Root::glibc(
+        r"
+        /usr/lib/x86_64-linux-gnu/liba.so.1 library libc.so.6
+        /usr/lib/x86_64-linux-gnu/libb.so.1 library libc.so.6
+        /usr/bin/one program liba.so.1 libc.so.6
+        /usr/bin/busybox program libb.so.1 libc.so.6
+        /etc/os-release file ID=debian
+        /var/lib/dpkg/status file Package: libs\nStatus: install ok installed\nVersion: 1\nArchitecture: amd64\n
+        /var/lib/dpkg/info/libs.list file /usr/lib/x86_64-linux-gnu/liba.so.1\n/usr/lib/x86_64-linux-gnu/libb.so.1\n",
+    );
+    let sum = |name: &str| {
+        let bytes = std::fs::read(root.host(&format!("/usr/lib/x86_64-linux-gnu/{name}"))).unwrap();
+        let sum = md5::Md5::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        format!("{sum}  usr/lib/x86_64-linux-gnu/{name}\n")
+    };
+    let sums = sum("liba.so.1") + &sum("libb.so.1");
+    std::fs::write(root.host("/var/lib/dpkg/info/libs.md5sums"), sums).unwrap();
+    let sandbox = recipes();
+    sandbox.file("one.toml", "binaries = [\"one\"]\nsbom = [\"spdx\"]\n");
+    let host = root.host("/").into_os_string().into_string().unwrap();
+    let build = |more: &[&str]| {
+        let run = sandbox.run(&[&["build", "--root", &host, "--no-fsync", "-o", "oci:out", "one.toml"], more].concat());
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        run.stdout.lines().map(|line| line.rsplit('@').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let plain = build(&[]);
+    let both = build(&["--debug"]);
+    assert_eq!(both.len(), 2);
+    assert_eq!(both[0], plain[0], "the image itself");
+    assert_eq!(build(&["--debug"]), both, "once more, from what is remembered");
+    assert_eq!(build(&["--debug", "--no-cache"]), both);
+    // The record of the package names in each what that one has.
+    let record = |tag: &str| {
+        let (folder, store) = (sandbox.at(tag), mkimage::oci::Store::open(&sandbox.at("out")).unwrap());
+        std::fs::create_dir(&folder).unwrap();
+        mkimage::run::unpack(&store.called(tag.to_owned()), None, &folder).unwrap();
+        let text = std::fs::read_to_string(folder.join("var/lib/dpkg/status.d/libs.md5sums")).unwrap();
+        ["liba", "libb"]
+            .map(|name| text.contains(name) && folder.join(format!("usr/lib/x86_64-linux-gnu/{name}.so.1")).exists())
+    };
+    assert_eq!(record("latest"), [true, false]);
+    assert_eq!(record("latest-debug"), [true, true]);
+    let verified = sandbox.run(&["verify", "oci:out"]);
+    assert_eq!(verified.code, 0, "{}", verified.stderr);
 }
 
 #[test]
