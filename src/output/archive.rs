@@ -16,7 +16,7 @@ use super::index::{Index, marker};
 use super::{OCCUPIED, Written};
 use crate::image::{Image, Images};
 use crate::layer::{Layer, Staging};
-use crate::oci::{self, Digest, Reference};
+use crate::oci::{self, Digest, Reference, Store};
 use crate::report::{Diagnostic, Error, Result};
 
 /// Which programs an archive is for.
@@ -31,13 +31,28 @@ pub(super) enum Form {
 /// What stands where an archive belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// Nothing, or a file that is replaced.
+    /// Nothing, or a file.
     File,
     /// A FIFO or device, which is written into.
     Stream,
 }
 
-/// Looks at the place of an archive; refuses what must not be replaced.
+/// Looks at the place of an archive; refuses what must not be replaced: a file that holds something else than images.
+pub(super) fn replaced(path: &Path) -> Result<Place> {
+    let place = inspect(path)?;
+    let holds_something = look(path)?.is_some_and(|found| found.is_file() && found.len() > 0);
+    if holds_something && Store::open(path).is_err() {
+        return Err(Diagnostic::error(
+            OCCUPIED,
+            format!("`{}` is a file that is no archive of an image", path.display()),
+        )
+        .help("choose another place, or remove it")
+        .into());
+    }
+    Ok(place)
+}
+
+/// Looks at the place of a file; refuses what is neither a file nor written into.
 pub(super) fn inspect(path: &Path) -> Result<Place> {
     match look(path)? {
         Some(found) if found.is_dir() => {
@@ -46,6 +61,11 @@ pub(super) fn inspect(path: &Path) -> Result<Place> {
                 .into())
         }
         Some(found) if found.file_type().is_fifo() || found.file_type().is_char_device() => Ok(Place::Stream),
+        Some(found) if !found.is_file() => {
+            Err(Diagnostic::error(OCCUPIED, format!("`{}` is a socket or a block device", path.display()))
+                .help("choose another place")
+                .into())
+        }
         Some(_) | None => Ok(Place::File),
     }
 }
@@ -58,7 +78,7 @@ pub(super) fn write(
     images: &Images,
     names: &[Reference],
 ) -> Result<Written> {
-    if inspect(path)? == Place::Stream {
+    if replaced(path)? == Place::Stream {
         let mut out = File::options().write(true).open(path).map_err(|error| Error::io("open", path, &error))?;
         stream(&mut out, form, images, names, path)?;
         return Ok(Written::default());

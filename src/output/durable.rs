@@ -8,8 +8,9 @@ use std::path::Path;
 use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
 
+use super::OCCUPIED;
 use crate::layer::Durability;
-use crate::report::{Error, Result};
+use crate::report::{Diagnostic, Error, Result};
 
 /// What stands at a path, links followed; `None` when nothing does.
 pub(super) fn look(path: &Path) -> Result<Option<Metadata>> {
@@ -20,11 +21,23 @@ pub(super) fn look(path: &Path) -> Result<Option<Metadata>> {
     }
 }
 
+/// An error where a document would take the place of a recipe, a policy or a lock file: no document has such a name.
+pub(super) fn spare_inputs(path: &Path) -> Result<()> {
+    let is_input = path.extension().is_some_and(|ending| ending == "toml" || ending == "lock");
+    match look(path)?.filter(|found| is_input && found.len() > 0) {
+        None => Ok(()),
+        Some(_) => Err(Diagnostic::error(OCCUPIED, format!("`{}` is what recipes are written in", path.display()))
+            .help("choose another name for the document, or remove what stands there")
+            .into()),
+    }
+}
+
 /// Writes a file that appears whole under its name, in place of one that may be there.
 ///
 /// # Errors
-/// When it can't be written; what was there stays then.
+/// When it can't be written, or a recipe or lock file stands there; what was there stays then.
 pub fn publish(path: &Path, bytes: &[u8]) -> Result<()> {
+    spare_inputs(path)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let write = || {
         let mut file = tempfile::Builder::new().prefix(".mkimage.").tempfile_in(folder)?;

@@ -125,7 +125,7 @@ fn site(to: &Destination) -> Result<Site<'_>> {
             layout::Place::Free => Site::Beside(path),
             layout::Place::Layout => Site::In(path),
         },
-        Destination::Archive { path, .. } | Destination::DockerArchive(path) => match archive::inspect(path)? {
+        Destination::Archive { path, .. } | Destination::DockerArchive(path) => match archive::replaced(path)? {
             archive::Place::File => Site::Beside(path),
             archive::Place::Stream => Site::Temporary,
         },
@@ -167,8 +167,9 @@ pub fn images(path: &Path) -> Result<(Store, Vec<StoredImage>)> {
 /// Writes a document to a file, which appears whole or not at all. A device or FIFO is written into.
 ///
 /// # Errors
-/// When it can't be written.
+/// When it can't be written, or a recipe or lock file stands there.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    durable::spare_inputs(path)?;
     let write = |error: &std::io::Error| Error::io("write", path, error);
     if archive::inspect(path)? == archive::Place::Stream {
         return std::fs::File::options()

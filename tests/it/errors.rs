@@ -322,6 +322,24 @@ error[E0276]: output `[SANDBOX]/site/out` lies in `[SANDBOX]/site`, which the im
 }
 
 #[test]
+fn where_an_output_really_is_counts() {
+    let sandbox = sandbox("binaries = [\"app\"]\nfiles = [{ from = \"site/\", to = \"/srv/\" }]\n");
+    sandbox.file("site/index.html", "hello").file("other/x", "1").link("way", "site");
+    for (output, is_inside) in [
+        ("other/../site/out.tar", true),
+        ("way/out.tar", true),
+        ("site/../out.tar", false),
+        ("site/../site-out.tar", false),
+        ("other/out.tar", false),
+    ] {
+        let run = sandbox.run(&["build", "-q", "r.toml", "--root", "root", "-o", output]);
+        assert_eq!(run.stderr.contains("error[E0276]"), is_inside, "{output}: {}", run.stderr);
+        assert_eq!(run.code, i32::from(is_inside), "{output}: {}", run.stderr);
+    }
+    assert_eq!(sandbox.names("site"), ["index.html"]);
+}
+
+#[test]
 fn dots_that_leave_the_image() {
     let sandbox = sandbox("binaries = [\"app\"]\nfiles = [{ content = \"x\", to = \"/srv/../../etc/x\" }]\n");
     assert_data_eq!(

@@ -142,8 +142,15 @@ fn the_image_id_is_the_same_everywhere() {
 fn an_archive_replaces_a_file_and_keeps_a_link_to_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("app.tar");
-    std::fs::write(folder.path().join("real"), "old").unwrap();
+    let real = folder.path().join("real");
+    std::fs::write(&real, "not mkimage's").unwrap();
     std::os::unix::fs::symlink("real", &path).unwrap();
+    let error = build(&Destination::DockerArchive(path.clone()), &small(), &names("app", &["1"])).unwrap_err();
+    assert_eq!(error.0[0].title, format!("`{}` is a file that is no archive of an image", path.display()));
+    assert_eq!(std::fs::read(&real).unwrap(), b"not mkimage's");
+    // One that is empty, and one that is an archive.
+    std::fs::write(&real, "").unwrap();
+    build(&Destination::DockerArchive(path.clone()), &small(), &names("app", &["1"])).unwrap();
     build(&Destination::Archive { path: path.clone(), tag: Some("own".to_owned()) }, &small(), &names("app", &["1"]))
         .unwrap();
     assert!(path.is_symlink());
@@ -154,6 +161,25 @@ fn an_archive_replaces_a_file_and_keeps_a_link_to_it() {
     let error = build(&Destination::DockerArchive(folder.path().into()), &small(), &names("app", &["1"])).unwrap_err();
     assert_eq!(error.0[0].title, format!("`{}` is a folder, and an archive is a file", folder.path().display()));
     build(&Destination::DockerArchive("/dev/null".into()), &small(), &names("app", &["1"])).unwrap();
+    let socket = folder.path().join("socket.tar");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let error = build(&Destination::DockerArchive(socket.clone()), &small(), &names("app", &["1"])).unwrap_err();
+    assert_eq!(error.0[0].title, format!("`{}` is a socket or a block device", socket.display()));
+}
+
+#[test]
+fn a_document_does_not_take_the_place_of_a_recipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = folder.path().join("app.toml");
+    for write in [output::write_file, output::publish] {
+        std::fs::write(&recipe, "binaries = []").unwrap();
+        let error = write(&recipe, b"{}").unwrap_err();
+        assert_eq!(error.0[0].title, format!("`{}` is what recipes are written in", recipe.display()));
+        assert_eq!(std::fs::read(&recipe).unwrap(), b"binaries = []");
+        let document = folder.path().join("app.json");
+        write(&document, b"{}").and_then(|()| write(&document, b"[]")).unwrap();
+        assert_eq!(std::fs::read(&document).unwrap(), b"[]");
+    }
 }
 
 /// A stream that takes nothing.
