@@ -60,7 +60,7 @@ pub struct StoredLayer {
     pub digest: Option<Digest>,
     /// Its size, as the manifest has it; else that of its file.
     pub size: u64,
-    /// The digest of its tar stream, as the configuration has it.
+    /// The digest of its tar stream, as the configuration has it; none where that has no SHA-256 digest for it.
     pub diff_id: Option<DiffId>,
 }
 
@@ -188,7 +188,7 @@ impl Store {
                 encoding,
                 digest: Some(digest),
                 size,
-                diff_id: diff_ids.next(),
+                diff_id: diff_ids.next().flatten(),
             });
         }
         drop(diff_ids);
@@ -225,7 +225,14 @@ impl Store {
                 Ok(()) => Encoding::of_magic(&magic),
                 Err(_) => Encoding::None,
             };
-            layers.push(StoredLayer { file, media_type: None, encoding, digest: None, size, diff_id: diff_ids.next() });
+            layers.push(StoredLayer {
+                file,
+                media_type: None,
+                encoding,
+                digest: None,
+                size,
+                diff_id: diff_ids.next().flatten(),
+            });
         }
         drop(diff_ids);
         Ok(StoredImage {
@@ -281,7 +288,8 @@ fn attests(entry: &Value) -> bool {
         || annotation(entry, "vnd.docker.reference.type").as_deref() == Some("attestation-manifest")
 }
 
-fn diff_ids(config: &Value) -> impl Iterator<Item = DiffId> + '_ {
+/// By layer; none where a text is no SHA-256 digest.
+fn diff_ids(config: &Value) -> impl Iterator<Item = Option<DiffId>> + '_ {
     let list = config.get("rootfs").and_then(|rootfs| rootfs.get("diff_ids")).and_then(Value::as_array);
-    list.into_iter().flatten().map_while(|id| id.as_str()?.parse().ok())
+    list.into_iter().flatten().map(|id| id.as_str()?.parse().ok())
 }

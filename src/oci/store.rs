@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -90,6 +90,9 @@ pub enum BadStore {
     /// A file that is named in it is not there.
     #[error("lacks `{0}`")]
     Missing(String),
+    /// Something else stands where a file belongs.
+    #[error("has `{0}`, which is no file")]
+    NotAFile(String),
     /// A document in it does not say what it has to.
     #[error("has a document that is not of its form, `{0}`")]
     Malformed(String),
@@ -189,12 +192,16 @@ impl Store {
                 {
                     source.fetch(format!("sha256:{hex}").parse().map_err(|_| missing())?)?;
                 }
-                let file = match File::open(path) {
+                // Who opens a FIFO waits for somebody who writes into it.
+                let file = match File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path) {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(missing()),
                     result => result?,
                 };
-                let end = file.metadata()?.len();
-                Ok(Stored { file: Arc::new(file), position: 0, end })
+                let found = file.metadata()?;
+                if !found.is_file() {
+                    return Err(BadStore::NotAFile(name.to_owned()));
+                }
+                Ok(Stored { file: Arc::new(file), position: 0, end: found.len() })
             }
             Files::Folder | Files::Fetched(_) => Err(missing()),
             Files::Archive { file, members } => {

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::layer_check::Tree;
 use super::{CORRUPT, UNREADABLE};
-use crate::oci::{BadStore, Digest, Encoding, Entries, Sha256, Store, StoredImage, StoredLayer};
+use crate::oci::{BadStore, DiffId, Digest, Encoding, Entries, Sha256, Store, StoredImage, StoredLayer};
 use crate::report::{Diagnostic, Error, Result, plain};
 
 /// What a check found.
@@ -162,8 +162,13 @@ impl Check<'_> {
                 self.wrong(format!("the configuration of {name} has no `{key}`"));
             }
         }
-        let count = |value: Option<&Value>| value.and_then(Value::as_array).map_or(0, Vec::len);
-        let diff_ids = count(image.config.get("rootfs").and_then(|rootfs| rootfs.get("diff_ids")));
+        let listed = image.config.get("rootfs").and_then(|rootfs| rootfs.get("diff_ids")).and_then(Value::as_array);
+        for (number, id) in (1..).zip(listed.into_iter().flatten()) {
+            if id.as_str().is_none_or(|id| id.parse::<DiffId>().is_err()) {
+                self.wrong(format!("diff_id {number} of {name} is `{id}`, which is no SHA-256 digest"));
+            }
+        }
+        let diff_ids = listed.map_or(0, Vec::len);
         if diff_ids != image.layers.len() {
             self.wrong(format!("{name} has {} layers and {diff_ids} diff_ids", image.layers.len()));
         }

@@ -52,12 +52,22 @@ fn every_flipped_byte_of_a_blob_is_found() {
     }
 }
 
+#[test]
+fn what_is_no_file_is_no_blob() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = layout(folder.path());
+    let file = std::fs::read_dir(path.join("blobs/sha256")).unwrap().next().unwrap().unwrap().path();
+    std::fs::remove_file(&file).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&file).status().is_ok_and(|status| status.success()));
+    assert!(findings(&path).contains("which is no file"), "{}", findings(&path));
+}
+
 /// A layout made by hand around one layer, with right digests throughout.
 struct Forged {
     folder: tempfile::TempDir,
     layer: Vec<u8>,
     media_type: &'static str,
-    diff_ids: Vec<Digest>,
+    diff_ids: Vec<serde_json::Value>,
     history: usize,
     listed_size: u64,
 }
@@ -65,7 +75,7 @@ struct Forged {
 impl Forged {
     fn new(layer: Vec<u8>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (diff_ids, listed_size) = (vec![Digest::of(&layer)], layer.len() as u64);
+        let (diff_ids, listed_size) = (vec![json!(Digest::of(&layer))], layer.len() as u64);
         let media_type = "application/vnd.oci.image.layer.v1.tar";
         Self { folder, layer, media_type, diff_ids, history: 1, listed_size }
     }
@@ -126,9 +136,14 @@ fn documents_that_do_not_fit() {
     assert_eq!(forged.findings(), "layer 1 of `x` has 2048 bytes, and is listed with 7");
     let forged = Forged { history: 2, ..Forged::new(layer.clone()) };
     assert_eq!(forged.findings(), "`x` has 1 layers and a history of 2");
+    let upper = format!("sha256:{}", Digest::of(&layer).hex().to_uppercase());
+    for bad in [json!("sha512:00"), json!(""), json!(null), json!(upper)] {
+        let forged = Forged { diff_ids: vec![bad.clone()], ..Forged::new(layer.clone()) };
+        assert_eq!(forged.findings(), format!("diff_id 1 of `x` is `{bad}`, which is no SHA-256 digest"));
+    }
     let forged = Forged { diff_ids: Vec::new(), history: 0, ..Forged::new(layer.clone()) };
     assert_eq!(forged.findings(), "`x` has 1 layers and 0 diff_ids");
-    let forged = Forged { diff_ids: vec![Digest::of(b"")], ..Forged::new(layer.clone()) };
+    let forged = Forged { diff_ids: vec![json!(Digest::of(b""))], ..Forged::new(layer.clone()) };
     let expected = format!("layer 1 of `x` unpacks to {}, and its diff_id is {}", Digest::of(&layer), Digest::of(b""));
     assert_eq!(forged.findings(), expected);
     let media_type = "application/vnd.oci.image.layer.v1.tar+zstd";
