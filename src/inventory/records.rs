@@ -9,8 +9,8 @@ use rayon::prelude::*;
 use super::Inventory;
 use crate::path::ImagePath;
 use crate::report::Result;
-use crate::source::ownership::{Package, PackageFormat, database_of, unreadable};
-use crate::source::{Content, Source, resolve, resolve_parent};
+use crate::source::ownership::{Package, PackageFormat, database_of};
+use crate::source::{Content, Source, find, resolve_parent, unreadable};
 use crate::tree::{Cause, Entry, EntryKind, Rank, Reason, Tree};
 use crate::{apk, deb, rpm};
 
@@ -29,7 +29,7 @@ const LIMIT: u64 = 1 << 24;
 /// # Errors
 /// When a copyright file can't be read.
 pub fn records(inventory: &Inventory, source: &dyn Source, tree: &Tree) -> Result<Vec<(ImagePath, Entry)>> {
-    if let Some((path, entry)) = database(inventory, source) {
+    if let Some((path, entry)) = database(inventory, source)? {
         return Ok(if tree.get(&path).is_some() { Vec::new() } else { vec![(path, entry)] });
     }
     let folder = path("/var/lib/dpkg");
@@ -59,11 +59,11 @@ pub fn records(inventory: &Inventory, source: &dyn Source, tree: &Tree) -> Resul
 
 /// The database of apk or rpm with the packages whose files ship, where the root has it: apk's names these files alone;
 /// in rpm's each package has its header as it was signed, which names all of its files.
-fn database(inventory: &Inventory, source: &dyn Source) -> Option<(ImagePath, Entry)> {
-    let format = inventory.packages().next().map(|(package, _)| package.format)?;
-    let place = database_of(source, format)?;
+fn database(inventory: &Inventory, source: &dyn Source) -> Result<Option<(ImagePath, Entry)>> {
+    let Some(format) = inventory.packages().next().map(|(package, _)| package.format) else { return Ok(None) };
+    let Some(place) = database_of(source, format)? else { return Ok(None) };
     let bytes = match format {
-        PackageFormat::Deb => return None,
+        PackageFormat::Deb => return Ok(None),
         PackageFormat::Apk => {
             let stanzas = inventory.packages().map(|(package, paths)| {
                 let ships: BTreeSet<&ImagePath> = paths.iter().filter_map(|path| inventory.origin(path)).collect();
@@ -82,7 +82,7 @@ fn database(inventory: &Inventory, source: &dyn Source) -> Option<(ImagePath, En
             rpm::write(&headers)
         }
     };
-    Some((place, generated(bytes, "package record")))
+    Ok(Some((place, generated(bytes, "package record"))))
 }
 
 fn path(text: &str) -> ImagePath {
@@ -152,7 +152,7 @@ fn md5sums(sums: &BTreeMap<ImagePath, deb::Md5>) -> Vec<u8> {
 /// that walk a layer do not follow links, and the licence would be lost on them.
 fn copyright(source: &dyn Source, tree: &Tree, package: &Package) -> Result<Option<(ImagePath, Vec<u8>)>> {
     let own = path("/usr/share/doc").join(package.name.as_bytes()).join(b"copyright");
-    let Ok(found) = resolve(source, own.as_bytes()) else { return Ok(None) };
+    let Some(found) = find(source, own.as_bytes())? else { return Ok(None) };
     let Some(content) = found.node.content() else { return Ok(None) };
     let free = |path: &ImagePath| path.ancestors().all(|above| tree.get(&above).is_none_or(Entry::is_directory));
     // The recipe may have brought the link itself.

@@ -244,7 +244,15 @@ pub(super) fn is_of_libc(path: &ImagePath) -> bool {
 
 /// Records of packages change with every package, accounts never: they are generated, but no part of the runtime.
 pub(super) fn is_package_record(path: &ImagePath) -> bool {
-    path.as_bytes().starts_with(b"/var/lib/dpkg/") || path.as_bytes().starts_with(b"/usr/share/doc/")
+    const FOLDERS: [&[u8]; 6] = [
+        b"/var/lib/dpkg/",
+        b"/usr/share/doc/",
+        b"/lib/apk/db/",
+        b"/usr/lib/apk/db/",
+        b"/usr/lib/sysimage/rpm/",
+        b"/var/lib/rpm/",
+    ];
+    FOLDERS.iter().any(|folder| path.as_bytes().starts_with(folder))
 }
 
 /// A layer for each package, the largest first to get one; the others share.

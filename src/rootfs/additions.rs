@@ -4,7 +4,7 @@ use crate::needs::Want;
 use crate::path::ImagePath;
 use crate::report::{Diagnostic, Result};
 use crate::select::Excludes;
-use crate::source::{Content, NodeKind, Source, resolve};
+use crate::source::{Content, NodeKind, Source, find, resolve};
 use crate::tree::{Rank, Reason, Tree};
 
 use super::{NOT_BROUGHT, bring, io_error, lost};
@@ -92,7 +92,7 @@ fn bring_but(
             }
             NodeKind::Symlink(_) => {
                 // A link that leads nowhere in the root is worth nothing in the image.
-                if resolve(root, path.as_bytes()).is_ok() {
+                if find(root, path.as_bytes())?.is_some() {
                     bring(tree, root, path.as_bytes(), Rank::Need, reason)?;
                 }
             }

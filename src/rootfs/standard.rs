@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::path::ImagePath;
 use crate::report::{Error, Result};
 use crate::select::Accounts;
-use crate::source::{Content, Source, resolve};
+use crate::source::{Content, Source, find, resolve};
 use crate::tree::{Cause, Entry, EntryKind, Rank, Reason, Tree};
 
 use super::bring;
@@ -33,8 +33,7 @@ pub fn add_standard(tree: &mut Tree, root: &dyn Source, standard: &Standard<'_>)
         generated(tree, "/etc/ld.so.cache", kind, 0o644, (0, 0), "cache of libraries outside the system directories")?;
     }
     for path in RELEASES {
-        let found = resolve(root, path.as_bytes()).is_ok_and(|found| found.node.content().is_some());
-        if found {
+        if find(root, path.as_bytes())?.is_some_and(|found| found.node.content().is_some()) {
             let reason = Reason::new(Cause::Generated("name of the distribution, for scanners"), None);
             bring(tree, root, path.as_bytes(), Rank::Generated, &reason)?;
         }

@@ -6,7 +6,8 @@ use std::io;
 use globset::{Candidate, GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
 
 use crate::path::ImagePath;
-use crate::source::{NodeKind, Source, resolve};
+use crate::report::plain;
+use crate::source::{NodeKind, Source, Unresolved, resolve};
 
 /// Whether a path's text is a glob.
 pub(super) fn is_glob(text: &[u8]) -> bool {
@@ -26,7 +27,11 @@ pub(super) fn split(pattern: &[u8]) -> (Vec<u8>, Vec<Vec<u8>>) {
 /// wildcard. Links are listed, not followed, in the last component; `**` does not follow links at all.
 pub(super) fn expand(source: &dyn Source, pattern: &[u8]) -> Result<Vec<(ImagePath, Vec<u8>)>, ExpandError> {
     let (prefix, parts) = split(pattern);
-    let Ok(start) = resolve(source, &prefix) else { return Ok(Vec::new()) };
+    let start = match resolve(source, &prefix) {
+        Ok(start) => start,
+        Err(Unresolved::Unreadable { at, error }) => return Err(ExpandError::Unreadable { at, error }),
+        Err(_) => return Ok(Vec::new()),
+    };
     let mut matchers = Vec::new();
     for part in &parts {
         matchers.push(if part == b"**" { Step::Any } else { Step::Name(matcher(&String::from_utf8_lossy(part))?) });
@@ -48,8 +53,8 @@ pub(super) enum ExpandError {
     #[error("{0}")]
     Syntax(#[from] globset::Error),
     /// A folder could not be read.
-    #[error("{0}")]
-    Io(#[from] io::Error),
+    #[error("cannot read `{at}`: {}", plain(.error))]
+    Unreadable { at: ImagePath, error: io::Error },
 }
 
 fn descend(
@@ -58,14 +63,18 @@ fn descend(
     below: &mut Vec<u8>,
     steps: &[Step],
     found: &mut BTreeSet<(ImagePath, Vec<u8>)>,
-) -> io::Result<()> {
+) -> Result<(), ExpandError> {
+    let unreadable = |path: &ImagePath| {
+        let at = path.clone();
+        move |error| ExpandError::Unreadable { at, error }
+    };
     let Some((step, rest)) = steps.split_first() else { return Ok(()) };
     if matches!(step, Step::Any) {
         descend(source, folder, below, rest, found)?;
     }
     match step {
         Step::Any => {
-            for (name, node) in source.list(folder)? {
+            for (name, node) in source.list(folder).map_err(unreadable(folder))? {
                 let (path, length) = (folder.join(&name), push(below, &name));
                 if node.is_directory() {
                     descend(source, &path, below, steps, found)?;
@@ -77,11 +86,11 @@ fn descend(
         }
         Step::Name(matcher) => {
             let fits = |name: &[u8]| matcher.is_match_candidate(&Candidate::from_bytes(name));
-            for name in source.names(folder, &fits)? {
+            for name in source.names(folder, &fits).map_err(unreadable(folder))? {
                 let (path, length) = (folder.join(&name), push(below, &name));
                 if rest.is_empty() {
                     found.insert((path, below.clone()));
-                } else if let Some(into) = leads_into(source, &path)? {
+                } else if let Some(into) = leads_into(source, &path).map_err(unreadable(&path))? {
                     descend(source, &into, below, rest, found)?;
                 }
                 below.truncate(length);
@@ -105,7 +114,11 @@ fn push(below: &mut Vec<u8>, name: &[u8]) -> usize {
 fn leads_into(source: &dyn Source, path: &ImagePath) -> io::Result<Option<ImagePath>> {
     Ok(match source.node(path)?.map(|node| node.kind) {
         Some(NodeKind::Directory) => Some(path.clone()),
-        Some(NodeKind::Symlink(_)) => resolve(source, path.as_bytes()).ok().map(|found| found.real),
+        Some(NodeKind::Symlink(_)) => match resolve(source, path.as_bytes()) {
+            Ok(found) => Some(found.real),
+            Err(Unresolved::Unreadable { error, .. }) => return Err(error),
+            Err(_) => None,
+        },
         _ => None,
     })
 }

@@ -26,7 +26,8 @@ pub use host::Folder;
 pub(crate) use lines::{Lines, Writer};
 pub use recording::{Notes, Recorder};
 pub use renewal::{Renewal, Twins};
-pub use resolve::{Link, Resolved, Unresolved, resolve, resolve_parent};
+pub(crate) use resolve::unreadable;
+pub use resolve::{Link, Resolved, Unresolved, find, resolve, resolve_parent};
 pub use seen::{Changed, Seen};
 
 /// A read-only tree of files.

@@ -1,10 +1,13 @@
 //! Following a path through a tree's links, as the kernel would if the tree were the root.
 
 use std::collections::VecDeque;
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 
 use super::{Node, NodeKind, Source};
 use crate::path::ImagePath;
+use crate::report::Error;
 
 /// The kernel's limit on links in one path walk (`MAXSYMLINKS`).
 const MOST_LINKS: usize = 40;
@@ -70,6 +73,24 @@ pub enum Unresolved {
 /// When the path leads nowhere.
 pub fn resolve(source: &dyn Source, path: &[u8]) -> Result<Resolved, Unresolved> {
     walk(source, path, true)
+}
+
+/// The same, for who asks only what is there: `None` when nothing is.
+///
+/// # Errors
+/// When a place on the way can't be looked at. It may be there then, and what is built must not depend on who builds it.
+pub fn find(source: &dyn Source, path: &[u8]) -> Result<Option<Resolved>, Error> {
+    match resolve(source, path) {
+        Ok(found) => Ok(Some(found)),
+        Err(Unresolved::Unreadable { at, error }) => Err(unreadable(source, &at, &error)),
+        Err(_) => Ok(None),
+    }
+}
+
+/// The error for something of a tree that can't be read.
+pub(crate) fn unreadable(source: &dyn Source, path: &ImagePath, error: &io::Error) -> Error {
+    let root = std::path::PathBuf::from(source.describe());
+    Error::io("read", &root.join(OsStr::from_bytes(path.relative())), error)
 }
 
 /// As [`resolve`], but a link in the last component is not followed.

@@ -371,3 +371,65 @@ fn a_copyright_file_goes_where_the_tree_has_the_link() {
     );
     assert_eq!(inventory.standing(&path("/nowhere")), Standing::NotOfRoot);
 }
+
+/// A root of which a folder can't be read, as for want of permission.
+struct Refusing<'a> {
+    root: &'a dyn Source,
+    folder: &'static str,
+}
+
+impl Refusing<'_> {
+    fn allow(&self, path: &ImagePath) -> std::io::Result<()> {
+        let is_below = path.is_within(&ImagePath::new(self.folder).unwrap());
+        if is_below { Err(std::io::ErrorKind::PermissionDenied.into()) } else { Ok(()) }
+    }
+}
+
+impl Source for Refusing<'_> {
+    fn node(&self, path: &ImagePath) -> std::io::Result<Option<mkimage::source::Node>> {
+        self.allow(path).and_then(|()| self.root.node(path))
+    }
+
+    fn list(&self, path: &ImagePath) -> std::io::Result<Vec<(Vec<u8>, mkimage::source::Node)>> {
+        self.allow(path).and_then(|()| self.root.list(path))
+    }
+
+    fn describe(&self) -> String {
+        "root".to_owned()
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_not_taken_for_absent() {
+    let root = Root::new("/usr/bin/tool 1\n/usr/share/doc/tool/copyright free\n/etc/debian_version 12\n");
+    root.package(BIN, "tool", &["/usr/bin/tool"]);
+    let folder = Folder::open(root.at("/")).unwrap();
+    let refuses = |folder_of: &'static str| {
+        let source = Refusing { root: &folder, folder: folder_of };
+        let tool = ImagePath::new("/usr/bin/tool").unwrap();
+        let mut tree: Tree = [(tool.clone(), {
+            let NodeKind::File(content) = folder.node(&tool).unwrap().unwrap().kind else { panic!("a file") };
+            Entry::new(EntryKind::File(content), 0o755, Rank::Binary, Reason::new(Cause::Key("binaries"), None))
+        })]
+        .into_iter()
+        .collect();
+        let database = Database::open(&source)?;
+        let inventory = Inventory::take(&recipe(), &database, &source, &tree, Check::Newer)?;
+        let records = records(&inventory, &source, &tree)?;
+        assert_eq!(records.len(), 3, "the record, its sums, and the copyright file");
+        let accounts = mkimage::select::Accounts { users: Vec::new(), groups: Vec::new(), uid: 0, gid: 0 };
+        mkimage::rootfs::add_standard(
+            &mut tree,
+            &source,
+            &mkimage::rootfs::Standard { accounts: &accounts, cache: None },
+        )
+    };
+    assert!(refuses("/nothing").is_ok());
+    for (folder, told) in [
+        ("/var/lib", "cannot read `root/var/lib`: permission denied"),
+        ("/usr/share/doc/tool", "cannot read `root/usr/share/doc/tool`: permission denied"),
+        ("/etc/debian_version", "cannot read `root/etc/debian_version`: permission denied"),
+    ] {
+        assert_eq!(refuses(folder).unwrap_err().0[0].title, told);
+    }
+}

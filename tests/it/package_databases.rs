@@ -47,6 +47,17 @@ fn built(sandbox: &Sandbox) -> std::path::PathBuf {
     sandbox.at("out")
 }
 
+/// The name of the layer that has a path.
+fn layer_of(sandbox: &Sandbox, path: &str) -> String {
+    let run = sandbox.run(&["inspect", "--files", "--format", "json", "tool.oci"]);
+    let document: Value = serde_json::from_str(&run.stdout).unwrap();
+    let layers = document["images"][0]["layers"].as_array().unwrap().clone();
+    let has = |layer: &&Value| layer["entries"].as_array().unwrap().iter().any(|entry| entry["path"] == path);
+    let found: Vec<&Value> = layers.iter().filter(has).collect();
+    assert_eq!(found.len(), 1, "{document}");
+    found[0]["created_by"].as_str().unwrap().rsplit(' ').next().unwrap().to_owned()
+}
+
 #[test]
 fn apk_packages_own_their_files_and_the_image_says_so() {
     let root = Root::musl(
@@ -75,6 +86,7 @@ fn apk_packages_own_their_files_and_the_image_says_so() {
     assert!(record.contains("R:tool\n") && !record.contains("other") && !record.contains("unused"), "{record}");
     // The image alone says the same.
     assert_eq!(packages(&sandbox, "tool.oci"), all);
+    assert_eq!(layer_of(&sandbox, "/lib/apk/db/installed"), "packages");
 
     // What is no longer the package's is nobody's.
     let mut program = std::fs::read(root.host("/usr/bin/tool")).unwrap();

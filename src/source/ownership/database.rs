@@ -1,8 +1,6 @@
 //! dpkg's database of a root: the packages, where the list of each stands, and the diversions.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use super::find::Answers;
@@ -12,8 +10,8 @@ use super::spelling::Spelling;
 use super::{Checksum, PackageFormat};
 use crate::deb;
 use crate::path::ImagePath;
-use crate::report::{Error, Result};
-use crate::source::{Content, Node, Source, Stamp, resolve};
+use crate::report::Result;
+use crate::source::{Content, Node, Source, Stamp, find, unreadable};
 
 /// The most that a file of the database may be long.
 const LIMIT: u64 = 1 << 26;
@@ -167,7 +165,7 @@ impl Database {
     /// # Errors
     /// When the database is there and can't be read.
     pub fn open(source: &dyn Source) -> Result<Self> {
-        let folder = resolve(source, b"/var/lib/dpkg").ok().map(|found| found.real);
+        let folder = find(source, b"/var/lib/dpkg")?.map(|found| found.real);
         let mut database = Self {
             packages: Vec::new(),
             diversions: Vec::new(),
@@ -369,10 +367,4 @@ fn node(source: &dyn Source, path: ImagePath) -> Result<Option<(ImagePath, Node)
 /// A file of the database, whole.
 pub(super) fn read(source: &dyn Source, path: &ImagePath, content: &Content) -> Result<Vec<u8>> {
     content.read(LIMIT).map_err(|error| unreadable(source, path, &error))
-}
-
-/// The error for something of a root that can't be read.
-pub(crate) fn unreadable(source: &dyn Source, path: &ImagePath, error: &std::io::Error) -> Error {
-    let root = std::path::PathBuf::from(source.describe());
-    Error::io("read", &root.join(OsStr::from_bytes(path.relative())), error)
 }

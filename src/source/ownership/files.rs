@@ -3,10 +3,10 @@
 use memchr::memmem;
 use rayon::prelude::*;
 
-use super::database::{Database, Package, PackageId, unreadable};
+use super::database::{Database, Package, PackageId};
 use crate::path::ImagePath;
 use crate::report::Result;
-use crate::source::{NodeKind, Source, resolve_parent};
+use crate::source::{NodeKind, Source, resolve_parent, unreadable};
 
 /// What a recipe's `packages` brings for one name.
 #[derive(Debug)]

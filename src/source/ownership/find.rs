@@ -6,12 +6,12 @@ use std::sync::{Arc, PoisonError};
 use rayon::prelude::*;
 
 use super::Checksum;
-use super::database::{Database, List, Lists, Package, PackageId, read, unreadable};
+use super::database::{Database, List, Lists, Package, PackageId, read};
 use super::wanted::Wanted;
 use crate::deb;
 use crate::path::ImagePath;
 use crate::report::Result;
-use crate::source::{Content, Node, NodeKind, Source};
+use crate::source::{Content, Node, NodeKind, Source, unreadable};
 
 /// Which files are compared with the MD5 sums of their package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

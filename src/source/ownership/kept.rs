@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::database::{Lists, Package, SourcePackage, unreadable};
+use super::database::{Lists, Package, SourcePackage};
 use super::{Checksum, PackageFormat};
 use crate::path::ImagePath;
 use crate::report::{Diagnostic, Error, Result};
-use crate::source::{Source, resolve};
+use crate::source::{Source, find, unreadable};
 use crate::{apk, deb, rpm};
 
 /// The most that a database may be long: rpm's of a desktop has a hundred megabytes.
@@ -67,7 +67,7 @@ pub(super) fn packages(source: &dyn Source) -> Result<Vec<Package>> {
 /// A database that is there, with its real path.
 fn read(source: &dyn Source, places: &[&str]) -> Result<Option<(ImagePath, Vec<u8>)>> {
     for place in places {
-        let Ok(found) = resolve(source, place.as_bytes()) else { continue };
+        let Some(found) = find(source, place.as_bytes())? else { continue };
         let Some(content) = found.node.content() else { continue };
         let bytes = content.read(LIMIT).map_err(|error| unreadable(source, &found.real, &error))?;
         return Ok(Some((found.real, bytes)));
@@ -139,11 +139,19 @@ fn architecture(text: Option<&str>) -> Option<String> {
 }
 
 /// Where a root has its database of a format, links followed; none where it is spread over many files.
-pub(crate) fn database_of(source: &dyn Source, format: PackageFormat) -> Option<ImagePath> {
+///
+/// # Errors
+/// When a folder that it may be in can't be read.
+pub(crate) fn database_of(source: &dyn Source, format: PackageFormat) -> Result<Option<ImagePath>> {
     let places = match format {
-        PackageFormat::Deb => return None,
+        PackageFormat::Deb => return Ok(None),
         PackageFormat::Apk => APK,
         PackageFormat::Rpm => RPM,
     };
-    places.iter().find_map(|place| Some(resolve(source, place.as_bytes()).ok()?.real))
+    for place in places {
+        if let Some(found) = find(source, place.as_bytes())? {
+            return Ok(Some(found.real));
+        }
+    }
+    Ok(None)
 }

@@ -20,7 +20,6 @@ pub use database::{Database, Package, PackageId, SourcePackage};
 pub use files::{PackageFiles, UnknownPackage};
 pub use find::{Check, Owners, Ownership, State};
 
-pub(crate) use database::unreadable;
 pub(crate) use kept::database_of;
 
 /// A package database can't be read for what is in it.

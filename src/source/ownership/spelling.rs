@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::database::unreadable;
 use crate::path::ImagePath;
 use crate::report::Result;
-use crate::source::{NodeKind, Source, resolve};
+use crate::source::{NodeKind, Source, resolve, unreadable};
 
 /// The links that lists spell paths through. dpkg writes a path as the package has it, whatever links the root has
 /// on the way; in practice these stand in `/` (merged `/usr`), `/usr` and `/var` (`/var/run`).
