@@ -240,7 +240,8 @@ impl fmt::Display for ImagePath {
 
 impl fmt::Debug for ImagePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{self}`")
+        // Quoted, as keys that are made of it rely on.
+        write!(f, "{:?}", self.to_string())
     }
 }
 

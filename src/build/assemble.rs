@@ -17,7 +17,7 @@ use crate::rootfs::{self, Standard};
 use crate::select::{self, Selection};
 use crate::source::ownership::{Check, Database};
 use crate::source::{Recorder, Source, resolve};
-use crate::threads::outcome;
+use crate::threads::beside;
 use crate::tree::Tree;
 
 use super::closing::Closing;
@@ -128,7 +128,7 @@ pub(super) fn assemble(
     checked?;
     let inventory = inventory?;
     for (path, entry) in inventory::records(&inventory, root, &tree)? {
-        tree.place(path.clone(), entry).map_err(|error| Error::io("read", Path::new("/"), &error))?;
+        tree.place(path.clone(), entry).map_err(|error| Error::io("read", path.to_string().as_ref(), &error))?;
     }
     notes.extend(rootfs::finish(&mut tree, recipe)?);
     let mut entrypoint = entrypoint(recipe, &selection, &tree)?;
@@ -203,13 +203,13 @@ fn beside_database<'a>(
         return Ok((close(&packages(recipe, root, &database)?)?, database));
     }
     std::thread::scope(|scope| {
-        let database = scope.spawn(|| {
+        let database = beside(scope, || {
             let database = session.database(opened);
             needs::prepare();
             database
         });
         let closed = close(&[]);
-        Ok((closed?, outcome(database.join())?))
+        Ok((closed?, database.outcome()?))
     })
 }
 

@@ -26,16 +26,19 @@ pub fn in_order<I: Sync, T: Send>(
     let line = Line { state: Mutex::new(State::default()), moved: Condvar::new(), most: AHEAD * threads };
     std::thread::scope(|scope| {
         let _guard = Closing(&line);
-        for _ in 0..threads {
-            scope.spawn(|| {
-                let _guard = Closing(&line);
-                let _pool = own_pool(share);
-                while let Some(number) = line.begin(items.len()) {
-                    line.bring(number, work(&items[number]));
-                }
-            });
-        }
+        let work_on = || {
+            let _guard = Closing(&line);
+            let _pool = own_pool(share);
+            while let Some(number) = line.begin(items.len()) {
+                line.bring(number, work(&items[number]));
+            }
+        };
+        let begun = (0..threads).filter(|_| std::thread::Builder::new().spawn_scoped(scope, work_on).is_ok()).count();
         let mut rest = items.iter();
+        if begun == 0 {
+            // The system has no thread to give.
+            return rest.for_each(|item| take(vec![(item, work(item))]));
+        }
         while !rest.as_slice().is_empty() {
             let Some(done) = line.fetch() else { return };
             take(rest.by_ref().zip(done).collect());

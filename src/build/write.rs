@@ -176,11 +176,11 @@ pub(super) fn pack(
     let beside = !session.is_of_many() && options.threads.get() > 1 && plans.tree.len() < layer::MANY;
     // Threads of their own: packing waits for threads of its own, too, which none of rayon's may do with locks in hand.
     let (packed, outlined, evidence) = std::thread::scope(|scope| {
-        let outlined = listed.then(|| scope.spawn(|| documents.outline(plans.variants())));
-        let evidence = beside.then(|| scope.spawn(keep));
+        let outlined = listed.then(|| threads::beside(scope, || documents.outline(plans.variants())));
+        let evidence = beside.then(|| threads::beside(scope, keep));
         let packed = pack_all(&mut pending, &plans, how);
-        let outlined = outlined.map_or(Ok(()), |outlined| threads::outcome(outlined.join()));
-        (packed, outlined, evidence.and_then(|evidence| threads::outcome(evidence.join())))
+        let outlined = outlined.map_or(Ok(()), threads::Beside::outcome);
+        (packed, outlined, evidence.and_then(threads::Beside::outcome))
     });
     packed.and(outlined)?;
     within_limit(recipe, &pending)?;

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Cache, Key, Stamp};
 use crate::oci::Digest;
+use crate::threads;
 
 /// The kind of value that says what a blob is made of.
 const KIND: &str = "blob";
@@ -225,9 +226,9 @@ fn is_sound(file: &File, segments: &Segments, threads: usize) -> bool {
         return work();
     }
     std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let others: Vec<_> = (1..threads).map(|_| threads::beside(scope, work)).collect();
         let own = work();
-        others.into_iter().all(|other| other.join().unwrap_or(false)) && own
+        others.into_iter().all(threads::Beside::outcome) && own
     })
 }
 

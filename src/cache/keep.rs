@@ -1,6 +1,6 @@
 //! What a cache holds, whether it is sound, and letting go of what was not used for the longest time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{DirEntry, File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -71,15 +71,16 @@ impl Cache {
             usage.blobs += 1;
             usage.blob_bytes += found.size();
         }
-        for (path, found) in self.value_files()? {
-            let _ = path;
+        for (_, found) in self.value_files()? {
             usage.values += 1;
             usage.value_bytes += found.size();
         }
-        for log in ["facts", "places"] {
-            usage.value_bytes += std::fs::metadata(self.folder.join(log)).map_or(0, |found| found.size());
-        }
+        usage.value_bytes += self.log_bytes("facts") + self.log_bytes("places");
         Ok(usage)
+    }
+
+    fn log_bytes(&self, name: &str) -> u64 {
+        std::fs::metadata(self.folder.join(name)).map_or(0, |found| found.size())
     }
 
     /// Reads everything and removes what is not what it was.
@@ -126,7 +127,10 @@ impl Cache {
         let mut items = self.items()?;
         items.sort_by(|a, b| b.used.cmp(&a.used).then_with(|| a.files.cmp(&b.files)));
         let since = self.last_asked();
-        let mut bytes = 0;
+        // What `stat` said of files is found out again soonest.
+        let facts = self.log_bytes("facts");
+        let no_facts = matches!(keep, Keep::Bytes(most) if facts > most / 2);
+        let mut bytes = self.log_bytes("places") + if no_facts { 0 } else { facts };
         for item in items {
             bytes += item.bytes;
             let stays = match keep {
@@ -142,6 +146,7 @@ impl Cache {
         match keep {
             // What `stat` said of files here says nothing elsewhere.
             Keep::Used | Keep::Nothing => self.facts.retain(|_, _| false)?,
+            Keep::Bytes(_) if no_facts => self.facts.retain(|_, _| false)?,
             Keep::Bytes(_) => {}
         }
         self.places.retain(|_, place| held.contains(&Digest::from_bytes(first(place))))?;
@@ -166,11 +171,10 @@ impl Cache {
     /// Values, those of blobs with their blobs; blobs without a value are removed.
     fn items(&self) -> io::Result<Vec<Item>> {
         let mut items = Vec::new();
-        let mut values: Vec<(PathBuf, Metadata)> = self.value_files()?;
+        let mut values: BTreeMap<PathBuf, Metadata> = self.value_files()?.into_iter().collect();
         for (path, found) in self.blob_files()? {
             let value = name_of(&path).map(|digest| value_of(self, digest.bytes()));
-            let place = values.iter().position(|(known, _)| Some(known) == value.as_ref());
-            if let Some((value, about)) = place.map(|place| values.swap_remove(place)) {
+            if let Some((value, about)) = value.and_then(|value| values.remove_entry(&value)) {
                 items.push(Item { used: mtime(&about), bytes: found.size() + about.size(), files: vec![value, path] });
             } else {
                 remove(&path)?;

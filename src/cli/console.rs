@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle as Style};
 use mkimage::build::Progress;
 use mkimage::layer::Watch;
 use mkimage::policy::Detail;
-use mkimage::report::{self, Code, Diagnostic, Error, INTERNAL, Level, Result, Texts};
+use mkimage::report::{self, Code, Diagnostic, Error, INTERNAL, IO, Level, Result, Texts};
 
 use super::timings::Recorder;
 use super::{environment, interrupt, memory};
@@ -209,9 +209,32 @@ impl Progress for Building<'_> {
 /// The exit code of a bug.
 pub(super) const BUG: u8 = 70;
 
-/// Tells of a panic: a condition that the code holds to be impossible.
+/// Whether a panic was told that is the machine's fault.
+static NO_THREAD: AtomicBool = AtomicBool::new(false);
+
+/// The exit code after a panic that [`bug`] told.
+pub(super) fn code_of_bug() -> ExitCode {
+    if NO_THREAD.load(Ordering::Relaxed) { ExitCode::FAILURE } else { ExitCode::from(BUG) }
+}
+
+/// Tells that the system gives no thread.
+pub(super) fn no_thread() {
+    if NO_THREAD.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let _ = writeln!(
+        std::io::stderr().lock(),
+        "error[{IO}]: cannot start a thread: the system gives no more\n  = help: raise the limit of processes (`ulimit -u`, \
+         a container's `pids` limit) or of memory"
+    );
+}
+
+/// Tells of a panic: a condition that the code holds to be impossible; or a library that can't do without a thread.
 pub(super) fn bug(panic: &std::panic::PanicHookInfo<'_>) {
     let what = panic.payload_as_str().unwrap_or("a panic");
+    if what.contains("ThreadPoolBuildError") || what.contains("failed to spawn thread") {
+        return no_thread();
+    }
     let place = panic.location().map_or_else(String::new, |place| format!(" ({}:{})", place.file(), place.line()));
     let _ = writeln!(
         std::io::stderr().lock(),

@@ -103,9 +103,12 @@ fn is_first(process: Pid) -> bool {
 
 /// From now on SIGINT, SIGTERM and SIGHUP remove temporary folders before they end the process, with 128 and the
 /// signal's number as its exit code.
-pub(super) fn watch() {
-    let Ok(mut signals) = Signals::new([SIGHUP, SIGINT, SIGTERM]) else { return };
-    std::thread::spawn(move || {
+///
+/// # Errors
+/// When the system has no thread to give.
+pub(super) fn watch() -> std::io::Result<()> {
+    let Ok(mut signals) = Signals::new([SIGHUP, SIGINT, SIGTERM]) else { return Ok(()) };
+    let wait = move || {
         if let Some(signal) = signals.forever().find(|signal| !forward(*signal)) {
             let _ending = ENDING.lock().unwrap_or_else(PoisonError::into_inner);
             let started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -118,11 +121,12 @@ pub(super) fn watch() {
             let staged = STAGED.lock().unwrap_or_else(PoisonError::into_inner);
             for path in staged.iter() {
                 // A folder that took its final name is no longer there under this one.
-                let _ = std::fs::remove_dir_all(path);
+                let _ = mkimage::layer::remove_tree(path);
             }
             end(128 + signal);
         }
-    });
+    };
+    std::thread::Builder::new().spawn(wait).map(drop)
 }
 
 #[expect(clippy::exit, reason = "the main thread is at work and can't be asked to return")]

@@ -152,11 +152,14 @@ pub(crate) fn main() -> ExitCode {
         _ => Ok(mkimage::run::Mapping::Outside),
     };
     memory::settle();
-    interrupt::watch();
+    if interrupt::watch().is_err() {
+        console::no_thread();
+        return ExitCode::FAILURE;
+    }
     let console = Console::new(cli.global.quiet, cli.global.verbose, cli.global.progress, cli.global.color);
     std::panic::set_hook(Box::new(console::bug));
     let run = || run(cli.command, &entered, &console);
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_or(ExitCode::from(console::BUG))
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_or_else(|_| console::code_of_bug())
 }
 
 fn run(command: Command, entered: &unpacked::Entered, console: &Console) -> ExitCode {

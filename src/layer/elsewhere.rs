@@ -19,6 +19,7 @@ use super::{Durability, Effort, Layer, Options, Staging, codec, predecessor, pro
 use crate::cache::Key;
 use crate::registry::Repository;
 use crate::report::Result;
+use crate::threads;
 
 /// A layer that is looked for.
 struct Wanted<'a> {
@@ -64,12 +65,7 @@ pub(super) fn find(
             found.lock().unwrap_or_else(PoisonError::into_inner).push((one.number, layer));
         }
     };
-    std::thread::scope(|scope| {
-        for _ in 1..options.threads.get().min(wanted.len()) {
-            scope.spawn(work);
-        }
-        work();
-    });
+    threads::all_do(options.threads.get().min(wanted.len()), &work);
     for (number, layer) in found.into_inner().unwrap_or_else(PoisonError::into_inner) {
         layers[number] = layer;
     }

@@ -44,7 +44,7 @@ pub use plan::{LayerPlan, parent_entry, plan, plan_among};
 pub use recheck::Recheck;
 pub use remote::{Published, RemoteCache, Trust};
 pub use shared::Commons;
-pub use staging::{Durability, Staging};
+pub use staging::{Durability, Staging, remove_tree};
 pub use watch::{Activity, Watch};
 
 /// The version of the rules by which a tree becomes bytes: order, records, pieces, codecs. Another number means other

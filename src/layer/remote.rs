@@ -20,6 +20,7 @@ use crate::registry::{
     BAD_NAME, Blob, Client, Content, Document, Elsewhere, Job, NOT_FOUND, Remote, Repository, Rules, WRONG_CONTENT,
 };
 use crate::report::{Diagnostic, Error, Result};
+use crate::threads;
 
 /// What stands before the key in tags, where the name of the cache has no tag.
 const PREFIX: &str = "mkimage";
@@ -325,16 +326,12 @@ impl RemoteCache {
         let staging =
             || staging.get_or_init(|| Staging::new(temporary, "mkimage".as_ref(), Durability::Cached)).as_ref();
         let (next, done) = (AtomicUsize::new(0), Mutex::new(Published::default()));
-        std::thread::scope(|scope| {
-            for _ in 0..PARALLEL.min(work.len()) {
-                scope.spawn(|| {
-                    while let Some((depot, key, layer)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let added = self.add(depot, key, layer, cache, &staging);
-                        let mut done = lock(&done);
-                        done.entries += added.entries;
-                        done.sent += added.sent;
-                    }
-                });
+        threads::all_do(PARALLEL.min(work.len()), &|| {
+            while let Some((depot, key, layer)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let added = self.add(depot, key, layer, cache, &staging);
+                let mut done = lock(&done);
+                done.entries += added.entries;
+                done.sent += added.sent;
             }
         });
         done.into_inner().unwrap_or_else(PoisonError::into_inner)

@@ -243,7 +243,10 @@ fn is_pid_and_random(rest: &[u8]) -> bool {
 }
 
 /// Removes a folder that is ours with all that is in it, also folders that their modes protect.
-fn remove_tree(path: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// When something of it stays.
+pub fn remove_tree(path: &Path) -> io::Result<()> {
     match std::fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             open_up(path)?;

@@ -125,7 +125,11 @@ impl Attaching {
             }
             Ok(())
         };
-        let writing = (0..WRITERS).map(|_| std::thread::spawn(write.clone())).collect();
+        let begin = |_| std::thread::Builder::new().spawn(write.clone()).ok();
+        let writing: Vec<_> = (0..WRITERS).filter_map(begin).collect();
+        if writing.is_empty() {
+            write()?;
+        }
         Ok(Some(Self { path, place, staging, referrers: referrers.to_vec(), writing }))
     }
 

@@ -18,7 +18,7 @@ use crate::image::Images;
 use crate::layer::{Durability, Staging};
 use crate::oci::{self, Digest};
 use crate::report::{Diagnostic, Error, Result};
-use crate::threads::outcome;
+use crate::threads::{Beside, beside};
 
 /// What stands where a layout belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,8 +151,8 @@ fn flush_blobs(images: &[Listed<'_>]) -> Result<()> {
     // By threads that do nothing but wait.
     std::thread::scope(|scope| {
         let shares = new.chunks(new.len().div_ceil(AT_ONCE).max(1));
-        let begun: Vec<_> = shares.map(|share| scope.spawn(move || share.iter().try_for_each(flush))).collect();
-        begun.into_iter().map(|share| outcome(share.join())).fold(Ok(()), Result::and)
+        let begun: Vec<_> = shares.map(|share| beside(scope, move || share.iter().try_for_each(flush))).collect();
+        begun.into_iter().map(Beside::outcome).fold(Ok(()), Result::and)
     })
 }
 

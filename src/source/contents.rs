@@ -14,6 +14,7 @@ use super::lines::{Lines, Writer};
 use super::{Content, ContentId, NodeKind, Notes, Source};
 use crate::cache::{Key, key_of};
 use crate::path::ImagePath;
+use crate::threads;
 
 /// What files have to be for a build, beside what [`Seen`](super::Seen) says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -144,12 +145,7 @@ impl Contents {
             }
             *all.lock().unwrap_or_else(PoisonError::into_inner) += reread;
         };
-        std::thread::scope(|scope| {
-            for _ in 1..threads.min(questions.len() / 100 + 1) {
-                scope.spawn(work);
-            }
-            work();
-        });
+        threads::all_do(threads.min(questions.len() / 100 + 1), &work);
         let reread = all.into_inner().unwrap_or_else(PoisonError::into_inner);
         (!failed.into_inner()).then_some(reread)
     }

@@ -12,6 +12,7 @@ use super::lines::{KIND, Lines, Writer};
 use super::{Content, Node, NodeKind, Notes, Source, Stamp};
 use crate::oci::{Digest, Sha256};
 use crate::path::ImagePath;
+use crate::threads;
 
 /// What was looked at is no longer so, or might change without a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,9 +168,9 @@ pub(super) fn in_parts<P: Default + Send>(
     let mut shares = questions.chunks(questions.len().div_ceil(threads.max(1)).max(least));
     std::thread::scope(|scope| {
         let own = shares.next();
-        let others: Vec<_> = shares.map(|share| scope.spawn(|| ask_all(share))).collect();
+        let others: Vec<_> = shares.map(|share| threads::beside(scope, || ask_all(share))).collect();
         let own = own.map(ask_all);
-        own.into_iter().chain(others.into_iter().map(|other| other.join().ok().flatten())).collect()
+        own.into_iter().chain(others.into_iter().map(threads::Beside::outcome)).collect()
     })
 }
 

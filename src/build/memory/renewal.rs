@@ -14,6 +14,7 @@ use crate::cache::{Key, key_of};
 use crate::layer::{self, Recheck};
 use crate::path::ImagePath;
 use crate::source::{Contents, Renewal, Reread, Seen, Stamp, Twins};
+use crate::threads::{Beside, beside};
 
 use super::super::{Options, Session};
 use super::{Memory, Own, PARCEL, Parcel, Part, Pending, Recalled, Record, Remembered, Saw};
@@ -158,18 +159,18 @@ impl Session {
                 ready();
                 Some(())
             };
-            let beside = (threads > 1).then(|| scope.spawn(read));
+            let other = (threads > 1).then(|| beside(scope, read));
             let held = look();
             stopped.store(held.is_none(), Ordering::Relaxed);
             held.as_ref()?;
             if threads > 1 {
-                scope.spawn(ready);
+                let _ = beside(scope, ready);
             }
             for _ in 2..threads {
-                scope.spawn(read);
+                let _ = beside(scope, read);
             }
             read()?;
-            beside.map_or(Some(()), |beside| beside.join().ok()?)?;
+            other.map_or(Some(()), Beside::outcome)?;
             held
         })?;
         let packed = recheck.into_inner()??.finish()?;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::database::{Database, List, PackageId};
 use crate::report::Result;
 use crate::source::Source;
-use crate::threads::outcome;
+use crate::threads::{Beside, beside};
 
 /// How many lists a thread takes at once.
 const AT_ONCE: usize = 16;
@@ -42,9 +42,9 @@ impl Index {
         };
         let threads = rayon::current_num_threads().min(ids.len().div_ceil(AT_ONCE));
         let all = std::thread::scope(|scope| {
-            let others: Vec<_> = (1..threads).map(|_| scope.spawn(read)).collect();
+            let others: Vec<_> = (1..threads).map(|_| beside(scope, read)).collect();
             let own = read();
-            let others = others.into_iter().map(|other| outcome(other.join()));
+            let others = others.into_iter().map(Beside::outcome);
             std::iter::once(own).chain(others).collect::<Vec<Result<_>>>()
         });
         let lines = all.into_iter().collect::<Result<_>>()?;
