@@ -2,7 +2,7 @@
 //!
 //! nginx, Express and Starlette tell browsers and proxies an `ETag` of the modification time and the size. All times of an
 //! image are one constant unless the recipe says `mtime = "content"`: a changed file of the same size keeps its tag, and
-//! caches go on serving the old one. Only what surely is served is told.
+//! caches go on serving the old one. Only files that are certainly served are reported.
 
 use std::collections::BTreeSet;
 

@@ -7,8 +7,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// Does `work` for each item on several threads, and gives what comes of it to `take` on this one, in the order of the
-/// items: all that is done by then at once. No more than a few times as many items as threads are under way: memory does
-/// not grow with their number.
+/// items: all that is done by then at once. No more than [`AHEAD`] times as many items as threads are under way: memory
+/// does not grow with their number.
 pub fn in_order<I: Sync, T: Send>(
     items: &[I],
     threads: NonZeroUsize,
@@ -46,8 +46,8 @@ pub fn in_order<I: Sync, T: Send>(
     });
 }
 
-/// Has this thread do by itself, or with its share of the threads, what is done in parallel for its items. The pool of all
-/// would have each item wait for the small parts of all others. Without one, that is what happens.
+/// Gives this thread a pool of its own with its share of the threads, so that what is done in parallel for its items does not
+/// queue behind the small parts of all others. Without one, it does.
 fn own_pool(share: usize) -> Option<ThreadPool> {
     ThreadPoolBuilder::new().num_threads(share).use_current_thread().build().ok()
 }

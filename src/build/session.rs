@@ -109,8 +109,8 @@ impl Session {
         self
     }
 
-    /// Ends it at the end of a process: what is known of each file of its roots takes a millisecond for some thousands of them
-    /// to be taken apart, and the process gives all memory back at once.
+    /// Ends it as the process exits: freeing what is known of each file of its roots would take milliseconds, and the process
+    /// returns all memory anyway.
     pub fn leave(self) {
         std::mem::forget(self.roots);
     }

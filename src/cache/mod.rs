@@ -46,7 +46,7 @@ const VERSION: &str = "v1";
 /// How many bytes of a value's file are its checksum.
 const CHECK: usize = 16;
 
-/// The size of something about a blob, whose digest it begins with, in the words of whoever keeps it.
+/// The size of a record that lives as long as a blob: it begins with the blob's digest, and the rest is the caller's.
 pub const PLACE: usize = 64;
 
 /// An open cache. Cheap to share between threads.
@@ -69,7 +69,7 @@ pub enum Refused {
     /// Somebody else could have put values into it.
     #[error("it belongs to another user")]
     Foreign,
-    /// As above.
+    /// Anybody in its group, or anybody at all, could put values into it.
     #[error("others may write to it")]
     Open,
     /// It can't be made or read.

@@ -101,7 +101,7 @@ pub(super) enum Encoder {
 }
 
 impl Encoder {
-    /// An encoder. A level beyond what the codec has is its nearest.
+    /// An encoder. A level that recipes can't ask for is taken as the nearest that they can.
     ///
     /// # Errors
     /// When there is no memory for it.

@@ -54,7 +54,7 @@ pub(super) struct Lent {
     pub(super) file: Arc<File>,
     pub(super) at: u64,
     pub(super) size: u32,
-    /// Who is told when it is another one.
+    /// The cache to blame when the bytes turn out to be wrong.
     pub(super) cache: Arc<RemoteCache>,
     pub(super) from: Repository,
 }

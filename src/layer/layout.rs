@@ -5,7 +5,7 @@ use super::piece::{self, Piece};
 use super::record::Member;
 use crate::tree::{Entry, Tree};
 
-/// The size from which a thread that is alone with a piece is so for long.
+/// Pieces of at least this size keep a thread busy for a noticeable time.
 const LARGE: u64 = 1 << 20;
 
 /// The entries of a layer in the order of its stream, and the pieces that it is cut into.

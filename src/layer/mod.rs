@@ -89,7 +89,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Packs with so many threads, without a cache and without hashes of files.
+    /// With the given number of threads, without a cache and without hashes of files.
     pub fn new(threads: NonZeroUsize) -> Self {
         Self { threads, cache: None, remote: None, image: None, targets: Vec::new(), file_hashes: false, watch: None }
     }

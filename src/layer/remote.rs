@@ -3,7 +3,7 @@
 //! In: the key of a layer, by content, or that of its name. Out: what a registry says that it was packed to, which
 //! [`super::elsewhere`] holds against the files; and, the other way, entries for layers that were packed here. Whatever is
 //! wrong with a registry means one warning and a build that does more itself, never an error, and never another byte of an
-//! image.
+//! image's files. How these are compressed is the cache's: one that was filled otherwise gives blobs of other digests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -379,7 +379,7 @@ impl RemoteCache {
         let pushed = self.ask(depot, None, || self.client.push(&depot.repository, &job, Rules::Move));
         lock(&depot.held).insert(*key);
         if let (Some(_), Some(lineage)) = (&pushed, &layer.lineage) {
-            // Whoever comes last has it, and who is refused, as where tags don't move, gives the next build less.
+            // The last writer wins. Where the registry forbids moving tags, the next build merely finds fewer pieces.
             let _ = self.client.set_tag(&depot.last(&lineage.name), &job.documents[0]);
         }
         pushed.map_or_else(Published::default, |pushed| Published { entries: 1, sent: pushed.sent.1 })

@@ -53,43 +53,12 @@ impl StorageTool {
 const MOST_SAID: u64 = 64 << 10;
 
 impl Engine {
-    /// Finds an engine in the folders of a search path: the one asked for by its name, or Docker before Podman.
-    ///
-    /// # Errors
-    /// When it is not there, or the name is of no engine.
-    pub fn find(search_path: &std::ffi::OsStr, asked: Option<&str>) -> Result<Self> {
-        let names = match asked {
-            None => &["docker", "podman"][..],
-            Some("docker") => &["docker"],
-            Some("podman") => &["podman"],
-            Some(other) => {
-                let title = format!("`{}` is no engine to load into", other.escape_debug());
-                return Err(Diagnostic::error(NOT_LOADED, title).help("say `--load=docker` or `--load=podman`").into());
-            }
-        };
-        let found = names.iter().find_map(|&name| Some((name, program(search_path, name)?)));
-        match found {
-            Some(("docker", path)) => Ok(Self::Docker(path)),
-            Some((_, path)) => Ok(Self::Podman(path)),
-            None => Err(Diagnostic::error(NOT_LOADED, format!("`{}` is not on PATH", names.join("` or `")))
-                .help("install it, or write an archive with `-o FILE.tar` and load that where it is")
-                .into()),
-        }
-    }
-
     /// Its program.
     pub fn program(&self) -> &Path {
         match self {
             Self::Docker(path) | Self::Podman(path) | Self::Storage { program: path, .. } => path,
         }
     }
-}
-
-fn program(search_path: &std::ffi::OsStr, name: &str) -> Option<PathBuf> {
-    std::env::split_paths(search_path)
-        .filter(|folder| folder.is_absolute())
-        .map(|folder| folder.join(name))
-        .find(|path| rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok() && path.is_file())
 }
 
 /// Loads an image into an engine. Its blobs are in the staging folder.

@@ -261,7 +261,7 @@ pub fn write_together(path: &Path, additions: &[Addition]) -> Result<Vec<Written
     layout::write_together(path, additions)
 }
 
-/// Says of a file that is there as the blob of a digest whether it can be left there.
+/// Tells whether an existing file may stay in place as the blob of this digest.
 pub type IsSound<'a> = dyn Fn(&Digest, &Path) -> bool + 'a;
 
 /// What a place has to say that holds an image already, so that it need not be written: a layout with the same entry and

@@ -224,11 +224,6 @@ impl Running {
         if self.wait_until(Instant::now()).is_some() { Ok(false) } else { entered.map(|()| true) }
     }
 
-    /// The process of the runtime, which takes signals for the program.
-    pub fn runtime_process(&self) -> Option<Pid> {
-        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
-    }
-
     /// The program's own process; `None` when it ended before its number was known.
     pub fn process(&self) -> Option<Pid> {
         self.pid

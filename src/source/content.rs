@@ -252,7 +252,7 @@ impl std::fmt::Debug for Content {
 pub enum Reader {
     /// Bytes in memory.
     Bytes(Arc<[u8]>),
-    /// An open file that was checked to be the one that was looked at.
+    /// An open file; [`Reader::finish`] checks it to be the one that was looked at.
     File {
         /// The open file.
         handle: File,

@@ -83,7 +83,7 @@ pub(super) struct FolderHandle {
     open: Mutex<PathMap<Arc<OwnedFd>>>,
 }
 
-/// How many folders stay open: files come in the order of their paths, those of one folder after one another.
+/// How many folders stay open: files come in the order of their paths, folder by folder.
 const MOST_OPEN: usize = 32;
 
 impl Folder {

@@ -261,17 +261,6 @@ fn an_unknown_package_is_told_with_what_is_near() {
     assert!(!Database::open(&Root::new("").folder()).unwrap().is_there());
 }
 
-#[test]
-fn who_holds_a_library_that_the_loader_does_not_find() {
-    let root = sample();
-    let source = root.folder();
-    let database = Database::open(&source).unwrap();
-    let found = database.find_file_name(&source, b"libx.so.1").unwrap();
-    let found: Vec<String> = found.iter().map(|(package, path)| format!("{package:?} {path}")).collect();
-    assert_eq!(found, ["libx1 2:3+b1 amd64 /usr/lib/amd64/libx.so.1", "libx1 2:3+b1 i386 /usr/lib/i386/libx.so.1"]);
-    assert!(database.find_file_name(&source, b"x.so.1").unwrap().is_empty());
-}
-
 /// A tree with the root's files at the paths, or at others (`FROM => TO`).
 fn tree(source: &dyn Source, paths: &[&str]) -> Tree {
     let mut tree = Tree::default();

@@ -48,7 +48,7 @@ const CONTENTS: &str = "contents";
 /// The kind of values that say the same of an image's own inputs, and what was packed.
 const PARCEL: &str = "parcel";
 
-/// Of how many paths all is asked in no time.
+/// Up to this many paths, asking about all of them takes no noticeable time.
 const LITTLE: usize = 300;
 
 /// A part of what was seen that is written down by itself.

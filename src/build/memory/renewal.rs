@@ -2,8 +2,8 @@
 //!
 //! In: what was seen and what was packed. Out: the same with the inodes and times of now, when modes, owners, sizes, names,
 //! links and all bytes that the image follows from are the same. What the build looked into is read again and hashed; what
-//! it packed, piece by piece. Of what one thread does, all that `stat` says comes before anything is read; what was packed, another one
-//! reads meanwhile, until it is told that something else changed.
+//! it packed, piece by piece. One thread first compares all that `stat` can tell, then reads; meanwhile another hashes what
+//! was packed, until it is told that something else changed.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -45,7 +45,7 @@ pub struct Renewed {
     pub reread: Reread,
     /// How many bytes of what is packed were.
     pub packed: u64,
-    /// What it took to find it out, and nobody needs.
+    /// Working data, kept only so that the caller decides when to drop it.
     pub spent: Spent,
 }
 

@@ -1,4 +1,4 @@
-//! dpkg's database of a root: the packages, where the list of each stands, and the diversions.
+//! The package database of a root: the packages, where the list of each stands, and dpkg's diversions.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};

@@ -1,12 +1,9 @@
 //! The files of a whole package, and the packages that have a file of some name.
 
-use memchr::memmem;
-use rayon::prelude::*;
-
-use super::database::{Database, Package, PackageId};
+use super::database::{Database, Package};
 use crate::path::ImagePath;
 use crate::report::Result;
-use crate::source::{NodeKind, Source, resolve_parent, unreadable};
+use crate::source::{Source, resolve_parent, unreadable};
 
 /// What a recipe's `packages` brings for one name.
 #[derive(Debug)]
@@ -103,35 +100,6 @@ impl Database {
             list.dedup();
         }
         Ok(PackageFiles { package, paths, absent })
-    }
-
-    /// The packages that have a file or link of this name anywhere, with its real path; by path. Such is who holds a
-    /// library that the loader does not find.
-    ///
-    /// # Errors
-    /// When a list can't be read.
-    pub fn find_file_name(&self, source: &dyn Source, name: &[u8]) -> Result<Vec<(&Package, ImagePath)>> {
-        let ending = [b"/", name].concat();
-        let holds = |id: &PackageId| -> Result<Vec<(&Package, ImagePath)>> {
-            let package = self.package(*id);
-            let Some(list) = self.list(source, package)? else { return Ok(Vec::new()) };
-            if memmem::find(&list.text, name).is_none() {
-                return Ok(Vec::new());
-            }
-            let paths = list.paths().map(|path| [b"/", path].concat()).filter(|path| path.ends_with(&ending));
-            let real = paths.filter_map(|path| ImagePath::new(self.standing(&path, package)).ok());
-            Ok(real.map(|path| (package, path)).collect())
-        };
-        let all: Vec<Vec<_>> = self.ids().par_iter().map(holds).collect::<Result<_>>()?;
-        let mut found = Vec::new();
-        for (package, path) in all.into_iter().flatten() {
-            let node = source.node(&path).map_err(|error| unreadable(source, &path, &error))?;
-            if node.is_some_and(|node| matches!(node.kind, NodeKind::File(_) | NodeKind::Symlink(_))) {
-                found.push((package, path));
-            }
-        }
-        found.sort_by(|a, b| (&a.1, &a.0.name, &a.0.architecture).cmp(&(&b.1, &b.0.name, &b.0.architecture)));
-        Ok(found)
     }
 
     /// Where a path of a package's list stands: links of the root followed, diversions applied.
