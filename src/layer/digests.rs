@@ -14,9 +14,6 @@ use crate::path::ImagePath;
 use crate::report::{Error, Result};
 use crate::source::Content;
 
-/// How much is read of a file at a time when nothing else is done with it.
-const CHUNK: usize = 256 << 10;
-
 /// The hashes of a layer's files while its pieces come, in order.
 pub(super) struct Digests<'a> {
     /// By place among the members.
@@ -99,14 +96,7 @@ fn keep(member: &Member, hashes: &Hashes, cache: Option<&Cache>) {
 }
 
 fn read(content: &Content) -> std::io::Result<Hashes> {
-    let reader = content.open()?;
-    let (mut hasher, mut buffer) = (Hasher::default(), vec![0; CHUNK]);
-    loop {
-        match reader.read_at(&mut buffer, hasher.size())? {
-            0 => break,
-            count => hasher.update(&buffer[..count]),
-        }
-    }
-    reader.finish()?;
+    let mut hasher = Hasher::default();
+    content.each_part(|part| hasher.update(part))?;
     Ok(hasher.finish())
 }

@@ -54,12 +54,9 @@ impl Pool {
     pub(super) fn take(&self, size_of: impl Fn(usize) -> Option<usize>) -> Option<(usize, Lent)> {
         let mut state = self.state();
         loop {
-            let piece = state.next;
-            let size = size_of(piece).filter(|_| !state.closed)?;
-            if state.lent == 0 || state.lent + size <= self.room {
-                state.next += 1;
-                state.lent += size;
-                return Some((piece, Lent { raw: state.fitting(size), size }));
+            let size = size_of(state.next).filter(|_| !state.closed)?;
+            if let Some(lent) = state.lend(size, self.room) {
+                return Some(lent);
             }
             state = self.returned.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -109,6 +106,17 @@ impl Pool {
 }
 
 impl State {
+    /// The next piece with a buffer for its size; `None` as long as there is no room for it.
+    fn lend(&mut self, size: usize, room: usize) -> Option<(usize, Lent)> {
+        if self.lent > 0 && self.lent + size > room {
+            return None;
+        }
+        let piece = self.next;
+        self.next += 1;
+        self.lent += size;
+        Some((piece, Lent { raw: self.fitting(size), size }))
+    }
+
     /// An idle buffer: the smallest with room for so many bytes, or else the largest, which grows.
     fn fitting(&mut self, size: usize) -> Raw {
         let by_fit = |raw: &Raw| {
@@ -132,10 +140,9 @@ mod tests {
         let (first, one) = pool.take(size_of).unwrap();
         let (second, two) = pool.take(size_of).unwrap();
         assert_eq!((first, second), (0, 1));
+        assert!(pool.state().lend(10, pool.room).is_none(), "there is no room for it yet");
         std::thread::scope(|scope| {
             let third = scope.spawn(|| pool.take(size_of).unwrap());
-            std::thread::sleep(std::time::Duration::from_millis(20));
-            assert!(!third.is_finished(), "there is no room for it yet");
             pool.release(Arc::new(one));
             let (piece, three) = third.join().unwrap();
             assert_eq!(piece, 2);
@@ -158,12 +165,8 @@ mod tests {
         packed.take_over(ROOM / 2 + 1, 0, 0, |_| Ok(())).unwrap();
         pool.keep(&packed);
         pool.release(Arc::new(one));
-        std::thread::scope(|scope| {
-            let second = scope.spawn(|| pool.take(size_of).unwrap());
-            std::thread::sleep(std::time::Duration::from_millis(20));
-            assert!(!second.is_finished(), "there is a byte too little room for it");
-            pool.give_back(packed);
-            assert_eq!(second.join().unwrap().0, 1);
-        });
+        assert!(pool.state().lend(ROOM / 2, pool.room).is_none(), "there is a byte too little room for it");
+        pool.give_back(packed);
+        assert_eq!(pool.state().lend(ROOM / 2, pool.room).unwrap().0, 1);
     }
 }

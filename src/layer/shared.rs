@@ -289,18 +289,8 @@ fn put(hash: &mut Sha256, bytes: &[u8]) {
 }
 
 fn digest(content: &Content) -> std::io::Result<Digest> {
-    let (reader, mut hash) = (content.open()?, Sha256::default());
-    let (mut buffer, mut offset) = (vec![0; 1 << 17], 0);
-    loop {
-        match reader.read_at(&mut buffer, offset)? {
-            0 => break,
-            count => {
-                hash.update(&buffer[..count]);
-                offset += count as u64;
-            }
-        }
-    }
-    reader.finish()?;
+    let mut hash = Sha256::default();
+    content.each_part(|part| hash.update(part))?;
     Ok(hash.finish())
 }
 

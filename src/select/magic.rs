@@ -49,18 +49,8 @@ fn has_text_ending(name: &[u8]) -> bool {
 
 /// A time that changes when the content does: between 1980 and 2107, what ZIP files can hold.
 pub(super) fn content_time(content: &Content) -> io::Result<i64> {
-    let reader = content.open()?;
-    let (mut hash, mut buffer, mut offset) = (Sha256::new(), vec![0; 1 << 16], 0);
-    loop {
-        match reader.read_at(&mut buffer, offset)? {
-            0 => break,
-            count => {
-                hash.update(&buffer[..count]);
-                offset += count as u64;
-            }
-        }
-    }
-    reader.finish()?;
+    let mut hash = Sha256::new();
+    content.each_part(|part| hash.update(part))?;
     let digest = hash.finalize();
     let number = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
     // Two-second steps, as ZIP has, over about 127 years would overrun 32-bit clocks: thirty years will do.

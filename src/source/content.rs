@@ -40,6 +40,9 @@ pub enum ContentId {
     Memory(usize),
 }
 
+/// The most that [`Content::each_part`] reads at once.
+const PART: usize = 128 << 10;
+
 impl Content {
     /// Bytes in memory.
     pub fn bytes(bytes: impl Into<Vec<u8>>) -> Self {
@@ -205,6 +208,25 @@ impl Content {
             file.asked.note_bytes(buffer);
         }
         Ok(())
+    }
+
+    /// Gives all of its bytes, in parts, from the first to the last.
+    ///
+    /// # Errors
+    /// When it can't be read, or is no longer what it was when it was looked at.
+    pub fn each_part(&self, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+        let reader = self.open()?;
+        let room = usize::try_from(reader.size()).map_or(PART, |size| size.clamp(1, PART));
+        let (mut buffer, mut offset) = (vec![0; room], 0);
+        loop {
+            match reader.read_at(&mut buffer, offset)? {
+                0 => return reader.finish(),
+                count => {
+                    take(&buffer[..count]);
+                    offset += count as u64;
+                }
+            }
+        }
     }
 
     /// The hash of its bytes as they are now, by which other builds know them.

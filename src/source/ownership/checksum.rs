@@ -36,17 +36,7 @@ impl Checksum {
 }
 
 fn hash<D: md5::Digest>(content: &Content) -> io::Result<md5::digest::Output<D>> {
-    let reader = content.open()?;
-    let (mut digest, mut buffer, mut offset) = (D::new(), vec![0; 1 << 17], 0);
-    loop {
-        match reader.read_at(&mut buffer, offset)? {
-            0 => break,
-            count => {
-                digest.update(&buffer[..count]);
-                offset += count as u64;
-            }
-        }
-    }
-    reader.finish()?;
+    let mut digest = D::new();
+    content.each_part(|part| digest.update(part))?;
     Ok(digest.finalize())
 }
