@@ -73,7 +73,7 @@ fn unchanged_since(time: (i64, i64), folder: &Path) -> io::Result<bool> {
 pub(super) fn write(path: &Path, tree: &Tree, staging: &Staging) -> Result<Written> {
     let staged = staging.path().join("rootfs");
     std::fs::create_dir(&staged).map_err(|error| Error::io("create", &staged, &error))?;
-    let written = extract(&staged, tree)?;
+    let written = extract(&staged, path, tree)?;
     if staging.durability() == Durability::Synced {
         // Once for all files: one by one takes a disk seconds for a few thousand.
         let flush = || rustix::fs::syncfs(File::open(&staged)?).map_err(io::Error::from);
@@ -99,14 +99,11 @@ fn exchange(new: &Path, path: &Path) -> Result<()> {
     }
 }
 
-/// Writes everything below an empty folder.
-fn extract(root: &Path, tree: &Tree) -> Result<Written> {
+/// Writes everything below an empty folder, which will be at `place`.
+fn extract(root: &Path, place: &Path, tree: &Tree) -> Result<Written> {
     let mut writer = Writer::new(root).map_err(|error| Error::io("open", root, &error))?;
     let failed = |path: &ImagePath, error: &io::Error| {
-        Error::from(Diagnostic::error(
-            crate::report::IO,
-            format!("cannot write `{path}`: {}", crate::report::plain(error)),
-        ))
+        Error::io("write", &place.join(OsStr::from_bytes(path.relative())), error)
     };
     // The tree need not mention every folder.
     let mut paths: BTreeSet<ImagePath> = tree.iter().map(|(path, _)| path.clone()).collect();
