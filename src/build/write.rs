@@ -46,8 +46,8 @@ pub struct Built {
     pub pushed: Vec<(Repository, Pushed)>,
 }
 
-/// An output while it is made.
-struct Pending {
+/// An image for one output while it is made.
+struct Making {
     place: Place,
     variant: Variant,
     compression: Compression,
@@ -191,7 +191,7 @@ pub(super) fn pack(
     let pieces: Option<Vec<Vec<Key>>> = all.map(|all| all.layers.iter().map(|layer| layer.pieces.clone()).collect());
     let evidence = if beside { evidence } else { keep() };
     let evidence = evidence.zip(pieces).map(|(evidence, pieces)| evidence.with_pieces(&pieces));
-    let one = |Pending { place, variant, compression, staging, layers }: Pending| -> Result<Staged> {
+    let one = |Making { place, variant, compression, staging, layers }: Making| -> Result<Staged> {
         let image = describe(recipe, assembled, variant, layers, options)?;
         let beside = if place.has_attachments() {
             documents.of(variant, &image, &names[variant as usize], compression)?
@@ -357,7 +357,7 @@ fn prepare(
     (place, variant): (&Place, Variant),
     recipe: &Recipe,
     options: &Options,
-) -> Result<Pending> {
+) -> Result<Making> {
     let place = match (place, variant) {
         (Place::Destination(to), Variant::Debug) => Place::Destination(twin(to)?),
         _ => place.clone(),
@@ -368,11 +368,11 @@ fn prepare(
         Place::Engine(_) => (&Destination::Stdout, Compression::None),
     };
     let staging = session.prepare(to, options)?;
-    Ok(Pending { place, variant, compression, staging, layers: Vec::new() })
+    Ok(Making { place, variant, compression, staging, layers: Vec::new() })
 }
 
 /// Packs for the first output of each compression; the others take over its blobs.
-fn pack_all(pending: &mut [Pending], plans: &Plans<'_>, how: &layer::Options) -> Result<()> {
+fn pack_all(pending: &mut [Making], plans: &Plans<'_>, how: &layer::Options) -> Result<()> {
     let mut packed: Vec<(Compression, usize, Vec<Layer>)> = Vec::new();
     let places: Vec<(Compression, Place)> = pending.iter().map(|this| (this.compression, this.place.clone())).collect();
     for (index, this) in pending.iter_mut().enumerate() {
@@ -407,9 +407,9 @@ fn targets(places: &[(Compression, Place)], compression: Compression) -> Vec<Rep
 
 /// Holds what was packed against the policy's limit, before anything appears under an output's name. The archive for an
 /// engine is no download.
-fn within_limit(recipe: &Recipe, pending: &[Pending]) -> Result<()> {
+fn within_limit(recipe: &Recipe, pending: &[Making]) -> Result<()> {
     let Some(limit) = policy::download_limit(&recipe.policy) else { return Ok(()) };
-    let download = |this: &&Pending| this.variant == Variant::Plain && matches!(this.place, Place::Destination(_));
+    let download = |this: &&Making| this.variant == Variant::Plain && matches!(this.place, Place::Destination(_));
     for this in pending.iter().filter(download) {
         let layers: Vec<(u64, &str)> = this.layers.iter().map(|layer| (layer.size, layer.name.as_str())).collect();
         if let Some(finding) = policy::max_download(&limit, &layers) {

@@ -45,12 +45,12 @@ pub(super) struct Known {
     open: Mutex<HashMap<Digest, Option<Arc<File>>>>,
     /// Whose layers they are, where a registry's cache wants to know.
     image: Option<String>,
-    lent: Mutex<HashMap<Key, Lent>>,
+    lent: Mutex<HashMap<Key, Foreign>>,
 }
 
 /// A piece out of a registry's cache, as it came: nothing of it was looked at yet.
 #[derive(Debug, Clone)]
-pub(super) struct Lent {
+pub(super) struct Foreign {
     pub(super) file: Arc<File>,
     pub(super) at: u64,
     pub(super) size: u32,
@@ -167,7 +167,7 @@ impl Known {
     }
 
     /// Takes a piece, of which nothing is believed until it is brought.
-    pub(super) fn lend(&self, key: Key, piece: Lent) {
+    pub(super) fn lend(&self, key: Key, piece: Foreign) {
         self.lent.lock().unwrap_or_else(PoisonError::into_inner).insert(key, piece);
     }
 
@@ -221,7 +221,7 @@ impl Known {
     }
 
     /// A piece that somebody else compressed: it counts when it decompresses to these bytes.
-    fn bring_lent(&self, lent: &Lent, raw: &[u8], packed: &mut Packed) -> Option<()> {
+    fn bring_lent(&self, lent: &Foreign, raw: &[u8], packed: &mut Packed) -> Option<()> {
         let raw_size = u32::try_from(raw.len()).ok()?;
         // Only gzip wants it.
         let gzip = matches!(self.compression, Compression::Gzip(_));

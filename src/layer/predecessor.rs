@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::entry::{Entry, Part};
-use super::known::{Known, Lent};
+use super::known::{Foreign, Known};
 use super::layout::Layout;
 use super::remote::RemoteCache;
 use super::{Lineage, Staging, codec, proof};
@@ -63,7 +63,7 @@ impl Borrower<'_> {
         self.remote.fetch_parts(content, (from, entry), (&ranges(parts), most), (&file, path))?;
         for (part, _) in parts {
             let (cache, from) = (Arc::clone(self.remote), from.clone());
-            let lent = Lent { file: Arc::clone(&file), at: part.at, size: part.size, cache, from };
+            let lent = Foreign { file: Arc::clone(&file), at: part.at, size: part.size, cache, from };
             self.known.lend(part.key, lent);
         }
         Some(())

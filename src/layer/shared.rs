@@ -64,14 +64,14 @@ type Members = (u32, u64);
 #[derive(Debug)]
 struct Fact {
     class: Class,
-    content: Option<Known>,
+    content: Option<SeenContent>,
     size: u64,
     members: Members,
 }
 
 /// The content of a file, known by what was looked at so far.
 #[derive(Debug)]
-struct Known {
+struct SeenContent {
     files: Vec<(ContentId, Stamp)>,
     any: Content,
     digest: Option<Digest>,
@@ -167,7 +167,7 @@ impl Commons {
 impl Fact {
     fn new(class: Class, entry: &Entry) -> Self {
         let content = entry.content();
-        let known = |content: &Content| Known {
+        let known = |content: &Content| SeenContent {
             files: content.stamp().map(|stamp| (content.id(), stamp)).into_iter().collect(),
             any: content.clone(),
             digest: None,
@@ -203,7 +203,7 @@ impl Fact {
     }
 }
 
-impl Known {
+impl SeenContent {
     fn is_file(&self, content: &Content) -> bool {
         content.stamp().is_some_and(|stamp| self.files.contains(&(content.id(), stamp)))
     }

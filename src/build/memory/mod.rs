@@ -49,7 +49,7 @@ const CONTENTS: &str = "contents";
 const PARCEL: &str = "parcel";
 
 /// Up to this many paths, asking about all of them takes no noticeable time.
-const LITTLE: usize = 300;
+const FEW: usize = 300;
 
 /// A part of what was seen that is written down by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -347,7 +347,7 @@ impl Session {
     /// kept of a build: to ask is worth it before what would be kept is made.
     fn is_racy(&self, memory: &Memory, inputs: &Inputs) -> bool {
         let is_settled = |stamp: &Stamp| memory.cache.is_settled(stamp);
-        let little = inputs.0.iter().filter(|(_, notes)| notes.count() < LITTLE);
+        let little = inputs.0.iter().filter(|(_, notes)| notes.count() < FEW);
         little.into_iter().any(|(root, notes)| {
             let seen = |root: &Folder| Seen::others(root, notes, &notes.others(root), &is_settled);
             self.open(root, None).is_ok_and(|root| seen(&root.folder).is_err())
