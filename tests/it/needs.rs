@@ -703,6 +703,13 @@ fn locales_by_name() {
     assert!(error.starts_with("error[E0241]: locale `POSIX` has no files: every program has it built in\n"), "{error}");
 }
 
+#[test]
+fn programs_that_read_wide_characters_have_a_locale() {
+    let mut sandbox = Sandbox::new();
+    sandbox.debian().files(&["/usr/lib/locale/C.utf8/LC_CTYPE"]).program("/usr/bin/rev", &["setlocale", "fgetws"]);
+    assert_eq!(sandbox.lines(), ["file /usr/lib/locale/C.utf8/LC_CTYPE"]);
+}
+
 /// A locale-archive as glibc's localedef lays it out, with one locale whose categories are `text` and their number.
 fn locale_archive(name: &str, text: &str, word: fn(u32) -> [u8; 4]) -> Vec<u8> {
     let (names, strings, records, data) = (56, 92, 128, 240);
