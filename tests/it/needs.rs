@@ -710,6 +710,30 @@ fn programs_that_read_wide_characters_have_a_locale() {
     assert_eq!(sandbox.lines(), ["file /usr/lib/locale/C.utf8/LC_CTYPE"]);
 }
 
+#[test]
+fn languages_whose_library_asks_for_the_locale_have_one() {
+    for (name, at) in [
+        ("libjava.so", "/opt/java/lib/libjava.so"),
+        ("libruby-3.1.so.3.1", "/usr/lib/libruby-3.1.so.3.1"),
+        ("libtcl8.6.so", "/usr/lib/libtcl8.6.so"),
+        ("libguile-3.0.so.1", "/usr/lib/libguile-3.0.so.1"),
+        ("libR.so", "/usr/lib/R/lib/libR.so"),
+    ] {
+        let mut sandbox = Sandbox::new();
+        sandbox.debian().files(&["/usr/lib/locale/C.utf8/LC_CTYPE"]).program("/usr/bin/run", &[]).library(at, name);
+        let outcome = sandbox.build().unwrap();
+        assert_eq!(outcome.lines, ["file /usr/lib/locale/C.utf8/LC_CTYPE"], "{name}");
+        assert_eq!(outcome.environment["LANG"], "C.UTF-8");
+        assert_eq!(sandbox.extras(&["!locale"]).lines(), [""; 0]);
+    }
+    // What other libraries import says nothing of the programs that load them.
+    let mut sandbox = Sandbox::new();
+    let library = "/usr/lib/libstdc++.so.6";
+    sandbox.debian().files(&["/usr/lib/locale/C.utf8/LC_CTYPE"]).program("/usr/bin/run", &[]);
+    sandbox.library(library, "libstdc++.so.6").imported(library, &["setlocale", "mbrtowc", "nl_langinfo"]);
+    assert_eq!(sandbox.lines(), [""; 0]);
+}
+
 /// A locale-archive as glibc's localedef lays it out, with one locale whose categories are `text` and their number.
 fn locale_archive(name: &str, text: &str, word: fn(u32) -> [u8; 4]) -> Vec<u8> {
     let (names, strings, records, data) = (56, 92, 128, 240);
