@@ -1015,3 +1015,22 @@ fn openssl_configuration_is_followed() {
         assert!(lines.iter().any(|known| known == line), "`{line}` in {lines:#?}");
     }
 }
+
+#[test]
+fn lua_is_known_by_its_program_too() {
+    let mut sandbox = Sandbox::new();
+    sandbox.debian().files(&[
+        "/usr/bin/lua5.4",
+        "/usr/share/lua/5.4/lxp.lua",
+        "/usr/lib/x86_64-linux-gnu/lua/5.4/lxp.so",
+    ]);
+    sandbox.interpreters.push(path("/usr/bin/lua5.4"));
+    let expected =
+        ["file /usr/share/lua/5.4/lxp.lua", "load /usr/lib/x86_64-linux-gnu/lua/5.4/lxp.so by /usr/bin/lua5.4"];
+    assert_eq!(sandbox.lines(), expected);
+    sandbox.interpreters.clear();
+    sandbox.program("/usr/bin/luac5.4", &[]);
+    assert_eq!(sandbox.lines(), [""; 0]);
+    sandbox.program("/usr/bin/lua5.4", &[]);
+    assert_eq!(sandbox.lines(), expected);
+}
