@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::path::ImagePath;
 use crate::report::{Error, Result};
 use crate::select::Accounts;
-use crate::source::{Content, Source, find, resolve};
+use crate::source::{Content, NodeKind, Source, find, resolve};
 use crate::tree::{Cause, Entry, EntryKind, Rank, Reason, Tree};
 
 use super::bring;
@@ -38,6 +38,7 @@ pub fn add_standard(tree: &mut Tree, root: &dyn Source, standard: &Standard<'_>)
             bring(tree, root, path.as_bytes(), Rank::Generated, &reason)?;
         }
     }
+    way_to_the_shell(tree, root)?;
     for (path, mode) in FOLDERS {
         generated(tree, path, EntryKind::Directory, mode, (0, 0), "usual folder")?;
     }
@@ -49,6 +50,22 @@ pub fn add_standard(tree: &mut Tree, root: &dyn Source, standard: &Standard<'_>)
         generated(tree, &home, EntryKind::Directory, 0o700, (user.uid, user.gid), "home")?;
     }
     Ok(())
+}
+
+/// In a merged /usr, `/bin` is a link: an image with a shell has it, since system(3) starts `/bin/sh` whoever brought it.
+fn way_to_the_shell(tree: &mut Tree, root: &dyn Source) -> Result<()> {
+    const SHELLS: [&str; 4] = ["sh", "bash", "dash", "busybox"];
+    let bin = ImagePath::new("/bin").map_err(Error::internal)?;
+    let node = root.node(&bin).map_err(|error| super::io_error("look at", &bin, &error))?;
+    let Some(NodeKind::Symlink(target)) = node.map(|node| node.kind) else { return Ok(()) };
+    let has = |shell: &&str| {
+        let path = [b"/", target.as_slice(), b"/", shell.as_bytes()].concat();
+        resolve(tree, &path).is_ok_and(|found| found.node.content().is_some())
+    };
+    if tree.below(&bin).next().is_some() || !SHELLS.iter().any(|shell| has(&shell)) {
+        return Ok(());
+    }
+    generated(tree, "/bin", EntryKind::Symlink(target), 0o777, (0, 0), "the way to its shell")
 }
 
 /// Where distributions say which one they are. Scanners ask more than `os-release`: to Trivy, Ubuntu without `lsb-release` is

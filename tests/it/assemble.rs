@@ -53,6 +53,16 @@ fn paths_are_written_through_the_links_of_a_merged_usr() {
 }
 
 #[test]
+fn a_shell_can_be_started_by_its_usual_path() {
+    let sandbox = sandbox("binaries = [\"sh\"]\n[policy]\nshell = \"allow\"\n");
+    sandbox.static_program("root/usr/bin/dash", 62).link("root/usr/bin/sh", "dash");
+    assert_eq!(tree(&sandbox, "/bin"), "0777 0:0 -> usr/bin /bin\n");
+    // Nobody asks for a shell by its path in an image without one.
+    sandbox.file("r.toml", "binaries = [\"app\"]\n");
+    assert_eq!(tree(&sandbox, "/bin"), "");
+}
+
+#[test]
 fn links_out_of_a_folder_bring_what_they_lead_to() {
     let sandbox = sandbox("binaries = [\"app\"]\nfiles = [\"/opt/java/\"]\n");
     sandbox
