@@ -31,6 +31,16 @@ pub(super) struct Copy<'c> {
     pub(super) manner: &'c Manner,
 }
 
+/// A link of a folder to what was left out of its copy.
+pub(super) struct Unsettled {
+    from: ImagePath,
+    to: ImagePath,
+    /// Its text in the source, and the one that it would have in the image.
+    target: Vec<u8>,
+    text: Vec<u8>,
+    manner: Manner,
+}
+
 /// A followed link, and the one that led to the folder that it is in.
 pub(super) struct Led<'c> {
     link: &'c ImagePath,
@@ -124,8 +134,11 @@ impl Selector<'_> {
             return self.place_link(to.clone(), target, copy.manner);
         }
         let absolute = target.first() == Some(&b'/');
-        if absolute && let Some(inside) = copy.inside(to, target) {
-            return self.place_link(to.clone(), &inside, copy.manner);
+        if absolute && let Some((inside, excluded)) = copy.inside(to, target) {
+            return match excluded {
+                true => self.link_to_excluded(copy, (from, to), target, &inside),
+                false => self.place_link(to.clone(), &inside, copy.manner),
+            };
         }
         if absolute && copy.manner.beside {
             self.errors.push(
@@ -144,7 +157,7 @@ impl Selector<'_> {
             Ok(found) => {
                 if let Some(below) = found.real.below(&copy.from) {
                     if copy.excludes_any(below) {
-                        return self.link_to_excluded(copy, from, target);
+                        return self.link_to_excluded(copy, (from, to), target, target);
                     }
                     self.place_link(to.clone(), target, copy.manner);
                     return self.way_back(copy, to, &found.links);
@@ -223,11 +236,48 @@ impl Selector<'_> {
         }
     }
 
-    fn link_to_excluded(&mut self, copy: &Copy<'_>, from: &ImagePath, target: &[u8]) {
-        self.out.notes.push(
-            Diagnostic::note_of(LEFT_OUT, format!("`{from}` was left out: `{}` is excluded", show(target)))
-                .at(copy.manner.span, "copies the folder that holds it"),
-        );
+    /// A link to what this copy leaves out stays if another entry brings that, which is known when the tree is whole.
+    fn link_to_excluded(&mut self, copy: &Copy<'_>, (from, to): (&ImagePath, &ImagePath), target: &[u8], text: &[u8]) {
+        self.unsettled.push(Unsettled {
+            from: from.clone(),
+            to: to.clone(),
+            target: target.to_vec(),
+            text: text.to_vec(),
+            manner: copy.manner.clone(),
+        });
+    }
+
+    /// Places the links whose targets the tree has after all; the others are told.
+    pub(super) fn settle_links(&mut self) {
+        let mut open = std::mem::take(&mut self.unsettled);
+        // Another entry's word on the same place is enough.
+        open.retain(|link| self.out.tree.get(&link.to).is_none());
+        loop {
+            let leads = |link: &Unsettled| {
+                let folder = link.to.parent().unwrap_or_else(ImagePath::root);
+                let path = if link.text.first() == Some(&b'/') {
+                    link.text.clone()
+                } else {
+                    [folder.as_bytes(), b"/", &link.text].concat()
+                };
+                resolve(&self.out.tree, &path).is_ok()
+            };
+            // One may lead to another.
+            let (there, rest): (Vec<_>, Vec<_>) = open.into_iter().partition(leads);
+            if there.is_empty() {
+                open = rest;
+                break;
+            }
+            for link in there {
+                self.place_link(link.to, &link.text, &link.manner);
+            }
+            open = rest;
+        }
+        for link in open {
+            let title = format!("`{}` was left out: `{}` is excluded", link.from, show(&link.target));
+            let note = Diagnostic::note_of(LEFT_OUT, title);
+            self.out.notes.push(note.at(link.manner.span, "copies the folder that holds it"));
+        }
     }
 
     /// A link that is replaced by what it leads to.
@@ -267,18 +317,17 @@ impl Led<'_> {
 }
 
 impl Copy<'_> {
-    /// The text of a link at `to` for an absolute one that leads into the folder itself, when the folder is moved.
-    fn inside(&self, to: &ImagePath, target: &[u8]) -> Option<Vec<u8>> {
+    /// The text of a link at `to` for an absolute one that leads into the folder itself, when the folder is moved; and
+    /// whether what it leads to is excluded.
+    fn inside(&self, to: &ImagePath, target: &[u8]) -> Option<(Vec<u8>, bool)> {
         if self.from == self.to && !self.manner.beside {
             return None;
         }
         let real = resolve(self.source, target).ok()?.real;
         let target = ImagePath::new(target).ok().filter(|path| path.is_within(&self.from)).unwrap_or(real);
         let below = target.below(&self.from)?;
-        if self.excludes_any(below) {
-            return None;
-        }
-        Some(relative(&to.parent()?, &self.to.join_path(below).ok()?))
+        let text = relative(&to.parent()?, &self.to.join_path(below).ok()?);
+        Some((text, self.excludes_any(below)))
     }
 
     /// A path of the image below the folder, as `exclude` has it: behind a link that is followed, too.

@@ -127,7 +127,7 @@ pub fn select(recipe: &Recipe, root: &dyn Source, beside: &dyn Source, packages:
         copied: Vec::new(),
         notes: Vec::new(),
     };
-    let mut selector = Selector { recipe, root, beside, out: selection, errors };
+    let mut selector = Selector { recipe, root, beside, out: selection, errors, unsettled: Vec::new() };
     selector.links();
     let later = selector.binaries();
     selector.libraries();
@@ -136,6 +136,7 @@ pub fn select(recipe: &Recipe, root: &dyn Source, beside: &dyn Source, packages:
     selector.later_binaries(later);
     selector.venvs();
     selector.dirs();
+    selector.settle_links();
     if selector.errors.is_empty() { Ok(selector.out) } else { Err(Error(selector.errors)) }
 }
 
@@ -148,6 +149,8 @@ struct Selector<'a> {
     beside: &'a dyn Source,
     out: Selection,
     errors: Vec<Diagnostic>,
+    /// Links to what a copied folder leaves out.
+    unsettled: Vec<folder::Unsettled>,
 }
 
 /// Where an entry's files come from and how they are placed.

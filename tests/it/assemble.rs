@@ -127,6 +127,37 @@ fn what_is_excluded_stays_out_behind_followed_links_and_of_globs() {
 }
 
 #[test]
+fn a_link_to_what_its_copy_leaves_out_stays_if_another_entry_brings_that() {
+    let sandbox = sandbox(
+        "binaries = [\"app\"]\nfiles = [\n\
+         { from = \"lk/\", to = \"/etc/lk/\", exclude = [\"avail/**\"] },\n\
+         { from = \"lk/avail/\", to = \"/etc/lk/avail/\", exclude = [\"secret\"] },\n\
+         { from = \"/opt/lk/\", to = \"/srv/lk/\", exclude = [\"avail/**\"] },\n\
+         { from = \"/opt/lk/avail/a\", to = \"/srv/lk/avail/a\" },\n]\n",
+    );
+    sandbox
+        .file("lk/avail/a", "1")
+        .file("lk/avail/secret", "2")
+        .link("lk/en/a", "../avail/a")
+        .link("lk/en/again", "a")
+        .link("lk/en/secret", "../avail/secret")
+        .file("root/opt/lk/avail/a", "3")
+        .link("root/opt/lk/en/a", "/opt/lk/avail/a");
+    let expected = "0755 0:0 folder /etc/lk/en r.toml:3:1\n\
+        0777 0:0 -> ../avail/a /etc/lk/en/a r.toml:3:1\n\
+        0777 0:0 -> a /etc/lk/en/again r.toml:3:1\n";
+    assert_eq!(tree(&sandbox, "/etc/lk/en"), expected);
+    assert_eq!(tree(&sandbox, "/srv/lk/en/"), "0777 0:0 -> ../avail/a /srv/lk/en/a r.toml:5:1\n");
+    let run = sandbox.run(&["check", "-v", "r.toml", "--root", "root"]);
+    let told = run.stderr.lines().filter(|line| line.contains("was left out")).count();
+    assert!(
+        told == 1 && run.stderr.contains("lk/en/secret` was left out: `../avail/secret` is excluded"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
 fn modes_are_plain_and_names_of_one_inode_stay_one_file() {
     let sandbox = sandbox("binaries = [\"app\"]\nfiles = [\"/opt/\"]\n");
     sandbox.file("root/opt/tool", "#!").mode("root/opt/tool", 0o4751).file("root/opt/data", "x");
