@@ -296,6 +296,7 @@ impl<'a> Closing<'a> {
             learnt: self.learnt,
             libc: self.libc(),
             family: distribution.map_or(needs::Family::Other, |distribution| distribution.family()),
+            env: &self.recipe.config.env,
         })
     }
 

@@ -5,7 +5,7 @@ use super::certificates::{self, Company};
 use super::finder::Why;
 use super::rules::{Builtin, Rule};
 use super::{EXTRA, NOT_IN_ROOT, Seen, locale};
-use crate::report::{Diagnostic, Result};
+use crate::report::{Diagnostic, Error, Level as Severity, Result};
 
 /// The recipe asks for an extra that this image does without.
 pub(super) fn adds_nothing(rule: &Rule, because: &str, why: &Why) -> Diagnostic {
@@ -27,6 +27,13 @@ pub(super) fn nothing_found(
     let asked = why.trigger.is_empty();
     if let Some(because) = &rule.nothing {
         return Ok(asked.then(|| adds_nothing(rule, because, why)));
+    }
+    if let (Some(Builtin::Locale), Some(name), Some(span), false) =
+        (rule.builtin, &why.ask.argument, why.ask.span, asked)
+    {
+        // A variable names it: programs go on without.
+        let Error(errors) = locale::missing(name, seen, Some(span))?;
+        return Ok(errors.into_iter().next().map(|error| Diagnostic { level: Severity::Warning, ..error }));
     }
     if !asked {
         let title = format!("{}, and the root has nothing of `{}`", why.trigger, rule.name);

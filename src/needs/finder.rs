@@ -7,10 +7,10 @@ use super::asked::{self, Ask, Asked};
 use super::certificates::{self, Company};
 use super::evidence::Evidence;
 use super::rules::{Argument, Builtin, Rule, TABLE};
-use super::trigger::{right_libc, trigger};
-use super::{Addition, Level, Needs, Request, Seen, Suggestion, Want, absent, bring, locale};
+use super::trigger::{right_libc, sets_locale, trigger};
+use super::{Addition, Level, Needs, Request, Seen, Suggestion, Want, absent, bring, locale, variables};
 use crate::path::ImagePath;
-use crate::report::{Diagnostic, Error, Result};
+use crate::report::{Diagnostic, Error, Result, Span};
 use crate::tree::{Cause, Reason};
 
 /// Finds what an image needs, round by round.
@@ -28,8 +28,8 @@ pub struct Finder {
     handed: BTreeSet<(&'static str, Key)>,
     /// Rules that bring the same whatever else the image holds, with what stood after the colon: they are done.
     settled: BTreeSet<(&'static str, Option<String>)>,
-    /// The rules of which a note told that they bring nothing.
-    noted: BTreeSet<&'static str>,
+    /// The rules of which a note told that they bring nothing, with what stood after the colon.
+    noted: BTreeSet<(&'static str, Option<String>)>,
     /// What was told of configuration.
     told: BTreeSet<String>,
 }
@@ -149,22 +149,27 @@ impl Finder {
             return Ok(Vec::new());
         }
         let asks = self.asked.of(rule);
+        let asked = |ask: &Ask| Why { ask: ask.clone(), trigger: String::new(), level: rule.level, object: None };
+        let mut whys: Vec<Why> = asks.iter().map(asked).collect();
+        if rule.builtin == Some(Builtin::Locale) && right_libc(rule, seen) {
+            whys.extend(named_locales(asks, seen, &mut self.evidence)?);
+        }
         if !asks.is_empty() {
-            let asked = |ask: &Ask| Why { ask: ask.clone(), trigger: String::new(), level: rule.level, object: None };
-            return Ok(asks.iter().map(asked).collect());
+            return Ok(whys);
         }
         let trigger = trigger(rule, seen, &mut self.evidence, Level::Recommended)?;
         let argument = (rule.argument == Argument::Name).then(|| locale::USUAL.to_owned());
         let why = |ask| {
             trigger.map(|trigger| Why { ask, trigger: trigger.text, level: trigger.level, object: trigger.object })
         };
-        Ok(why(Ask { argument, span: None }).into_iter().collect())
+        whys.extend(why(Ask { argument, span: None }));
+        Ok(whys)
     }
 
     fn apply(&mut self, rule: &'static Rule, seen: &Seen<'_>, why: &Why, needs: &mut Needs) -> Result<()> {
         if !right_libc(rule, seen) {
             let because = rule.only.as_ref().map_or("", |only| &only.because);
-            self.note(rule, Some(absent::adds_nothing(rule, because, why)), needs);
+            self.note(rule, why, Some(absent::adds_nothing(rule, because, why)), needs);
             return Ok(());
         }
         let settled = (rule.name.as_str(), why.ask.argument.clone());
@@ -185,7 +190,7 @@ impl Finder {
         }
         if is_empty {
             let note = absent::nothing_found(rule, seen, why, &self.company, &found)?;
-            self.note(rule, note, needs);
+            self.note(rule, why, note, needs);
             return Ok(());
         }
         if rule.looks_at_the_root_alone() {
@@ -203,13 +208,31 @@ impl Finder {
     }
 
     /// Tells something about a rule, once.
-    fn note(&mut self, rule: &'static Rule, note: Option<Diagnostic>, needs: &mut Needs) {
+    fn note(&mut self, rule: &'static Rule, why: &Why, note: Option<Diagnostic>, needs: &mut Needs) {
         if let Some(note) = note
-            && self.noted.insert(rule.name.as_str())
+            && self.noted.insert((rule.name.as_str(), why.ask.argument.clone()))
         {
             needs.notes.push(note);
         }
     }
+}
+
+/// The locales that the recipe's variables name, where something sets them, and the recipe does not ask for them.
+fn named_locales(asks: &[Ask], seen: &Seen<'_>, evidence: &mut Evidence) -> Result<Vec<Why>> {
+    let mut named = variables::locales(seen.env);
+    named.retain(|(locale, ..)| {
+        !asks.iter().filter_map(|ask| ask.argument.as_ref()).any(|known| locale::same(known, locale))
+    });
+    if named.is_empty() || !sets_locale(seen, evidence)? {
+        return Ok(Vec::new());
+    }
+    let why = |(locale, name, span): (String, &str, Span)| Why {
+        trigger: variables::sets(name, &locale),
+        ask: Ask { argument: Some(locale), span: Some(span) },
+        level: Level::Recommended,
+        object: None,
+    };
+    Ok(named.into_iter().map(why).collect())
 }
 
 impl Key {

@@ -81,6 +81,11 @@ pub(super) fn is_name(name: &str) -> bool {
     !name.is_empty() && name.len() < 256 && name.chars().all(plain) && !name.starts_with('.')
 }
 
+/// Whether two names are of one locale.
+pub(super) fn same(one: &str, other: &str) -> bool {
+    spellings(one).first() == spellings(other).first()
+}
+
 /// A name as it is, and as glibc writes it: the codeset in lower case without signs, `iso` before bare digits
 /// (`_nl_normalize_codeset`).
 fn spellings(name: &str) -> Vec<String> {

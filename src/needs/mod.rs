@@ -4,6 +4,7 @@
 //! (`rules/`). Out: what to add, each with the rule as its reason ([`Needs`]). Reads the image laid over its root;
 //! places nothing and resolves no library itself.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::LazyLock;
 
@@ -11,7 +12,7 @@ use crate::closure;
 pub use crate::closure::Libc;
 use crate::path::ImagePath;
 use crate::recipe::{Certificates, Extra};
-use crate::report::{Code, Diagnostic};
+use crate::report::{Code, Diagnostic, Spanned};
 use crate::source::Source;
 use crate::tree::{Entry, Reason, Tree};
 
@@ -43,6 +44,7 @@ mod scan;
 mod template;
 mod trigger;
 mod user_glob;
+mod variables;
 pub(crate) mod zip;
 
 pub use catalogue::{Listing, catalogue};
@@ -95,6 +97,9 @@ pub struct Request<'a> {
 /// The undefined dynamic symbols of an ELF file, without versions; empty when it has none.
 pub type Imports<'a> = dyn Fn(&ImagePath) -> io::Result<closure::Imports> + 'a;
 
+/// Variables by name, as a recipe sets them.
+pub type Environment = BTreeMap<String, Spanned<String>>;
+
 /// What the image holds so far.
 #[derive(Clone, Copy)]
 pub struct Seen<'a> {
@@ -116,6 +121,8 @@ pub struct Seen<'a> {
     pub libc: Option<Libc>,
     /// Whose files the root holds.
     pub family: Family,
+    /// The recipe's `[env]`.
+    pub env: &'a Environment,
 }
 
 /// An ELF object of the image.

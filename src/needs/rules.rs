@@ -165,6 +165,9 @@ pub(super) struct When {
     /// The image has this file.
     #[serde(default)]
     pub(super) file: Vec<Template>,
+    /// The recipe's `TZ` names a time zone.
+    #[serde(default)]
+    pub(super) zone: bool,
     /// A Python file of the recipe looks for libraries by `ctypes.util.find_library`.
     #[serde(default)]
     pub(super) find_library: bool,
@@ -225,6 +228,9 @@ impl When {
                 parts.push(format!("{verb} {list}"));
             }
         }
+        if self.zone {
+            parts.push("the recipe's TZ names a time zone".to_owned());
+        }
         if self.find_library {
             parts.push("Python code of the recipe calls find_library".to_owned());
         }
@@ -262,6 +268,7 @@ mod tests {
                     !when.string.is_empty(),
                     !when.file.is_empty(),
                     when.find_library,
+                    when.zone,
                 ];
                 assert_eq!(subjects.iter().filter(|&&has| has).count(), 1, "`{}` wants one subject", rule.name);
             }

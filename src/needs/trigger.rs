@@ -4,7 +4,7 @@ use super::evidence::Evidence;
 use super::lookup::there;
 use super::rules::{LibcName, Rule, When, Within};
 use super::template::{Folders, Pattern};
-use super::{Level, Libc, Object, Seen, find_library, lookup};
+use super::{Level, Libc, Object, Seen, find_library, lookup, variables};
 use crate::path::{ImagePath, show};
 use crate::report::Result;
 
@@ -87,6 +87,11 @@ impl When {
         if let Some(path) = self.file_in(seen)? {
             return Ok(Some((format!("the image has {path}"), None)));
         }
+        if self.zone
+            && let Some(zone) = variables::zone(seen)?
+        {
+            return Ok(Some((variables::sets("TZ", &zone), None)));
+        }
         if self.find_library
             && let Some(path) = find_library::who(seen, &mut evidence.asking)?
         {
@@ -141,6 +146,17 @@ impl When {
         }
         Ok(None)
     }
+}
+
+/// Whether something outside of the C library sets a locale.
+pub(super) fn sets_locale(seen: &Seen<'_>, evidence: &mut Evidence) -> Result<bool> {
+    for object in seen.objects.iter().filter(|object| !object.is(b"libc.so.6")) {
+        let imported = evidence.imports(seen, &object.real)?;
+        if imported.contains("setlocale") || imported.contains("newlocale") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The folder of the C library: what `{libdir}` stands for.

@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use mkimage::closure::Imports;
-use mkimage::needs::{self, Distribution, Family, Finder, Learnt, Level, Libc, Object, Request, Seen, Want};
+use mkimage::needs::{
+    self, Distribution, Environment, Family, Finder, Learnt, Level, Libc, Object, Request, Seen, Want,
+};
 use mkimage::path::{ImagePath, show};
 use mkimage::recipe::{Certificates, Extra, Origin};
 use mkimage::report::{Error, Span, Spanned, Texts, render};
@@ -31,6 +33,7 @@ pub(super) struct Sandbox {
     certificates: Certificates,
     mounts: Vec<ImagePath>,
     command: Vec<String>,
+    env: Environment,
 }
 
 /// What a build would do with the additions of all rounds.
@@ -64,7 +67,21 @@ impl Sandbox {
             certificates: Certificates::default(),
             mounts: Vec::new(),
             command: Vec::new(),
+            env: Environment::new(),
         }
+    }
+
+    /// Variables of the recipe.
+    fn set(&mut self, variables: &[(&str, &str)]) -> &mut Self {
+        let text: String = variables.iter().map(|(name, value)| format!("{name} = \"{value}\"\n")).collect();
+        let id = self.texts.add("env.toml", text.as_str());
+        let span = |value: &str| {
+            let start = text.find(&format!("\"{value}\"")).unwrap();
+            Span { text: id, start: at(start), end: at(start + value.len() + 2) }
+        };
+        let one = |(name, value): &(&str, &str)| ((*name).to_owned(), Spanned::new((*value).to_owned(), span(value)));
+        self.env = variables.iter().map(one).collect();
+        self
     }
 
     fn host(&self, text: &str) -> PathBuf {
@@ -238,6 +255,7 @@ impl Sandbox {
             learnt: &self.learnt,
             libc: self.libc,
             family: self.family,
+            env: &self.env,
         }
     }
 }
@@ -701,6 +719,58 @@ fn locales_by_name() {
     sandbox.extras.clear();
     let error = sandbox.extras(&["locale:POSIX"]).error();
     assert!(error.starts_with("error[E0241]: locale `POSIX` has no files: every program has it built in\n"), "{error}");
+}
+
+#[test]
+fn what_variables_of_the_recipe_name_comes_along() {
+    let mut sandbox = Sandbox::new();
+    sandbox.debian().program("/usr/bin/date", &["setlocale"]);
+    sandbox.files(&[
+        "/usr/share/zoneinfo/Europe/Berlin",
+        "/usr/share/zoneinfo/Japan",
+        "/usr/lib/locale/de_DE.utf8/LC_CTYPE",
+    ]);
+    let zones = ["file /usr/share/zoneinfo/Europe/Berlin", "file /usr/share/zoneinfo/Japan"];
+    for name in ["Europe/Berlin", ":Europe/Paris", "/usr/share/zoneinfo/Japan", "Japan"] {
+        let outcome = sandbox.set(&[("TZ", name)]).build().unwrap();
+        assert_eq!(outcome.lines, zones, "{name}");
+    }
+    for name in ["", "UTC", "Etc/UTC", "CET-1CEST,M3.5.0,M10.5.0/3", "<+0330>-3:30", "CET", "../etc/localtime"] {
+        assert_eq!(sandbox.set(&[("TZ", name)]).lines(), [""; 0], "{name}");
+    }
+    let german = ["file /usr/lib/locale/de_DE.utf8/LC_CTYPE"];
+    for variables in [[("LANG", "de_DE.UTF-8"), ("A", "b")], [("LC_ALL", "de_DE.utf8"), ("LANG", "fr_FR.UTF-8")]] {
+        let outcome = sandbox.set(&variables).build().unwrap();
+        assert_eq!((outcome.lines.as_slice(), outcome.notes.as_str()), (german.map(str::to_owned).as_slice(), ""));
+    }
+    assert_eq!(sandbox.set(&[("LANG", "C"), ("LC_ALL", "POSIX")]).lines(), [""; 0]);
+    sandbox.set(&[("LANG", "de_DE.UTF-8"), ("TZ", "Europe/Berlin")]).extras(&["!locale", "!tzdata"]);
+    assert_eq!(sandbox.lines(), [""; 0]);
+    // Nothing takes notice of a locale that nothing sets.
+    sandbox.extras.clear();
+    sandbox.imported("/usr/bin/date", &[]);
+    assert_eq!(sandbox.set(&[("LANG", "de_DE.UTF-8")]).lines(), [""; 0]);
+}
+
+#[test]
+fn what_variables_name_and_the_root_lacks_is_told() {
+    let mut sandbox = Sandbox::new();
+    sandbox.debian().program("/usr/bin/date", &["newlocale"]).files(&["/usr/lib/locale/C.utf8/LC_CTYPE"]);
+    let expected = "warning[E0241]: locale `de_DE.UTF-8` is not in the root `ROOT`
+ --> env.toml:1:8
+  |
+1 | LANG = \"de_DE.UTF-8\"
+  |        ^^^^^^^^^^^^^ asked for here
+  |
+  = note: the root has C.utf8
+  = help: generate it in the root, as `localedef -i de_DE -f UTF-8 de_DE.UTF-8` does, or point `root` at one that has it
+
+warning[E0241]: the recipe sets TZ to Europe/Berlin, and the root has nothing of `tzdata`
+ |
+ = note: time zones other than UTC are unknown
+ = help: install `tzdata` in the root, or put \"!tzdata\" among the extras
+";
+    assert_eq!(sandbox.set(&[("LANG", "de_DE.UTF-8"), ("TZ", "Europe/Berlin")]).build().unwrap().notes, expected);
 }
 
 #[test]
