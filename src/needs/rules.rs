@@ -165,6 +165,9 @@ pub(super) struct When {
     /// The image has this file.
     #[serde(default)]
     pub(super) file: Vec<Template>,
+    /// With any of them: unless the image has one of these.
+    #[serde(default)]
+    pub(super) unless_file: Vec<Template>,
     /// The recipe's `TZ` names a time zone.
     #[serde(default)]
     pub(super) zone: bool,
@@ -227,6 +230,10 @@ impl When {
             if !list.is_empty() {
                 parts.push(format!("{verb} {list}"));
             }
+        }
+        if !self.unless_file.is_empty() {
+            let files: Vec<&str> = self.unless_file.iter().map(Template::text).collect();
+            parts.push(format!("and the image has no {}", files.join(", ")));
         }
         if self.zone {
             parts.push("the recipe's TZ names a time zone".to_owned());

@@ -3,7 +3,7 @@
 use super::evidence::Evidence;
 use super::lookup::there;
 use super::rules::{LibcName, Rule, When, Within};
-use super::template::{Folders, Pattern};
+use super::template::{Folders, Pattern, Template};
 use super::{Level, Libc, Object, Seen, find_library, lookup, variables};
 use crate::path::{ImagePath, show};
 use crate::report::Result;
@@ -69,6 +69,9 @@ impl When {
         {
             return Ok(None);
         }
+        if file_in(&self.unless_file, seen)?.is_some() {
+            return Ok(None);
+        }
         let linked =
             |object: &Object| Some((format!("links {}", show(object.fits_any(&self.soname)?)), object.real.clone()));
         if let Some((text, object)) = seen.objects.iter().find_map(linked) {
@@ -84,7 +87,7 @@ impl When {
         if let Some(path) = seen.interpreters.iter().find(|path| fits(path, &self.interpreter)) {
             return Ok(Some((format!("a script is run by {path}"), Some(path.clone()))));
         }
-        if let Some(path) = self.file_in(seen)? {
+        if let Some(path) = file_in(&self.file, seen)? {
             return Ok(Some((format!("the image has {path}"), None)));
         }
         if self.zone
@@ -101,15 +104,6 @@ impl When {
             return Ok(Some(held));
         }
         self.text_in(seen, evidence, level)
-    }
-
-    fn file_in(&self, seen: &Seen<'_>) -> Result<Option<ImagePath>> {
-        for pattern in self.file.iter().flat_map(|template| template.patterns(&Folders::new())) {
-            if let Some(path) = lookup::find(seen.image, &pattern)?.into_iter().next() {
-                return Ok(Some(path));
-            }
-        }
-        Ok(None)
     }
 
     fn imported(&self, seen: &Seen<'_>, evidence: &mut Evidence) -> Result<Option<Held>> {
@@ -146,6 +140,16 @@ impl When {
         }
         Ok(None)
     }
+}
+
+/// The first of some paths that the image has.
+fn file_in(files: &[Template], seen: &Seen<'_>) -> Result<Option<ImagePath>> {
+    for pattern in files.iter().flat_map(|template| template.patterns(&Folders::new())) {
+        if let Some(path) = lookup::find(seen.image, &pattern)?.into_iter().next() {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether something outside of the C library sets a locale.

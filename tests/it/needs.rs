@@ -1104,3 +1104,16 @@ fn lua_is_known_by_its_program_too() {
     sandbox.program("/usr/bin/lua5.4", &[]);
     assert_eq!(sandbox.lines(), expected);
 }
+
+#[test]
+fn a_program_that_starts_commands_by_a_shell_is_told_of_one() {
+    let mut sandbox = Sandbox::new();
+    sandbox.debian().program("/usr/bin/tool", &["popen", "malloc"]);
+    assert_eq!(sandbox.suggestions(), ["busybox: /usr/bin/tool imports popen"]);
+    of_the_recipe(&mut sandbox, "/usr/bin/sh", "x");
+    assert_eq!(sandbox.suggestions(), [""; 0]);
+    // A library's import says nothing of what the program does.
+    let mut sandbox = Sandbox::new();
+    sandbox.debian().program("/usr/bin/tool", &[]).imported("/usr/lib/x86_64-linux-gnu/libc.so.6", &["system"]);
+    assert_eq!(sandbox.suggestions(), [""; 0]);
+}
