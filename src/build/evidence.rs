@@ -186,16 +186,21 @@ impl Look<'_> {
     ) -> Option<(ImagePath, Explained)> {
         let of_loaded = |name: &[u8]| loaded.get(name).map(|(path, why)| ((*path).clone(), *why));
         if name.starts_with(b"/") {
-            let found = resolve(self.tree, name).ok().filter(|found| found.node.content().is_some())?;
-            let loaded = of_loaded(base_name(name)).filter(|(path, _)| *path == found.real);
-            return Some(loaded.unwrap_or((found.real, Explained::File)));
+            if let Some(found) = resolve(self.tree, name).ok().filter(|found| found.node.content().is_some()) {
+                let loaded = of_loaded(base_name(name)).filter(|(path, _)| *path == found.real);
+                return Some(loaded.unwrap_or((found.real, Explained::File)));
+            }
+            if self.root_file(&ImagePath::new(&**name).ok()?).is_some() {
+                return None;
+            }
+            // The end of a path whose beginning is found out at run time, as Java's `/libawt_headless.so`.
         }
         if !name.contains(&b'/')
             && let Some(loaded) = of_loaded(name)
         {
             return Some(loaded);
         }
-        let ending = [b"/", name.as_ref()].concat();
+        let ending = [b"/", name.strip_prefix(b"/").unwrap_or(name)].concat();
         let mut of_name = files.get(base_name(name)).into_iter().flatten();
         let file = of_name.find(|path| path.as_bytes().ends_with(&ending))?;
         Some((file.clone(), Explained::File))

@@ -55,6 +55,30 @@ fn check_lists_who_has_what_is_named() {
 }
 
 #[test]
+fn the_end_of_a_path_is_a_file_of_that_name() {
+    let root = root();
+    root.line("/opt/plugins/sub/libend.so library");
+    root.line("/usr/lib/libroot.so library");
+    root.line("/opt/plugins/libroot.so library");
+    let mut app = Elf::program(GLIBC).with(crate::support::elf::NEEDED, "libc.so.6");
+    app.symbols = vec!["-dlopen".to_owned()];
+    app.data = b"\0/libend.so\0/sub/libend.so\0/other/libend.so\0/usr/lib/libroot.so\0".to_vec();
+    root.file("/usr/bin/app", &app.write(), 0o755);
+    let run = run(&root, "", &["check", "--format", "json"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let found: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let names = found["images"][0]["dlopen"][0]["names"].as_array().unwrap().iter();
+    let names: Vec<String> = names.map(|it| format!("{} {}", it["name"], it["standing"])).collect();
+    let expected = [
+        r#""/libend.so" "image""#,
+        r#""/other/libend.so" "nowhere""#,
+        r#""/sub/libend.so" "image""#,
+        r#""/usr/lib/libroot.so" "root""#,
+    ];
+    assert_eq!(names, expected);
+}
+
+#[test]
 fn what_is_not_explained_is_denied_until_it_is_brought_or_ignored() {
     let root = root();
     let denied = run(&root, "[policy]\ndlopen = \"deny\"\n", &["check"]);
