@@ -1117,3 +1117,16 @@ fn a_program_that_starts_commands_by_a_shell_is_told_of_one() {
     sandbox.debian().program("/usr/bin/tool", &[]).imported("/usr/lib/x86_64-linux-gnu/libc.so.6", &["system"]);
     assert_eq!(sandbox.suggestions(), [""; 0]);
 }
+
+#[test]
+fn java_is_offered_what_it_draws_text_with() {
+    let mut sandbox = Sandbox::new();
+    let manager = "/opt/java/lib/libfontmanager.so";
+    sandbox.debian().program("/opt/java/lib/jexec", &[]).library(manager, "libfontmanager.so");
+    assert_eq!(sandbox.suggestions(), ["java-fonts: links libfontmanager.so"]);
+    assert_eq!(sandbox.extras(&["java-fonts"]).lines(), [format!("load libfontconfig.so.1 by {manager}")]);
+    assert_eq!(sandbox.suggestions(), [""; 0]);
+    sandbox.extras.clear();
+    sandbox.files(&["/etc/fonts/fonts.conf"]).library("/usr/lib/libfontconfig.so.1", "libfontconfig.so.1");
+    assert_eq!(sandbox.suggestions(), [""; 0]);
+}
