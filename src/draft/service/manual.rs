@@ -43,8 +43,8 @@ impl Manual {
         Self(options)
     }
 
-    /// The words by which the program stays in the foreground.
-    pub(super) fn foreground(&self) -> Vec<String> {
+    /// The words by which the program stays in the foreground, in place of those by which it leaves it.
+    pub(super) fn foreground(&self, leaving: &[String]) -> Vec<String> {
         let fits = |option: &&Described| {
             sentences(&option.text).any(|it| stays(&it))
                 && !sentences(&option.text).next().is_some_and(|it| leaves(&it))
@@ -52,7 +52,11 @@ impl Manual {
         // An option for debugging does more than that.
         let debugs = |option: &&Described| option.text.to_lowercase().contains("debug");
         let all: Vec<&Described> = self.0.iter().filter(fits).collect();
-        let found = all.iter().find(|option| !debugs(option)).or(all.first());
+        // As an option that it is likened to, but for this.
+        let instead =
+            |option: &&Described| option.text.split([' ', ',', '.']).any(|word| leaving.iter().any(|it| it == word));
+        let found =
+            all.iter().find(|option| instead(option)).or(all.iter().find(|option| !debugs(option))).or(all.first());
         found.map(|option| words(&option.tag)).unwrap_or_default()
     }
 
@@ -78,13 +82,23 @@ fn sentences(text: &str) -> impl Iterator<Item = String> {
 }
 
 fn denies(sentence: &str) -> bool {
-    ["not ", "n't ", "without", "instead of", "rather than", "disable"].iter().any(|word| sentence.contains(word))
+    ["not ", "n't ", "never ", "without", "instead of", "rather than", "disable"]
+        .iter()
+        .any(|word| sentence.contains(word))
 }
 
 /// Whether a sentence says that the program stays.
 fn stays(sentence: &str) -> bool {
-    const LEAVING: [&str; 7] =
-        ["fork", "daemoni", "detach", "become a daemon", "becoming a daemon", "background", "disassociate"];
+    const LEAVING: [&str; 8] = [
+        "fork",
+        "daemoni",
+        "detach",
+        "become a daemon",
+        "becoming a daemon",
+        "background",
+        "disassociate",
+        "disconnects from",
+    ];
     let denied = denies(sentence) && LEAVING.iter().any(|word| sentence.contains(word));
     denied || sentence.contains("foreground") && !leaves(sentence)
 }
@@ -271,15 +285,19 @@ mod tests {
     fn manual_pages_tell_how_to_stay_in_the_foreground() {
         let man = ".SH OPTIONS\n.TP\n.B \\-q\nNot here.\n.TP\n.BI \\-d \\ debug-level\nTurn on debugging.\nIf given,\n.B slapd\n\
             will not fork or disassociate from the terminal.\n.TP\n\\fB\\-b\\fR, \\fB\\-\\-back\\fR\nRun in the background.\n";
-        assert_eq!(of(man).foreground(), ["-d", "0"]);
+        assert_eq!(of(man).foreground(&[]), ["-d", "0"]);
         assert!(of(man).sends_to_the_background("--back") && !of(man).sends_to_the_background("-q"));
         let pod = ".IP \"\\fB\\-n\\fR, \\fB\\-\\-nodaemon\\fR\" 4\n.IX Item \"x\"\nDon't fork into the background.\n";
-        assert_eq!(of(pod).foreground(), ["-n"]);
+        assert_eq!(of(pod).foreground(&[]), ["-n"]);
         let docbook = ".PP\n\\-f\n.RS 4\nRun the server in the foreground (i\\&.e\\&. do not daemonize)\\&.\n.RE\n";
-        assert_eq!(of(docbook).foreground(), ["-f"]);
+        assert_eq!(of(docbook).foreground(&[]), ["-f"]);
         let mdoc = ".It Fl D\nWhen this option is specified,\n.Nm\nwill not detach and does not become a daemon.\n.It Fl d\n\
             Debug mode. It will not fork.\n";
-        assert_eq!(of(mdoc).foreground(), ["-D"]);
+        assert_eq!(of(mdoc).foreground(&[]), ["-D"]);
+        let never = ".TP\n\\-bd\nThis option runs it as a daemon.\n.TP\n\\-df\nThis delivers in the foreground.\n.TP\n\
+            \\-bdf\nThis is the same as \\-bd, but it never disconnects from the terminal, even without debugging.\n";
+        assert_eq!(of(never).foreground(&["-bd".to_owned()]), ["-bdf"]);
+        assert_eq!(of(never).foreground(&[]), ["-df"]);
     }
 
     #[test]
@@ -287,6 +305,6 @@ mod tests {
         let bytes = b"\0usage: %s [-b]\n\t-b              Run icecast in the background\n\t-f  Stay in foreground\n\0";
         let manual = Manual(help(bytes));
         assert!(manual.sends_to_the_background("-b"));
-        assert_eq!(manual.foreground(), ["-f"]);
+        assert_eq!(manual.foreground(&[]), ["-f"]);
     }
 }

@@ -13,10 +13,11 @@ impl Finding<'_> {
         let (mut words, changed) = foreground(self.without_accounts(words));
         if unit.forks && !changed {
             let manual = Manual::read(self.root, &self.program_name(), self.strings.first().map(Vec::as_slice));
-            let before = words.len();
-            words.retain(|word| !manual.sends_to_the_background(word));
-            let mut options = manual.foreground();
-            if options.is_empty() && words.len() == before {
+            let (leaving, staying): (Vec<_>, Vec<_>) =
+                words.into_iter().partition(|word| manual.sends_to_the_background(word));
+            words = staying;
+            let mut options = manual.foreground(&leaving);
+            if options.is_empty() && leaving.is_empty() {
                 options.extend(self.foreground_option());
             }
             // Before what has no name of its own.
