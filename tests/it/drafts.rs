@@ -180,3 +180,54 @@ fn a_link_that_leads_back_into_its_folder_brings_the_links_between() {
     let shown = check.stdout + &check.stderr;
     assert!(shown.contains("-> /usr/lib/tool/plugin-3.so /etc/alternatives/plugin"), "{shown}");
 }
+
+/// A package that has these files.
+fn package(sandbox: &Sandbox, name: &str, files: &[&str]) {
+    let status = format!("Package: {name}\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n\n");
+    let list: String = files.iter().map(|path| format!("{path}\n")).collect();
+    sandbox.file("root/var/lib/dpkg/status", status).file(&format!("root/var/lib/dpkg/info/{name}.list"), list);
+}
+
+/// The draft for a program, without what is said of the rules.
+fn draft(sandbox: &Sandbox, program: &str) -> String {
+    let run = sandbox.run(&["init", "--root=root", "-o", "new.toml", program]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    std::fs::read_to_string(sandbox.at("new.toml")).unwrap()
+}
+
+#[test]
+fn data_is_known_by_the_names_that_are_put_together_at_run_time() {
+    for words in ["../lib/tool", "/usr/lib/tool", "%s/tool"] {
+        let sandbox = Sandbox::new();
+        sandbox.static_program("root/usr/bin/tool", X86_64).file("root/usr/lib/tool/tool.core", "x");
+        package(&sandbox, "tool", &["/usr/bin/tool", "/usr/lib/tool/tool.core"]);
+        append(&sandbox.at("root/usr/bin/tool"), &[words]);
+        let text = draft(&sandbox, "tool");
+        assert!(text.contains("files    = [\"/usr/lib/tool/\"]"), "{words}: {text}");
+    }
+    // What is called like documentation of others is the program's own under its own name.
+    let sandbox = Sandbox::new();
+    sandbox.static_program("root/usr/bin/vim", X86_64).file("root/usr/share/vim/vim90/filetype.vim", "x");
+    package(&sandbox, "vim", &["/usr/bin/vim", "/usr/share/vim/vim90/filetype.vim"]);
+    append(&sandbox.at("root/usr/bin/vim"), &["/usr/share/vim"]);
+    assert!(draft(&sandbox, "vim").contains("files    = [\"/usr/share/vim/\"]"));
+}
+
+#[test]
+fn a_script_brings_the_folder_that_it_stands_in() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .static_program("root/usr/bin/run", X86_64)
+        .static_program("root/usr/lib/lang/erts/bin/emulator", X86_64)
+        .file("root/usr/lib/lang/bin/lang", "#!/usr/bin/run\nexec /usr/lib/lang/erts/bin/emulator\n")
+        .mode("root/usr/lib/lang/bin/lang", 0o755)
+        .link("root/usr/bin/lang", "../lib/lang/bin/lang");
+    package(&sandbox, "lang", &["/usr/bin/lang", "/usr/lib/lang/bin/lang", "/usr/lib/lang/erts/bin/emulator"]);
+    let text = draft(&sandbox, "lang");
+    assert!(text.contains("files    = [\"/usr/lib/lang/\"]"), "{text}");
+    // A program in such a folder comes by itself.
+    sandbox.static_program("root/usr/lib/lang/bin/lang", X86_64);
+    append(&sandbox.at("root/usr/lib/lang/bin/lang"), &["/usr/lib/lang"]);
+    std::fs::remove_file(sandbox.at("new.toml")).unwrap();
+    assert!(!draft(&sandbox, "lang").contains("files "));
+}

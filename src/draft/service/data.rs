@@ -70,12 +70,13 @@ impl Finding<'_> {
 
     /// Folders of the program's packages whose names stand in its bytes.
     pub(super) fn data(&mut self) {
+        let own_names = self.names();
         let mut roots: BTreeSet<String> = BTreeSet::new();
         for path in &self.related.paths {
             let parts: Vec<String> = path.components().map(|part| String::from_utf8_lossy(part).into_owned()).collect();
             let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
             let depth = match parts.as_slice() {
-                ["usr", "share", name, _, ..] if !is_documentation(name) => 3,
+                ["usr", "share", name, _, ..] if !is_documentation(name) || own_names.contains(*name) => 3,
                 ["usr", "lib", name, _, _, ..] if name.contains("-linux-") => 4,
                 ["usr", "lib" | "libexec", name, _, ..]
                     if !name.contains("-linux-")
@@ -87,8 +88,10 @@ impl Finding<'_> {
             };
             roots.insert(format!("/{}", parts[..depth].join("/")));
         }
-        let own =
-            |root: &String| self.says(root) && !self.program.as_bytes().starts_with(format!("{root}/").as_bytes());
+        // A program comes by itself, a script starts what lies beside it.
+        let is_script = self.interpreter().is_some();
+        let beside = |root: &String| self.program.as_bytes().starts_with(format!("{root}/").as_bytes());
+        let own = |root: &String| self.says_folder(root) && (is_script || !beside(root));
         let roots: Vec<String> = roots.into_iter().filter(own).collect();
         for root in roots {
             self.take_folder(&root);
@@ -115,5 +118,17 @@ impl Finding<'_> {
                 }
             }
         }
+    }
+
+    /// Whether a folder's name stands in the bytes: whole, as the program's own folder sees it, or as what is put together at
+    /// run time.
+    fn says_folder(&self, folder: &str) -> bool {
+        let parts = || {
+            let name = folder.rsplit('/').next()?;
+            let above = self.program.parent()?.parent()?.to_string();
+            let near = folder.strip_prefix(&above)?.strip_prefix('/').map(|below| format!("../{below}"));
+            Some((format!("%s/{name}\0"), near?))
+        };
+        self.says(folder) || parts().is_some_and(|(end, near)| self.says(&end) || self.says(&near))
     }
 }
