@@ -20,7 +20,7 @@ mod service;
 mod wording;
 
 use service::Service;
-use wording::{by_itself, file, image_name, list, on_request, outermost, quoted};
+use wording::{by_itself, distinct, file, image_name, list, on_request, quoted};
 
 /// What a recipe is to be written for.
 #[derive(Debug, Clone)]
@@ -219,7 +219,7 @@ impl Draft<'_> {
             };
             let _ = write!(text, "\n# Configuration and data:\nfiles    = {entries}\n");
         }
-        let writable: Vec<String> = outermost(&service.writable);
+        let writable: Vec<String> = distinct(&service.writable);
         if !writable.is_empty() {
             let _ =
                 write!(text, "\n# Where it keeps its state; volumes belong here:\nwritable = {}\n", list(&writable));
@@ -234,6 +234,12 @@ impl Draft<'_> {
             text.push_str("\n# Its configuration names these; it runs as `nonroot` all the same:\n[users]\n");
             self.service.users.iter().for_each(|(name, uid)| {
                 let _ = writeln!(text, "{name} = {uid}");
+            });
+        }
+        if !self.service.groups.is_empty() {
+            text.push_str("\n# Its configuration gives files to these:\n[groups]\n");
+            self.service.groups.iter().for_each(|(name, gid)| {
+                let _ = writeln!(text, "{name} = {gid}");
             });
         }
         if !self.service.env.is_empty() {

@@ -24,13 +24,12 @@ pub(super) fn list(texts: &[String]) -> String {
     format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "))
 }
 
-/// The folders that no other of them holds. `/var/run` is a link to `/run`: who names it wants the link, too.
-pub(super) fn outermost(folders: &BTreeSet<String>) -> Vec<String> {
-    let inside = |folder: &String| {
-        folders.contains(&format!("/var{folder}")) && folder.starts_with("/run/")
-            || folders.iter().any(|other| folder.starts_with(&format!("{other}/")))
+/// Each folder once. `/var/run` is a link to `/run`: who names it wants the link, too.
+pub(super) fn distinct(folders: &BTreeSet<String>) -> Vec<String> {
+    let again = |folder: &String| {
+        folders.contains(&format!("/var{folder}")) && (folder == "/run" || folder.starts_with("/run/"))
     };
-    folders.iter().filter(|folder| !inside(folder)).cloned().collect()
+    folders.iter().filter(|folder| !again(folder)).cloned().collect()
 }
 
 /// The rules that applied, each with what set it off.

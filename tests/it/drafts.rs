@@ -231,3 +231,31 @@ fn a_script_brings_the_folder_that_it_stands_in() {
     std::fs::remove_file(sandbox.at("new.toml")).unwrap();
     assert!(!draft(&sandbox, "lang").contains("files "));
 }
+
+#[test]
+fn what_a_service_takes_for_granted_is_there() {
+    let sandbox = service(MANUAL, &["/etc/served", "/run/served.pid", "/etc/served/x:/var/lib/served/made.conf"]);
+    sandbox
+        .file("root/etc/group", "root:x:0:\nadm:x:4:\nserved:x:110:\n")
+        .file("root/etc/passwd", "root:x:0:0:::\nuucp:x:10:10:::\nserved:x:110:110:::\n")
+        .file(
+            "root/etc/served/main.conf",
+            "$FileOwner root\n$FileGroup adm\ntrusted_users = uucp\n# user = mail\ntmp \"/var/cache/served/up\"\n\
+                 cache /var/cache/served/x\ncache /var/cache/served/none/x\n",
+        )
+        .file("root/var/lib/served/made.conf", "x\n")
+        .file("root/var/lib/served/state", "x\n")
+        .folder("root/var/cache/served/up");
+    let text = draft(&sandbox, "served");
+    for line in [
+        "  \"/var/lib/served/made.conf\",\n",
+        "writable = [\"/run\", \"/var/cache/served\", \"/var/cache/served/up\", \"/var/lib/served\"]\n",
+        "[users]\nserved = 110\nuucp = 10\n",
+        "[groups]\nadm = 4\n",
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+    assert!(!text.contains("mail") && !text.contains("state\""), "{text}");
+    let check = sandbox.run(&["check", "new.toml"]);
+    assert_eq!(check.code, 0, "{}", check.stderr);
+}

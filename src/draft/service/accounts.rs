@@ -65,6 +65,23 @@ impl Finding<'_> {
         self.out.users.extend(accounts.into_iter().filter(|(name, _)| self.is_service && has(name)));
     }
 
+    /// A line of configuration that says to whom something is to belong: `$FileGroup adm`, `user = served`.
+    pub(super) fn owner(&mut self, line: &str) {
+        let mut words = line.split(|c: char| !c.is_ascii_alphanumeric() && !"-_.$".contains(c));
+        let directive = words.next().unwrap_or_default().to_lowercase();
+        if !["user", "group", "owner"].iter().any(|end| directive.trim_end_matches('s').ends_with(end)) {
+            return;
+        }
+        // Every image has these.
+        for word in words.filter(|word| !matches!(*word, "root" | "nobody" | "nonroot")) {
+            if let Some(uid) = self.accounts.users.get(word) {
+                self.out.users.insert(word.to_owned(), *uid);
+            } else if let Some(gid) = self.accounts.groups.get(word) {
+                self.out.groups.insert(word.to_owned(), *gid);
+            }
+        }
+    }
+
     pub(super) fn account(&mut self, name: &str) {
         if let Some(uid) = self.own_accounts().get(name) {
             self.out.users.insert(name.to_owned(), *uid);

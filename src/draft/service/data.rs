@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use memchr::memmem;
+
 use super::mentioned::paths;
 use super::unit::Unit;
 use super::{Finding, is_documentation};
@@ -106,6 +108,14 @@ impl Finding<'_> {
                 self.out.writable.insert(text);
             }
         }
+        for name in &names {
+            self.generated_configuration(name);
+            // The usual place of a pid file.
+            let pid_file = |folder: &&&str| self.is_service && self.says(&format!("{folder}/{name}.pid"));
+            if let Some(folder) = ["/var/run", "/run"].iter().find(|folder| pid_file(folder)) {
+                self.out.writable.insert((*folder).to_owned());
+            }
+        }
         for name in names {
             for folder in ["/var/lib", "/var/log", "/var/cache", "/var/spool", "/run", "/var/run"] {
                 let path = format!("{folder}/{name}");
@@ -130,5 +140,31 @@ impl Finding<'_> {
             Some((format!("%s/{name}\0"), near?))
         };
         self.says(folder) || parts().is_some_and(|(end, near)| self.says(&end) || self.says(&near))
+    }
+
+    /// Configuration that a package makes where its state is, when the program has its path.
+    fn generated_configuration(&mut self, name: &str) {
+        let folder = format!("/var/lib/{name}/");
+        let Some(bytes) = self.strings.first() else { return };
+        let mut files: BTreeSet<String> = BTreeSet::new();
+        for at in memmem::find_iter(bytes, folder.as_bytes()) {
+            let text = bytes[at..].split(|byte| !byte.is_ascii_graphic() || *byte == b':').next().unwrap_or_default();
+            let path = String::from_utf8_lossy(text).into_owned();
+            let is_configuration = path.rsplit('/').next().is_some_and(|file| file.contains("conf"));
+            if is_configuration && self.node(&path).is_some_and(|node| node.content().is_some()) {
+                files.insert(path);
+            }
+        }
+        for file in files {
+            self.take(&file);
+        }
+    }
+
+    /// Leaves out folders inside of others, unless the root has them: a program may take those for granted.
+    pub(super) fn outermost(&mut self) {
+        let all = std::mem::take(&mut self.out.writable);
+        let inside = |folder: &String| all.iter().any(|other| folder.starts_with(&format!("{other}/")));
+        let stays = |folder: &&String| !inside(folder) || self.node(folder).is_some_and(|node| node.is_directory());
+        self.out.writable = all.iter().filter(stays).cloned().collect();
     }
 }

@@ -21,6 +21,7 @@ impl Finding<'_> {
             for path in paths(line) {
                 self.mention(&path);
             }
+            self.owner(line);
             for word in line.split(|c: char| !c.is_ascii_alphanumeric() && !"-_.".contains(c)) {
                 if let Some(uid) = accounts.get(word) {
                     self.out.users.insert(word.to_owned(), *uid);

@@ -51,6 +51,8 @@ pub(super) struct Service {
     pub(super) env: BTreeMap<String, String>,
     /// Accounts that the configuration names, with their numbers.
     pub(super) users: BTreeMap<String, u32>,
+    /// Groups that it names.
+    pub(super) groups: BTreeMap<String, u32>,
 }
 
 impl Service {
@@ -61,6 +63,7 @@ impl Service {
         self.writable.extend(other.writable);
         self.extras.extend(other.extras);
         self.users.extend(other.users);
+        self.groups.extend(other.groups);
         self
     }
 
@@ -128,6 +131,7 @@ pub(super) fn of(program: &ImagePath, root: &dyn Source) -> Service {
     finding.modules();
     finding.mentioned();
     finding.compiled_in();
+    finding.outermost();
     finding.out
 }
 
