@@ -26,6 +26,7 @@ use super::evidence::{self, Evidence};
 use super::judge::{self, Facts};
 use super::packages::packages;
 use super::platform::platform;
+use super::scripts::shell_scripts_note;
 use super::session::OpenRoot;
 use super::{Inputs, NO_CONFIGURATION, NO_ENTRYPOINT, Options, Progress, Session, Shared};
 
@@ -134,6 +135,7 @@ pub(super) fn assemble(
     let mut entrypoint = entrypoint(recipe, &selection, &tree)?;
     notes.extend(without_configuration(&entrypoint, &tree, root));
     notes.extend(same_tags(&tree, recipe, &selection));
+    notes.extend(shell_scripts_note(&closing.wanted, &closing.closure));
     if let Some(init) = selection.init.as_ref().filter(|_| !entrypoint.is_empty()) {
         entrypoint.splice(0..0, [init.to_string(), "--".to_owned()]);
     }

@@ -162,6 +162,12 @@ impl Draft<'_> {
         let mut text =
             "# The first of `binaries` is the program that the image starts; libraries come along.\n".to_owned();
         text.push_str(&self.keys());
+        for (script, _) in build::shell_scripts(&assembled.wanted, &assembled.closure) {
+            let _ = writeln!(
+                text,
+                "# {script} is a shell script: what it starts is not looked for; `mkimage trace` finds it."
+            );
+        }
         if self.service.command.is_empty() {
             text.push_str("# cmd    = [\"--help\"]\n");
         }

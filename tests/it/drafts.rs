@@ -214,6 +214,22 @@ fn data_is_known_by_the_names_that_are_put_together_at_run_time() {
 }
 
 #[test]
+fn a_shell_script_says_that_nothing_looks_for_what_it_starts() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .static_program("root/usr/bin/dash", X86_64)
+        .link("root/bin/sh", "/usr/bin/dash")
+        .file("root/usr/bin/tool", "#!/bin/sh\nsed -n 1p\n")
+        .mode("root/usr/bin/tool", 0o755);
+    let text = draft(&sandbox, "tool");
+    let line = "is a shell script: what it starts is not looked for";
+    assert!(text.contains(&format!("# /usr/bin/tool {line}; `mkimage trace` finds it.\n")), "{text}");
+    let check = sandbox.run(&["check", "-v", "new.toml"]);
+    assert!(check.stderr.contains(&format!("note: `/usr/bin/tool` {line}\n")), "{}", check.stderr);
+    assert!(!sandbox.run(&["check", "new.toml"]).stderr.contains(line));
+}
+
+#[test]
 fn a_script_brings_the_folder_that_it_stands_in() {
     let sandbox = Sandbox::new();
     sandbox
