@@ -6,7 +6,9 @@ use std::io;
 use rayon::prelude::*;
 
 use crate::closure::diagnose;
-use crate::closure::{self, Because, Closure, Headers, Libc, Missing, Privilege, Resolution, Role, Wanted, Warning};
+use crate::closure::{
+    self, Because, Closure, FatalReason, Headers, Libc, Missing, Privilege, Resolution, Role, Wanted, Warning,
+};
 use crate::elf::Machine;
 use crate::needs::{self, Addition, Distribution, Finder, Learnt, Suggestion, Want};
 use crate::path::{ImagePath, show};
@@ -395,6 +397,10 @@ impl Candidate {
         match self {
             Self::File(_) => {
                 if let Some(fatal) = &resolution.fatal {
+                    if matches!(fatal.reason, FatalReason::Unreadable(_)) {
+                        // Whether it can load is not known: that stops the image, and is said when it is closed.
+                        return None;
+                    }
                     return Some(format!("`{}`: {}", show(&fatal.path), fatal.reason));
                 }
                 // What another file of the image provides is loaded before, as the JVM's libraries find libjvm.so.

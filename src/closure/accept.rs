@@ -27,6 +27,8 @@ pub(super) enum Verdict {
     Skip(NotTaken),
     /// The search ends in an error.
     Refuse(Refusal),
+    /// Nobody can tell: it could not be read, for this reason.
+    Unreadable(std::sync::Arc<str>),
 }
 
 /// `open_verify`: what the header says.
@@ -41,7 +43,7 @@ pub(super) fn verify(facts: &Facts, asker: Asker<'_>) -> Verdict {
         Err(NoElf::Other) => return Verdict::Refuse(Refusal::NotElf),
         Err(NoElf::Class) => return Verdict::Skip(NotTaken::Damaged),
         Err(NoElf::Endian) => return Verdict::Refuse(Refusal::Endian),
-        Err(NoElf::Unreadable(_)) => return Verdict::Skip(NotTaken::Unreadable),
+        Err(NoElf::Unreadable(why)) => return Verdict::Unreadable(why.clone()),
     };
     if object.size < header_size(program.class) {
         return Verdict::Refuse(Refusal::TooShort);

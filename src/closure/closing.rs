@@ -102,7 +102,11 @@ impl Closing<'_, '_> {
         let resolve = |&index: &usize| {
             let wanted = &self.wanted[index];
             let host = wanted.role.host().and_then(|host| self.processes.get(&host));
-            (index, self.engine.resolve(wanted, reference.as_ref(), host).0)
+            let resolution = match &reference {
+                Ok(reference) => self.engine.resolve(wanted, reference.as_ref(), host).0,
+                Err(reason) => Resolution::stopped(&wanted.path, reason.clone()),
+            };
+            (index, resolution)
         };
         let resolved: Vec<_> = others.par_iter().map(resolve).collect();
         for (index, resolution) in resolved {
@@ -116,13 +120,16 @@ impl Closing<'_, '_> {
     }
 
     /// The first program with a loader, or what the root has in its stead.
-    fn reference(&self) -> Option<Reference> {
+    fn reference(&self) -> Result<Option<Reference>, FatalReason> {
         let of_program = self.found.iter().flatten().find_map(|resolution| {
             let loader = resolution.loader.as_ref()?;
             let elf = Arc::clone(&resolution.objects.first()?.elf);
             Some(Reference { loader: Arc::clone(&loader.path), libc: loader.libc, elf })
         });
-        of_program.or_else(|| self.engine.own_reference())
+        match of_program {
+            Some(reference) => Ok(Some(reference)),
+            None => self.engine.own_reference(),
+        }
     }
 }
 
@@ -169,5 +176,9 @@ pub fn locate(source: &dyn Source, name: &[u8], options: &Options) -> Option<Vec
     }
     let headers = Headers::default();
     let tree = Tree::new(source, &headers, &options.workdir);
-    script::find_program(&tree, name, &options.path).map(|path| path.to_vec())
+    match script::find_program(&tree, name, &options.path) {
+        Ok(found) => found.map(|path| path.to_vec()),
+        // Whoever looks there next is told why it can't be read.
+        Err(unreadable) => Some(unreadable.place.to_vec()),
+    }
 }

@@ -136,15 +136,31 @@ pub struct Fatal {
     pub needed_by: Option<usize>,
 }
 
+/// A place that could not be looked at: what stands there is not known, which is not to say that nothing does.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot read `{}`: {why}", crate::path::show(.place))]
+pub struct Unreadable {
+    /// The place.
+    pub place: Bytes,
+    /// Why, in the operating system's words.
+    pub why: std::sync::Arc<str>,
+}
+
+impl Unreadable {
+    pub(super) fn new(place: &[u8], error: &std::io::Error) -> Self {
+        Self { place: Bytes::from(place), why: crate::report::plain(error).into() }
+    }
+}
+
 /// What is wrong with a file that stops a program.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FatalReason {
     /// Nothing stands there.
     #[error("no such file")]
     NotThere,
-    /// It could not be read.
+    /// It, or a place that decides what it loads, could not be read.
     #[error("{0}")]
-    Unreadable(String),
+    Unreadable(Unreadable),
     /// The program's interpreter is not there.
     #[error("interpreter not found: {}", crate::path::show(.0))]
     InterpreterMissing(Bytes),

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use super::{Bytes, glibc};
+use super::{Bytes, FatalReason, Unreadable, glibc};
 use crate::elf::{self, DlopenHints, Hardening, Object, ParseError, Versions};
 use crate::source::{Content, ContentId, Reader, Stamp};
 
@@ -14,7 +14,7 @@ use crate::source::{Content, ContentId, Reader, Stamp};
 #[derive(Default)]
 pub struct Headers {
     facts: Cells<Facts>,
-    whole: Cells<Option<Box<[u8]>>>,
+    whole: Cells<Result<Box<[u8]>, Arc<str>>>,
     imports: Cells<Result<Imports, Arc<str>>>,
     /// What stands in loaders like a list of directories.
     directories: Cells<Vec<Vec<Bytes>>>,
@@ -52,6 +52,18 @@ pub(super) enum NoElf {
     Endian,
     /// It could not be read.
     Unreadable(Arc<str>),
+}
+
+impl NoElf {
+    /// What that stands for where the file at `path` decides something; None when it is known to be no ELF file.
+    pub(super) fn unreadable(&self, path: &[u8]) -> Option<FatalReason> {
+        match self {
+            Self::Unreadable(why) => {
+                Some(FatalReason::Unreadable(Unreadable { place: Bytes::from(path), why: Arc::clone(why) }))
+            }
+            Self::TooShort | Self::Other | Self::Class | Self::Endian => None,
+        }
+    }
 }
 
 impl Headers {
@@ -174,13 +186,13 @@ impl Headers {
         read.unwrap_or(false)
     }
 
-    /// All bytes of a file that is looked through whole, as a loader; `None` when it is longer than `limit` or can't be
-    /// read. Kept: there are few of them, and they are small.
-    pub(super) fn whole(&self, content: &Content, limit: u64) -> Arc<Option<Box<[u8]>>> {
+    /// All bytes of a file that is looked through whole, as a loader; or why not, as when it is longer than `limit`.
+    /// Kept: there are few of them, and they are small.
+    pub(super) fn whole(&self, content: &Content, limit: u64) -> Arc<Result<Box<[u8]>, Arc<str>>> {
         once(&self.whole, content, || {
-            let bytes = content.read(limit).ok()?;
+            let bytes = content.read(limit).map_err(|error| crate::report::plain(&error))?;
             self.bytes_read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-            Some(bytes.into_boxed_slice())
+            Ok(bytes.into_boxed_slice())
         })
     }
 

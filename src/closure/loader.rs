@@ -72,37 +72,57 @@ impl Engine<'_> {
 
     /// What stands in for a program where none is wanted, so that libraries can be asked for by name: the root's own
     /// programs, or else the first loader that is there; for the machine that the image is for, where that is known.
-    pub(super) fn own_reference(&self) -> Option<Reference> {
-        let programs = OWN_PROGRAMS.iter().filter_map(|path| {
-            let elf = self.elf_at(path)?;
-            Some((Arc::clone(elf.interp.as_ref()?), elf))
-        });
-        let loaders = LOADERS.iter().filter_map(|path| Some((Arc::from(*path), self.elf_at(path)?)));
+    ///
+    /// # Errors
+    /// When one of these can't be read.
+    pub(super) fn own_reference(&self) -> Result<Option<Reference>, FatalReason> {
+        let programs = OWN_PROGRAMS.iter().map(|path| (Bytes::from(*path), true));
+        let loaders = LOADERS.iter().map(|path| (Bytes::from(*path), false));
         let machine = self.options.machine;
-        let fits = |(_, elf): &(Bytes, Arc<Object>)| machine.is_none_or(|machine| machine == elf.machine);
         let of_machine = machine.and_then(|machine| Port::for_machine(machine, 0)).into_iter().flat_map(|port| {
-            let musl = format!("/lib/ld-musl-{}.so.1", port.musl_arch).into_bytes();
-            let paths = [port.glibc_loader.as_bytes().to_vec(), musl];
-            paths.into_iter().filter_map(|path| Some((Bytes::from(&*path), self.elf_at(&path)?)))
+            let musl = format!("/lib/ld-musl-{}.so.1", port.musl_arch);
+            [port.glibc_loader, &musl].map(|path| (Bytes::from(path.as_bytes()), false))
         });
-        programs.chain(loaders).chain(of_machine).filter(fits).find_map(|(loader, elf)| {
-            let chosen = self.open_loader(&loader, &elf).ok()??;
-            Some(Reference { loader, libc: chosen.loader.libc, elf })
-        })
+        for (path, is_program) in programs.chain(loaders).chain(of_machine) {
+            let Some(elf) = self.elf_at(&path)?.filter(|elf| machine.is_none_or(|machine| machine == elf.machine))
+            else {
+                continue;
+            };
+            let loader = if is_program { elf.interp.clone() } else { Some(path) };
+            let Some(loader) = loader else { continue };
+            match self.open_loader(&loader, &elf) {
+                Ok(Some(chosen)) => return Ok(Some(Reference { loader, libc: chosen.loader.libc, elf })),
+                Err(reason @ FatalReason::Unreadable(_)) => return Err(reason),
+                Ok(None) | Err(_) => {}
+            }
+        }
+        Ok(None)
     }
 
-    fn elf_at(&self, path: &[u8]) -> Option<Arc<Object>> {
-        let Looked::Found(place) = self.tree.look(path) else { return None };
-        self.tree.facts(place.content.as_ref()?).elf.as_ref().ok().cloned()
+    fn elf_at(&self, path: &[u8]) -> Result<Option<Arc<Object>>, FatalReason> {
+        let place = match self.tree.look(path) {
+            Looked::Found(place) => place,
+            Looked::Unreadable(place) => return Err(FatalReason::Unreadable(place)),
+            Looked::Absent | Looked::Dangling | Looked::Loop | Looked::TooLong => return Ok(None),
+        };
+        let Some(content) = &place.content else { return Ok(None) };
+        match &self.tree.facts(content).elf {
+            Ok(elf) => Ok(Some(Arc::clone(elf))),
+            Err(why) => why.unreadable(path).map_or(Ok(None), Err),
+        }
     }
 
     /// Opens a loader. None when nothing is there.
     pub(super) fn open_loader(&self, path: &Bytes, elf: &Object) -> Result<Option<Chosen>, FatalReason> {
-        let Looked::Found(place) = self.tree.look(path) else { return Ok(None) };
+        let place = match self.tree.look(path) {
+            Looked::Found(place) => place,
+            Looked::Unreadable(place) => return Err(FatalReason::Unreadable(place)),
+            Looked::Absent | Looked::Dangling | Looked::Loop | Looked::TooLong => return Ok(None),
+        };
         let unusable = || FatalReason::InterpreterUnusable(Arc::clone(path));
         let content = place.content.clone().ok_or_else(unusable)?;
         let facts = self.tree.facts(&content);
-        let loader = facts.elf.as_ref().map_err(|_| unusable())?;
+        let loader = facts.elf.as_ref().map_err(|why| why.unreadable(path).unwrap_or_else(unusable))?;
         if loader.machine != elf.machine {
             return Err(unusable());
         }

@@ -7,7 +7,7 @@ use super::headers::Facts;
 use super::tree::Tree;
 use super::{
     Alias, Because, Bytes, DlopenNote, Fatal, FatalReason, Found, Loaded, Missing, NotTaken, Refusal, Resolution,
-    VersionError, Warning,
+    Unreadable, VersionError, Warning,
 };
 use crate::path::ImagePath;
 use crate::source::Content;
@@ -29,6 +29,8 @@ pub(super) struct Mapping {
     pub(super) warnings: Vec<Warning>,
     pub(super) dlopen_notes: Vec<DlopenNote>,
     pub(super) least_glibc: Option<(u32, u32)>,
+    /// The first place on any search that could not be read: what would be loaded is not known then.
+    pub(super) unreadable: Option<Fatal>,
 }
 
 /// What holds for the process that is looked at, whatever its loader.
@@ -101,6 +103,7 @@ impl Mapping {
             warnings: rest(&self.warnings, &before.warnings),
             dlopen_notes: rest(&self.dlopen_notes, &before.dlopen_notes),
             least_glibc: self.least_glibc,
+            unreadable: None,
         }
     }
 
@@ -123,9 +126,18 @@ impl Mapping {
         self.aliases.push(Alias { name: Arc::clone(name), path, object });
     }
 
-    /// Takes note that a name is missing, and tells whether that is new.
+    /// Takes note that a place could not be read, where that is what went wrong. Who asked may go on without the file; a
+    /// program that is searched by someone else may find it.
+    pub(super) fn note_unreadable(&mut self, fatal: &Fatal) {
+        if matches!(fatal.reason, FatalReason::Unreadable(_)) {
+            self.unreadable.get_or_insert_with(|| fatal.clone());
+        }
+    }
+
+    /// Takes note that a name is missing, and tells whether that is new. Behind a place that could not be read nothing is
+    /// known to be.
     pub(super) fn is_newly_missing(&mut self, name: &Bytes, optional: bool) -> bool {
-        self.missing_names.insert((Arc::clone(name), optional))
+        self.unreadable.is_none() && self.missing_names.insert((Arc::clone(name), optional))
     }
 
     /// Whether what comes near to a missing name should be looked for: nobody reads hundreds of such lists.
@@ -143,6 +155,11 @@ impl Mapping {
 /// A file that the loader refuses.
 pub(super) fn refused(path: &[u8], refusal: Refusal, by: usize) -> Fatal {
     Fatal { path: Arc::from(path), reason: FatalReason::Refused(refusal), needed_by: Some(by) }
+}
+
+/// A place that could not be read when an object asked for something.
+pub(super) fn unreadable(place: Unreadable, by: usize) -> Fatal {
+    Fatal { path: Arc::clone(&place.place), reason: FatalReason::Unreadable(place), needed_by: Some(by) }
 }
 
 /// Why a file was not taken, when that was an error.

@@ -31,7 +31,9 @@ pub mod show;
 pub mod diagnose;
 
 pub use closing::{close, close_sharing, locate};
-pub use failure::{Fatal, FatalReason, Missing, NearMiss, NotTaken, Refusal, Searched, VersionError, Warning};
+pub use failure::{
+    Fatal, FatalReason, Missing, NearMiss, NotTaken, Refusal, Searched, Unreadable, VersionError, Warning,
+};
 pub use hardened::{Hardened, Protected};
 pub use headers::{Headers, Imports};
 pub use paths::{NeededPath, PathReason};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Bytes, Fatal, Missing, VersionError, Warning};
+use super::{Bytes, Fatal, FatalReason, Missing, VersionError, Warning};
 use crate::elf;
 use crate::path::ImagePath;
 use crate::source::Content;
@@ -250,6 +250,18 @@ impl Resolution {
     /// Whether it starts: nothing is missing and nothing stands against it.
     pub fn is_whole(&self) -> bool {
         self.fatal.is_none() && self.missing.is_empty() && self.version_errors.is_empty()
+    }
+
+    /// A resolution that ended before its file was looked at.
+    pub(super) fn stopped(path: &[u8], reason: FatalReason) -> Self {
+        let mut resolution = Self::of(path);
+        resolution.stop(reason);
+        resolution
+    }
+
+    /// Notes why the file itself does not start.
+    pub(super) fn stop(&mut self, reason: FatalReason) {
+        self.fatal = Some(Fatal { path: Arc::clone(&self.path), reason, needed_by: None });
     }
 
     pub(super) fn of(path: &[u8]) -> Self {

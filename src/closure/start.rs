@@ -24,7 +24,7 @@ const EM_NONE: u16 = 0;
 pub(super) struct Engine<'a> {
     pub(super) tree: &'a Tree<'a>,
     pub(super) options: &'a Options,
-    installs: RwLock<HashMap<InstallKey, Option<Arc<Install>>>>,
+    installs: RwLock<HashMap<InstallKey, Result<Arc<Install>, FatalReason>>>,
 }
 
 /// A loader's file, the machine with its flags, and the processor.
@@ -62,8 +62,7 @@ impl<'a> Engine<'a> {
         match process {
             Ok(process) => (resolution, process),
             Err(reason) => {
-                let path = Arc::clone(&resolution.path);
-                resolution.fatal = Some(Fatal { path, reason, needed_by: None });
+                resolution.stop(reason);
                 (resolution, None)
             }
         }
@@ -78,11 +77,11 @@ impl<'a> Engine<'a> {
     ) -> Result<Option<Process<'a>>, FatalReason> {
         if wanted.role == Role::Library && !wanted.path.contains(&b'/') {
             let name = Arc::clone(&resolution.path);
-            resolution.path = self.find_library(&name, reference).ok_or(FatalReason::NotThere)?;
+            resolution.path = self.find_library(&name, reference)?.ok_or(FatalReason::NotThere)?;
         }
         let place = match self.tree.look(&resolution.path) {
             Looked::Found(place) => place,
-            Looked::Unreadable(why) => return Err(FatalReason::Unreadable(why.to_string())),
+            Looked::Unreadable(place) => return Err(FatalReason::Unreadable(place)),
             Looked::Absent | Looked::Dangling | Looked::Loop | Looked::TooLong => return Err(FatalReason::NotThere),
         };
         resolution.real = Some(place.real.clone());
@@ -95,7 +94,7 @@ impl<'a> Engine<'a> {
         let elf = match &facts.elf {
             Ok(elf) if elf.machine.number == EM_NONE => return not_loadable(wanted.role, Refusal::Type),
             Ok(elf) => Arc::clone(elf),
-            Err(NoElf::Unreadable(why)) => return Err(FatalReason::Unreadable(why.to_string())),
+            Err(why @ NoElf::Unreadable(_)) => return why.unreadable(&resolution.path).map_or(Ok(None), Err),
             Err(_) if wanted.role == Role::Program => {
                 script::read(self.tree, self.options, &place, resolution)?;
                 return Ok(None);
@@ -180,10 +179,11 @@ impl<'a> Engine<'a> {
     }
 
     /// The path of a library that is asked for by name, as a program without paths of its own would find it.
-    fn find_library(&'a self, name: &Bytes, reference: Option<&Reference>) -> Option<Bytes> {
-        let reference = reference?;
-        let chosen = self.open_loader(&reference.loader, &reference.elf).ok()??;
-        let Ok(elf) = &chosen.opened.facts.elf else { return None };
+    fn find_library(&'a self, name: &Bytes, reference: Option<&Reference>) -> Result<Option<Bytes>, FatalReason> {
+        let Some(reference) = reference else { return Ok(None) };
+        let chosen = self.open_loader(&reference.loader, &reference.elf)?;
+        let Some(chosen) = chosen else { return Ok(None) };
+        let Ok(elf) = &chosen.opened.facts.elf else { return Ok(None) };
         let start = Start {
             path: Arc::clone(&chosen.opened.path),
             real: chosen.opened.real.clone(),
@@ -195,24 +195,32 @@ impl<'a> Engine<'a> {
         let context =
             Context { tree: self.tree, library_path: &self.options.library_path, preload: b"", secure: false };
         let asked = Asked { by: 0, name, because: Because::Dlopen };
-        match chosen.loader.libc {
+        let (found, unreadable) = match chosen.loader.libc {
             Libc::Musl => {
                 let mut process = musl::Process::new(context, &start, chosen.opened);
-                let mapped = process.dlopen(asked)?;
-                Some(Arc::clone(&process.map.objects[mapped].path))
+                let mapped = process.dlopen(asked);
+                (mapped.map(|mapped| Arc::clone(&process.map.objects[mapped].path)), process.map.unreadable)
             }
             Libc::Glibc(_) => {
                 let install = self.install(&chosen.loader.real, elf, None)?;
                 let mut process = glibc::Process::new(context, install, &start, chosen.opened.clone());
-                Some(process.open(asked).ok()??.path)
+                let opened = process.open(asked).ok().flatten();
+                (opened.map(|opened| opened.path), process.map.unreadable)
             }
-        }
+        };
+        unreadable.map_or(Ok(found), |fatal| Err(fatal.reason))
     }
 
-    fn install(&self, loader: &ImagePath, program: &Object, processor: Option<Processor>) -> Option<Arc<Install>> {
+    fn install(
+        &self,
+        loader: &ImagePath,
+        program: &Object,
+        processor: Option<Processor>,
+    ) -> Result<Arc<Install>, FatalReason> {
+        let port = || Port::of(program).ok_or(FatalReason::NoLoader(program.machine));
         let processor = match processor {
             Some(processor) => processor,
-            None => Processor::of(&self.options.isa, &Port::of(program)?),
+            None => Processor::of(&self.options.isa, &port()?),
         };
         let key = (loader.clone(), program.machine, program.flags, processor);
         if let Some(known) = self.installs.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
@@ -243,7 +251,7 @@ impl<'a> Engine<'a> {
             let before: Vec<&Bytes> = process.map.objects.iter().chain(before).map(|object| &object.path).collect();
             let known = |path: &Bytes| before.contains(&path);
             let objects: Vec<_> = map.objects.iter().filter(|object| !known(&object.path)).cloned().collect();
-            if !objects.is_empty() {
+            if !objects.is_empty() || fatal != resolution.fatal {
                 resolution.variants.push(Variant {
                     name: name.to_owned(),
                     objects,
@@ -289,16 +297,17 @@ impl<'a> Run<'a, '_> {
             let mut process = musl::Process::new(self.context, self.start, opened);
             process.start();
             process.dlopen_all(self.dlopen);
-            return Ok((Process::Musl(Box::new(process)), None));
+            let fatal = process.map.unreadable.take();
+            return Ok((Process::Musl(Box::new(process)), fatal));
         }
-        let install = self.engine.install(&self.chosen.loader.real, &self.start.elf, processor);
-        let install = install.ok_or(FatalReason::NoLoader(self.start.elf.machine))?;
+        let install = self.engine.install(&self.chosen.loader.real, &self.start.elf, processor)?;
         let mut process = Box::new(glibc::Process::new(self.context, install, self.start, opened));
         let fatal = process.start().err();
         if fatal.is_none() {
             process.dlopen_all(self.dlopen);
             process.follow_notes();
         }
+        let fatal = process.map.unreadable.take().or(fatal);
         Ok((Process::Glibc(process), fatal))
     }
 }
@@ -327,6 +336,9 @@ impl Process<'_> {
             }
             (Ok(Some(_)), Self::Glibc(process)) => process.follow_notes_from(before.objects.len()),
             (Ok(Some(_)), Self::Musl(_)) => {}
+        }
+        if let Some(fatal) = &self.map().unreadable {
+            resolution.fatal = Some(fatal.clone());
         }
         resolution.own = before.objects.len();
         self.map().since(&before).into_resolution(resolution);

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::Bytes;
 use super::headers::{Facts, Headers};
+use super::{Bytes, Unreadable};
 use crate::elf::Versions;
 use crate::path::ImagePath;
 use crate::source::{Content, Node, NodeKind, Source, Unresolved, resolve};
@@ -20,7 +20,7 @@ const LONGEST_NAME: usize = 255;
 pub(super) struct Tree<'a> {
     source: &'a dyn Source,
     workdir: Vec<u8>,
-    directories: Map<Bytes, Option<Arc<Directory>>>,
+    directories: Map<Bytes, Result<Option<Arc<Directory>>, Unreadable>>,
     entries: Map<ImagePath, Looked>,
     listings: Map<ImagePath, Arc<[Listed]>>,
     headers: &'a Headers,
@@ -44,7 +44,7 @@ pub(super) enum Looked {
     /// Nothing, at the end of a link.
     Dangling,
     /// Something that may not be looked at.
-    Unreadable(Arc<str>),
+    Unreadable(Unreadable),
     /// Links in a circle.
     Loop,
     /// A path that no kernel takes.
@@ -117,22 +117,26 @@ impl<'a> Tree<'a> {
             return self.walk(&path, 0);
         }
         match self.directory(directory) {
-            Some(directory) => self.look_in(&directory, name),
+            Ok(Some(directory)) => self.look_in(&directory, name),
             // Why the directory is not there decides: the slow way tells.
-            None => self.walk(&path, 0),
+            Ok(None) | Err(_) => self.walk(&path, 0),
         }
     }
 
     /// The directory at a path; None when there is none.
-    pub(super) fn directory(&self, path: &[u8]) -> Option<Arc<Directory>> {
+    ///
+    /// # Errors
+    /// When that could not be found out.
+    pub(super) fn directory(&self, path: &[u8]) -> Result<Option<Arc<Directory>>, Unreadable> {
         if let Some(known) = read(&self.directories, path) {
             return known;
         }
         let found = match resolve(self.source, &self.absolute(path)) {
             Ok(found) if found.node.is_directory() => {
-                Some(Arc::new(Directory { real: found.real, links: found.links.len() }))
+                Ok(Some(Arc::new(Directory { real: found.real, links: found.links.len() })))
             }
-            _ => None,
+            Err(Unresolved::Unreadable { at, error }) => Err(Unreadable::new(at.as_bytes(), &error)),
+            _ => Ok(None),
         };
         write(&self.directories, Arc::from(path), found)
     }
@@ -168,7 +172,7 @@ impl<'a> Tree<'a> {
                 is_directory: node.is_directory(),
                 links: 0,
             })),
-            Err(error) => Looked::Unreadable(crate::report::plain(&error).into()),
+            Err(error) => Looked::Unreadable(Unreadable::new(path.as_bytes(), &error)),
         }
     }
 
@@ -185,7 +189,7 @@ impl<'a> Tree<'a> {
             Err(Unresolved::Missing { links: followed, .. }) if links > 0 || !followed.is_empty() => Looked::Dangling,
             Err(Unresolved::Missing { .. } | Unresolved::NotDirectory { .. }) => Looked::Absent,
             Err(Unresolved::Loop) => Looked::Loop,
-            Err(Unresolved::Unreadable { error, .. }) => Looked::Unreadable(crate::report::plain(&error).into()),
+            Err(Unresolved::Unreadable { at, error }) => Looked::Unreadable(Unreadable::new(at.as_bytes(), &error)),
             Err(Unresolved::NotAPath) => Looked::TooLong,
         }
     }
@@ -205,8 +209,8 @@ impl<'a> Tree<'a> {
         self.headers.defines(facts, names)
     }
 
-    /// All bytes of a file that is looked through whole.
-    pub(super) fn whole(&self, content: &Content, limit: u64) -> Arc<Option<Box<[u8]>>> {
+    /// All bytes of a file that is looked through whole, or why they can't be had.
+    pub(super) fn whole(&self, content: &Content, limit: u64) -> Arc<Result<Box<[u8]>, Arc<str>>> {
         self.headers.whole(content, limit)
     }
 
@@ -215,9 +219,9 @@ impl<'a> Tree<'a> {
         self.headers.directories(content, loader)
     }
 
-    /// What a directory holds, by name.
+    /// What a directory holds, by name, for hints: what can't be read holds nothing.
     pub(super) fn list(&self, path: &[u8]) -> Arc<[Listed]> {
-        let Some(directory) = self.directory(path) else { return Arc::default() };
+        let Ok(Some(directory)) = self.directory(path) else { return Arc::default() };
         if let Some(known) = read(&self.listings, &directory.real) {
             return known;
         }

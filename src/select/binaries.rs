@@ -2,8 +2,8 @@
 
 use crate::path::{ImagePath, show};
 use crate::recipe::{Binary, Destination, Origin};
-use crate::report::{Diagnostic, Span, Spanned};
-use crate::source::{Node, NodeKind, Source, resolve};
+use crate::report::{Diagnostic, IO, Span, Spanned, plain};
+use crate::source::{Node, NodeKind, Source, Unresolved, resolve};
 use crate::tree::{Cause, Rank};
 
 use super::files::absolute;
@@ -26,6 +26,32 @@ const INITS: [&str; 7] = [
     "/sbin/tini",
 ];
 
+/// The first of some paths that leads to a file which fits. One that can't be looked at may be that.
+fn first(
+    source: &dyn Source,
+    paths: impl IntoIterator<Item = String>,
+    fits: impl Fn(&Node) -> bool,
+) -> Result<Option<String>, Unresolved> {
+    for path in paths {
+        match resolve(source, path.as_bytes()) {
+            Ok(found) if found.node.content().is_some() && fits(&found.node) => return Ok(Some(path)),
+            Err(error @ Unresolved::Unreadable { .. }) => return Err(error),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(None)
+}
+
+/// Which program is meant can't be told.
+fn unknown(error: &Unresolved, span: Span) -> Diagnostic {
+    let title = match error {
+        Unresolved::Unreadable { at, error } => format!("cannot read `{at}`: {}", plain(error)),
+        other => other.to_string(),
+    };
+    let error = Diagnostic::error(IO, title).at(span, "looked for there");
+    error.help("make it readable or build as a user who may read it: no image depends on who builds it")
+}
+
 impl<'a> Selector<'a> {
     /// Places the programs. Those that the root does not have are returned, with their place among the programs: they
     /// may be in a folder that the recipe copies.
@@ -46,9 +72,11 @@ impl<'a> Selector<'a> {
 
     /// Places the first init that the root has; a static one needs nothing else.
     fn init(&mut self, span: Span) {
-        let there =
-            |path: &&&str| resolve(self.root, path.as_bytes()).is_ok_and(|found| found.node.content().is_some());
-        let Some(path) = INITS.iter().find(there) else {
+        let path = match first(self.root, INITS.map(str::to_owned), |_| true) {
+            Ok(path) => path,
+            Err(error) => return self.errors.push(unknown(&error, span)),
+        };
+        let Some(path) = path else {
             let error = Diagnostic::error(NO_INIT, format!("no init is in the root `{}`", self.root.describe()));
             let error = error.at(span, "asked for here").note(format!("looked for {}", INITS.join(", ")));
             self.errors.push(error.help("install `tini` or `catatonit` in the root, or take `init` out"));
@@ -202,12 +230,13 @@ impl<'a> Selector<'a> {
 
     /// Finds a program by name, as a shell in the image would.
     fn on_path(&mut self, name: &str, span: Span) -> Option<ImagePath> {
-        let view = self.view();
-        for folder in PATH {
-            let path = format!("{folder}/{name}");
-            let Ok(found) = resolve(&view, path.as_bytes()) else { continue };
-            if found.node.content().is_some() && found.node.mode & 0o111 != 0 {
-                return ImagePath::new(path).ok();
+        let candidates = PATH.map(|folder| format!("{folder}/{name}"));
+        match first(&self.view(), candidates, |node| node.mode & 0o111 != 0) {
+            Ok(Some(path)) => return ImagePath::new(path).ok(),
+            Ok(None) => {}
+            Err(error) => {
+                self.errors.push(unknown(&error, span));
+                return None;
             }
         }
         let mut error = Diagnostic::error(NOT_ON_PATH, format!("program `{name}` is not on PATH inside the root"))

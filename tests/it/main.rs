@@ -63,5 +63,6 @@ mod tidy;
 mod trace;
 mod trial;
 mod unpack;
+mod unreadable;
 mod verdicts;
 mod verify;

@@ -3,7 +3,7 @@
 use super::{Bytes, Closure, Fatal, FatalReason, Found, Options, Resolution, Role, Wanted};
 use crate::elf::Machine;
 use crate::path::show;
-use crate::report::{Code, Diagnostic, Level, Span};
+use crate::report::{Code, Diagnostic, IO, Level, Span};
 
 mod foreign;
 mod missing;
@@ -124,7 +124,13 @@ fn fatal_diagnostic(resolution: &Resolution, fatal: &Fatal, by: &By, options: &O
                 .help("name it by its path, or install it in the root")
         }
         FatalReason::NotThere => start(NOT_THERE, format!("`{at}` is not there"), "asked for here"),
-        FatalReason::Unreadable(why) => start(NOT_THERE, format!("`{at}` can't be read: {why}"), "asked for here"),
+        FatalReason::Unreadable(unreadable) => {
+            let mut diagnostic = start(IO, unreadable.to_string(), "what it loads is not known");
+            if let Some(object) = fatal.needed_by.and_then(|by| resolution.objects.get(by)) {
+                diagnostic = diagnostic.note(format!("needed by {}", show(&object.path)));
+            }
+            diagnostic.help("make it readable or build as a user who may read it: no image depends on who builds it")
+        }
         FatalReason::InterpreterMissing(interpreter) => {
             let title = format!("the interpreter `{}` of `{path}` is not there", show(interpreter));
             start(NOT_THERE, title, "can't start without it")

@@ -81,7 +81,7 @@ impl Process<'_> {
             // Beside the loader it is the same package's; elsewhere its banner tells.
             if of_libc.real.parent() != of_loader.real.parent() {
                 let file = self.context.tree.whole(&of_libc.content, 64 << 20);
-                let other = Option::as_deref(&file).and_then(install::version);
+                let other = file.as_ref().as_deref().ok().and_then(install::version);
                 if other.is_some_and(|other| other != own) {
                     warnings.push(Warning::LoaderMismatch { libc });
                 }

@@ -16,7 +16,8 @@ pub(super) fn system_directories(tree: &Tree<'_>, runs: &[Vec<Bytes>], port: &Po
         return list.clone();
     }
     // A loader with one directory has no list by which to tell it from other strings.
-    let there = |directory: &[u8]| tree.directory(directory).is_some();
+    // Of one that can't be looked at, the first search in it tells.
+    let there = |directory: &[u8]| !matches!(tree.directory(directory), Ok(None));
     let single = runs.iter().flatten().find(|directory| is_library_directory(directory) && there(directory));
     if let Some(single) = single {
         return vec![Arc::clone(single)];

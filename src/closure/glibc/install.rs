@@ -8,7 +8,7 @@ use memchr::memmem;
 use super::super::cache::{self, CacheFile, Query};
 use super::super::machine::Port;
 use super::super::tree::{Looked, Tree};
-use super::super::{Bytes, CachePolicy, Isa};
+use super::super::{Bytes, CachePolicy, FatalReason, Isa, Unreadable};
 use super::directories::{lib_token, system_directories};
 use crate::elf::{Endian, Object};
 use crate::path::ImagePath;
@@ -75,21 +75,26 @@ impl Install {
         program: &Object,
         processor: Processor,
         policy: CachePolicy,
-    ) -> Option<Self> {
-        let port = Port::of(program)?;
+    ) -> Result<Self, FatalReason> {
+        let port = Port::of(program).ok_or(FatalReason::NoLoader(program.machine))?;
         let content = match tree.look(loader.as_bytes()) {
             Looked::Found(place) => place.content.clone(),
-            _ => None,
+            Looked::Unreadable(place) => return Err(FatalReason::Unreadable(place)),
+            Looked::Absent | Looked::Dangling | Looked::Loop | Looked::TooLong => None,
         };
         let file = content.as_ref().map(|content| tree.whole(content, LONGEST_LOADER));
-        let file = file.as_deref().and_then(Option::as_deref).unwrap_or_default();
+        let file = match file.as_deref() {
+            Some(Ok(bytes)) => &**bytes,
+            Some(Err(why)) => return Err(unreadable(loader.as_bytes(), why)),
+            None => &[],
+        };
         let version = version(file);
         let listed = content.map(|content| tree.directories_in(&content, file)).unwrap_or_default();
         let directories = system_directories(tree, &listed, &port);
         let levels = port.levels[port.levels.len().saturating_sub(processor.height)..].to_vec();
         let platform = port.platforms.get(processor.platform).copied();
-        let cache = read_cache(tree, program.machine.endian, &directories, policy);
-        Some(Self {
+        let cache = read_cache(tree, program.machine.endian, &directories, policy)?;
+        Ok(Self {
             lib: lib_token(&directories),
             subdirectories: subdirectories(&levels, &legacy_names(&port, platform, version)),
             skips_other_machines: [b"Debian".as_slice(), b"Ubuntu"].iter().any(|it| memmem::find(file, it).is_some()),
@@ -133,23 +138,36 @@ impl Install {
     }
 }
 
-fn read_cache(tree: &Tree<'_>, endian: Endian, directories: &[Bytes], policy: CachePolicy) -> Option<CacheFile> {
+fn unreadable(place: &[u8], why: &Arc<str>) -> FatalReason {
+    FatalReason::Unreadable(Unreadable { place: Arc::from(place), why: Arc::clone(why) })
+}
+
+fn read_cache(
+    tree: &Tree<'_>,
+    endian: Endian,
+    directories: &[Bytes],
+    policy: CachePolicy,
+) -> Result<Option<CacheFile>, FatalReason> {
     let word_order = match endian {
         Endian::Little => scroll::Endian::Little,
         Endian::Big => scroll::Endian::Big,
     };
     match tree.look(cache::PATH) {
         Looked::Found(place) => {
-            let bytes = tree.whole(place.content.as_ref()?, LONGEST_CACHE);
-            CacheFile::parse(bytes.as_ref().as_ref()?.to_vec(), word_order)
+            let Some(content) = &place.content else { return Ok(None) };
+            match &*tree.whole(content, LONGEST_CACHE) {
+                Ok(bytes) => Ok(CacheFile::parse(bytes.to_vec(), word_order)),
+                Err(why) => Err(unreadable(cache::PATH, why)),
+            }
         }
+        Looked::Unreadable(place) => Err(FatalReason::Unreadable(place)),
         _ if policy == CachePolicy::MadeWhenAbsent => {
             let mut all = cache::configured_directories(tree.source());
             all.extend(directories.iter().cloned());
             let entries = cache::collect_in(tree, &all);
-            CacheFile::parse(cache::write(&entries, endian), word_order)
+            Ok(CacheFile::parse(cache::write(&entries, endian), word_order))
         }
-        _ => None,
+        _ => Ok(None),
     }
 }
 

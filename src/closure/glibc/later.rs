@@ -25,12 +25,18 @@ impl Process<'_> {
             let mapped = match namespace.map(asked) {
                 Ok(mapped) => mapped,
                 Err(fatal) => {
+                    self.map.note_unreadable(&fatal);
                     self.note_refused(asked, &fatal, true);
                     continue;
                 }
             };
             let loaded = LOADER + 1;
-            match mapped.map(|mapped| namespace.map_dependencies(vec![mapped], loaded)) {
+            let dependencies = mapped.map(|mapped| namespace.map_dependencies(vec![mapped], loaded));
+            if let Some(fatal) = namespace.map.unreadable.take() {
+                // Who asked is an object of that namespace.
+                self.map.note_unreadable(&Fatal { needed_by: Some(MAIN), ..fatal });
+            }
+            match dependencies {
                 Some(Ok(_)) if namespace.map.missing.is_empty() => self.take_over(namespace),
                 Some(Ok(_)) => self.map.missing_optional.extend(namespace.map.missing),
                 Some(Err(fatal)) => self.note_refused(asked, &fatal, true),
@@ -91,7 +97,12 @@ impl Process<'_> {
         let mapped = self.dlopen(asked).ok().flatten();
         let fails = |map: &super::Mapping| map.missing.len() + map.version_errors.len();
         if mapped.is_none() || fails(&self.map) > fails(&before.map) {
+            let unreadable = self.map.unreadable.take();
             *self = before;
+            if let Some(fatal) = unreadable {
+                // Who asked may be gone again.
+                self.map.note_unreadable(&Fatal { needed_by: Some(asked.by), ..fatal });
+            }
             return None;
         }
         mapped
@@ -120,7 +131,8 @@ impl Process<'_> {
         let asked = |name| Asked { by, name, because: Because::DlopenNote };
         let mut note = DlopenNote { object: by, entry: entry.clone(), found: None, offered: None };
         if entry.priority == Priority::Suggested {
-            let offered = names.iter().find_map(|name| self.open(asked(name)).ok().flatten());
+            // It is only told, and never brought: what can't be read is not offered.
+            let offered = names.iter().find_map(|name| self.search(asked(name)).ok().flatten());
             note.offered = offered.map(|opened| opened.path);
             return note;
         }

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use super::accept;
 use super::headers::Facts;
-use super::mapping::{Asked, Context, Mapping, Opened, Start, not_taken, parent, refused};
+use super::mapping::{Asked, Context, Mapping, Opened, Start, not_taken, parent, refused, unreadable};
 use super::near;
 use super::token::{self, PathList, Tokens, Trusted};
 use super::tree::Looked;
-use super::{Because, Bytes, Fatal, FatalReason, Found, Loaded, Missing, NearMiss, Warning};
+use super::{Because, Bytes, Fatal, FatalReason, Found, Loaded, Missing, NearMiss, Unreadable, Warning};
 use crate::elf::DependencyKind;
 use crate::source::ContentId;
 
@@ -121,7 +121,7 @@ impl<'a> Process<'a> {
     /// Maps everything that is mapped before the program's first instruction.
     pub(super) fn start(&mut self) -> Result<(), Fatal> {
         let untouched = (!self.audit_names().is_empty()).then(|| self.clone());
-        let preloads = self.preload();
+        let preloads = self.preload()?;
         let order = [MAIN].into_iter().chain(preloads).collect();
         self.map.order = self.map_dependencies(order, 0)?;
         self.check_versions(0);
@@ -133,13 +133,13 @@ impl<'a> Process<'a> {
     }
 
     /// Maps preloads for the program. One that fails is only reported.
-    fn preload(&mut self) -> Vec<usize> {
+    fn preload(&mut self) -> Result<Vec<usize>, Fatal> {
         let mut names: Vec<(Bytes, Because)> = Vec::new();
         let environment = self.context.preload.split(|byte| b" :".contains(byte));
         // Under AT_SECURE a name with a slash is dropped.
         let usable = |name: &&[u8]| !(name.is_empty() || self.context.secure && name.contains(&b'/'));
         names.extend(environment.filter(usable).map(|name| (Arc::from(name), Because::Preload)));
-        names.extend(self.preload_file().into_iter().map(|name| (name, Because::PreloadFile)));
+        names.extend(self.preload_file()?.into_iter().map(|name| (name, Because::PreloadFile)));
         let mut mapped = Vec::new();
         for (name, because) in names {
             let asked = Asked { by: MAIN, name: &name, because };
@@ -150,18 +150,24 @@ impl<'a> Process<'a> {
                 Err(fatal) => self.note_refused(asked, &fatal, true),
             }
         }
-        mapped
+        Ok(mapped)
     }
 
     /// `/etc/ld.so.preload`: names between blanks and colons, comments to the end of the line.
-    fn preload_file(&self) -> Vec<Bytes> {
+    fn preload_file(&self) -> Result<Vec<Bytes>, Fatal> {
+        const PATH: &[u8] = b"/etc/ld.so.preload";
         const LONGEST: u64 = 64 << 10;
-        let Looked::Found(place) = self.context.tree.look(b"/etc/ld.so.preload") else { return Vec::new() };
-        let text = place.content.as_ref().and_then(|content| content.read(LONGEST).ok()).unwrap_or_default();
+        let place = match self.context.tree.look(PATH) {
+            Looked::Found(place) => place,
+            Looked::Unreadable(place) => return Err(unreadable(place, MAIN)),
+            Looked::Absent | Looked::Dangling | Looked::Loop | Looked::TooLong => return Ok(Vec::new()),
+        };
+        let Some(content) = &place.content else { return Ok(Vec::new()) };
+        let text = content.read(LONGEST).map_err(|error| unreadable(Unreadable::new(PATH, &error), MAIN))?;
         let without_comments =
             text.split(|&byte| byte == b'\n').filter_map(|line| line.split(|&byte| byte == b'#').next());
         let names = without_comments.flat_map(|line| line.split(|byte| b" \t:".contains(byte)));
-        names.filter(|name| !name.is_empty()).map(Arc::from).collect()
+        Ok(names.filter(|name| !name.is_empty()).map(Arc::from).collect())
     }
 
     /// `_dl_map_object_deps`: breadth first over the objects of `order`, which becomes the order of lookup. Each object's

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::super::accept::{self, Asker, Verdict};
 use super::super::cache::{self, CacheFile};
-use super::super::mapping::{Asked, Opened, refused};
+use super::super::mapping::{Asked, Opened, refused, unreadable};
 use super::super::near;
 use super::super::token::PathList;
-use super::super::tree::{Looked, Place};
-use super::super::{Because, Bytes, Fatal, Found, NearMiss, NotTaken, Refusal, Searched};
+use super::super::tree::{Directory, Looked, Place};
+use super::super::{Because, Bytes, Fatal, Found, NearMiss, NotTaken, Refusal, Searched, Unreadable};
 use super::{MAIN, Process};
 
 /// `DF_1_NODEFLIB`.
@@ -29,8 +29,17 @@ enum Searching {
 }
 
 impl Process<'_> {
-    /// Opens the file for a name: the path itself when a slash is in it, else the first that the search gives.
+    /// Opens the file for a name. What can't be read on the way stands against the program, whoever asked.
     pub(in crate::closure) fn open(&mut self, asked: Asked<'_>) -> Result<Option<Opened>, Fatal> {
+        let opened = self.search(asked);
+        if let Err(fatal) = &opened {
+            self.map.note_unreadable(fatal);
+        }
+        opened
+    }
+
+    /// The path itself when a slash is in the name, else the first file that the search gives.
+    pub(super) fn search(&mut self, asked: Asked<'_>) -> Result<Option<Opened>, Fatal> {
         if asked.name.contains(&b'/') {
             let Some(path) = self.expand(asked.by, asked.name) else { return Ok(None) };
             let looked = self.context.tree.look(&path);
@@ -95,16 +104,19 @@ impl Process<'_> {
     fn open_in(&self, directories: &[Bytes], asked: Asked<'_>, found: &Found) -> Result<Searching, Fatal> {
         let tree = self.context.tree;
         for directory in directories {
-            if tree.directory(directory).is_none() {
+            if self.directory(directory, asked)?.is_none() {
                 continue;
             }
             for below in &self.install.subdirectories {
                 let prefix = [directory, below.as_slice()].concat();
-                let Some(place) = tree.directory(&prefix) else { continue };
+                let Some(place) = self.directory(&prefix, asked)? else { continue };
                 let looked = tree.look_in(&place, asked.name);
-                if self.needs_setuid(asked.because)
-                    && !matches!(&looked, Looked::Found(place) if place.mode & SETUID != 0)
-                {
+                let is_setuid = match &looked {
+                    Looked::Found(place) => place.mode & SETUID != 0,
+                    Looked::Unreadable(_) => true,
+                    _ => false,
+                };
+                if self.needs_setuid(asked.because) && !is_setuid {
                     continue;
                 }
                 let path = || tree.absolute(&[prefix.as_slice(), asked.name].concat()).into();
@@ -118,6 +130,10 @@ impl Process<'_> {
             }
         }
         Ok(Searching::NotThere)
+    }
+
+    fn directory(&self, path: &[u8], asked: Asked<'_>) -> Result<Option<Arc<Directory>>, Fatal> {
+        self.context.tree.directory(path).map_err(|place| unreadable(place, asked.by))
     }
 
     fn open_cached(&self, asked: Asked<'_>) -> Result<Searching, Fatal> {
@@ -138,8 +154,13 @@ impl Process<'_> {
         found: Found,
         path: impl FnOnce() -> Bytes,
     ) -> Result<Option<Opened>, Fatal> {
-        let Looked::Found(place) = looked else { return Ok(None) };
+        let place = match looked {
+            Looked::Found(place) => place,
+            Looked::Unreadable(place) => return Err(unreadable(place.clone(), by)),
+            Looked::Absent | Looked::Dangling | Looked::Loop | Looked::TooLong => return Ok(None),
+        };
         match self.verdict(place) {
+            Verdict::Unreadable(why) => Err(unreadable(Unreadable { place: path(), why }, by)),
             Verdict::Refuse(refusal) => Err(refused(&path(), refusal, by)),
             Verdict::Skip(_) => Ok(None),
             Verdict::Take => {

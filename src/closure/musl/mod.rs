@@ -6,9 +6,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::mapping::{Asked, Context, Mapping, Opened, Start, base_name, parent};
+use super::headers::NoElf;
+use super::mapping::{Asked, Context, Mapping, Opened, Start, base_name, parent, unreadable};
 use super::tree::Looked;
-use super::{Because, Bytes, Found, Loaded, Refusal, Warning};
+use super::{Because, Bytes, Found, Loaded, Refusal, Unreadable, Warning};
 use crate::elf::{FileType, Object};
 use crate::source::ContentId;
 
@@ -46,7 +47,10 @@ struct Inner {
 impl<'a> Process<'a> {
     /// A process before its loader's first step.
     pub(super) fn new(context: Context<'a>, start: &Start, loader: Opened) -> Self {
-        let system_path = system_path(context, &loader.path);
+        let (system_path, unread) = match system_path(context, &loader.path) {
+            Ok(path) => (path, None),
+            Err(place) => (Arc::default(), Some(place)),
+        };
         let mut process = Self {
             context,
             map: Mapping::default(),
@@ -57,6 +61,9 @@ impl<'a> Process<'a> {
             by_file: HashMap::new(),
         };
         process.map.start(start);
+        if let Some(place) = unread {
+            process.map.note_unreadable(&unreadable(place, MAIN));
+        }
         // Under AT_SECURE the program has no origin.
         let origin = (!context.secure).then(|| Arc::clone(&start.origin));
         process.add(origin.as_ref(), false);
@@ -141,13 +148,17 @@ impl<'a> Process<'a> {
         let (path, place, found) = if name.contains(&b'/') {
             match self.context.tree.look(name) {
                 Looked::Found(place) => (self.context.tree.absolute(name).into(), place, Found::Path),
-                _ => return None,
+                Looked::Unreadable(place) => return self.cannot_read(place, asked.by),
+                Looked::Absent | Looked::Dangling | Looked::Loop | Looked::TooLong => return None,
             }
         } else {
             if let Some(&known) = self.by_short_name.get(name) {
                 return Some(known);
             }
-            self.search(asked)?
+            match self.search(asked) {
+                Ok(found) => found?,
+                Err(place) => return self.cannot_read(place, asked.by),
+            }
         };
         let content = place.content.clone()?;
         if let Some(&known) = self.by_file.get(&content.id()) {
@@ -161,6 +172,9 @@ impl<'a> Process<'a> {
             return Some(known);
         }
         let facts = self.context.tree.facts(&content);
+        if let Err(NoElf::Unreadable(why)) = &facts.elf {
+            return self.cannot_read(Unreadable { place: path, why: Arc::clone(why) }, asked.by);
+        }
         let elf = facts.elf.as_ref().ok().filter(|elf| self.refusal(elf).is_none())?;
         // A second libc is never mapped, musl's or another: the loader takes its place.
         let needs_libc = elf.needed().any(|name| is_reserved(name));
@@ -187,6 +201,12 @@ impl<'a> Process<'a> {
         self.map.order.push(object);
         self.add(Some(&origin), has_short_name);
         Some(object)
+    }
+
+    /// What can't be read stands against the program, whoever asked.
+    fn cannot_read<T>(&mut self, place: Unreadable, by: usize) -> Option<T> {
+        self.map.note_unreadable(&unreadable(place, by));
+        None
     }
 
     fn loader_as(&mut self, name: &Bytes) -> usize {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::mapping::{Asked, Context, base_name, parent};
 use super::super::near;
 use super::super::tree::{Looked, Place};
-use super::super::{Because, Bytes, Found, Missing, NearMiss, NotTaken, Refusal, Searched};
+use super::super::{Because, Bytes, Found, Missing, NearMiss, NotTaken, Refusal, Searched, Unreadable};
 use super::Process;
 
 /// Where the loader looks when no file says otherwise.
@@ -20,6 +20,8 @@ enum Searching {
     NotThere,
     /// An error that ends the whole search.
     Stopped,
+    /// Nobody can tell.
+    Unreadable(Unreadable),
 }
 
 impl Process<'_> {
@@ -44,15 +46,16 @@ impl Process<'_> {
         lists
     }
 
-    pub(super) fn search(&self, asked: Asked<'_>) -> Option<(Bytes, Arc<Place>, Found)> {
+    pub(super) fn search(&self, asked: Asked<'_>) -> Result<Option<(Bytes, Arc<Place>, Found)>, Unreadable> {
         for (list, found) in self.lists(asked) {
             match self.search_in(&list, asked.name) {
-                Searching::Done(path, place) => return Some((path, place, found)),
+                Searching::Done(path, place) => return Ok(Some((path, place, found))),
                 Searching::NotThere => {}
-                Searching::Stopped => return None,
+                Searching::Stopped => return Ok(None),
+                Searching::Unreadable(place) => return Err(place),
             }
         }
-        None
+        Ok(None)
     }
 
     /// `path_open`: the first file that opens, whatever it is.
@@ -64,7 +67,8 @@ impl Process<'_> {
             }
             match self.context.tree.look(&path) {
                 Looked::Found(place) => return Searching::Done(self.context.tree.absolute(&path).into(), place),
-                Looked::Absent | Looked::Dangling | Looked::Unreadable(_) | Looked::TooLong => {}
+                Looked::Absent | Looked::Dangling | Looked::TooLong => {}
+                Looked::Unreadable(place) => return Searching::Unreadable(place),
                 Looked::Loop => return Searching::Stopped,
             }
         }
@@ -111,7 +115,7 @@ impl Process<'_> {
                 _ => None,
             }
         } else {
-            self.search(asked).map(|(path, place, _)| (path, place))
+            self.search(asked).ok().flatten().map(|(path, place, _)| (path, place))
         };
         let Some((path, place)) = found else { return Vec::new() };
         let because = match place.content.as_ref().map(|content| self.context.tree.facts(content)) {
@@ -130,7 +134,7 @@ pub(super) fn directories(list: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// The path file is looked up below the interpreter's prefix, and takes the place of what is built in.
-pub(super) fn system_path(context: Context<'_>, interp: &[u8]) -> Bytes {
+pub(super) fn system_path(context: Context<'_>, interp: &[u8]) -> Result<Bytes, Unreadable> {
     let folder = parent(interp);
     let prefix = if *folder == *b"/" { folder.clone() } else { parent(&folder) };
     let prefix = prefix.strip_suffix(b"/").unwrap_or(&prefix).to_vec();
@@ -138,11 +142,13 @@ pub(super) fn system_path(context: Context<'_>, interp: &[u8]) -> Bytes {
     let arch = &name[..memchr::memchr(b'.', name).unwrap_or(name.len())];
     let file = [&prefix, b"/etc/ld-musl-".as_slice(), arch, b".path"].concat();
     match context.tree.look(&file) {
-        Looked::Absent | Looked::Dangling => Arc::from(DEFAULT_PATH),
+        Looked::Absent | Looked::Dangling => Ok(Arc::from(DEFAULT_PATH)),
         Looked::Found(place) => match place.content.as_ref().map(|content| content.read(LONGEST_PATH_FILE)) {
-            Some(Ok(text)) => Arc::from(text),
-            _ => Arc::from(b"".as_slice()),
+            Some(Ok(text)) => Ok(Arc::from(text)),
+            Some(Err(error)) => Err(Unreadable::new(&file, &error)),
+            None => Ok(Arc::default()),
         },
-        _ => Arc::from(b"".as_slice()),
+        Looked::Unreadable(place) => Err(place),
+        Looked::Loop | Looked::TooLong => Ok(Arc::default()),
     }
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::headers::NoElf;
 use super::mapping::base_name;
 use super::tree::{Looked, Place, Tree};
 use super::{EnvProgram, FatalReason, Kind, Options, Resolution, Script, ScriptInterpreter, Warning};
@@ -30,7 +29,7 @@ pub(super) fn read(
     resolution: &mut Resolution,
 ) -> Result<(), FatalReason> {
     let Some(content) = &place.content else { return Err(FatalReason::NotAProgram) };
-    let head = head(content)?;
+    let head = head(&resolution.path, content)?;
     resolution.script = Some(Script::default());
     resolution.kind = Kind::Script;
     if place.mode & EXECUTABLE == 0 {
@@ -81,7 +80,7 @@ fn follow(tree: &Tree<'_>, first: Line, resolution: &mut Resolution) -> Result<(
         });
         let place = match looked {
             Looked::Found(place) => place,
-            Looked::Unreadable(_) => return Err(FatalReason::NotExecutable),
+            Looked::Unreadable(place) => return Err(FatalReason::Unreadable(place)),
             _ => return Err(FatalReason::InterpreterMissing(opened)),
         };
         let Some(content) = place.content.as_ref().filter(|_| place.mode & EXECUTABLE != 0) else {
@@ -89,8 +88,10 @@ fn follow(tree: &Tree<'_>, first: Line, resolution: &mut Resolution) -> Result<(
         };
         match &tree.facts(content).elf {
             Ok(_) => return Ok(()),
-            Err(NoElf::Unreadable(why)) => return Err(FatalReason::Unreadable(why.to_string())),
-            Err(_) => line = line::parse(&head(content)?).map_err(|_| FatalReason::NotAProgram)?,
+            Err(why) => {
+                why.unreadable(&opened).map_or(Ok(()), Err)?;
+                line = line::parse(&head(&opened, content)?).map_err(|_| FatalReason::NotAProgram)?;
+            }
         }
     }
     Err(FatalReason::TooManyInterpreters)
@@ -110,7 +111,7 @@ fn start_by_env(tree: &Tree<'_>, options: &Options, resolution: &mut Resolution)
     let command = env::command(words, is_busybox).map_err(|word| FatalReason::EnvRefuses(word.into()))?;
     let env::Word::Text(name) = command.program else { return Err(FatalReason::EnvLoop) };
     let search = command.path.as_deref().unwrap_or(&options.path);
-    let path = find_program(tree, &name, search);
+    let path = find_program(tree, &name, search).map_err(FatalReason::Unreadable)?;
     let name: super::Bytes = name.into();
     let found = path.is_some();
     script.env = Some(EnvProgram { name: Arc::clone(&name), path });
@@ -118,25 +119,36 @@ fn start_by_env(tree: &Tree<'_>, options: &Options, resolution: &mut Resolution)
 }
 
 /// `execvp`: the first executable file of the name on PATH; a name with a slash is a path.
-pub(super) fn find_program(tree: &Tree<'_>, name: &[u8], path: &[u8]) -> Option<super::Bytes> {
+///
+/// # Errors
+/// When a place that comes before could not be looked at.
+pub(super) fn find_program(
+    tree: &Tree<'_>,
+    name: &[u8],
+    path: &[u8],
+) -> Result<Option<super::Bytes>, super::Unreadable> {
     let is_program = |candidate: &[u8]| match tree.look(candidate) {
-        Looked::Found(place) => place.content.is_some() && place.mode & EXECUTABLE != 0,
-        _ => false,
+        Looked::Found(place) => Ok(place.content.is_some() && place.mode & EXECUTABLE != 0),
+        Looked::Unreadable(place) => Err(place),
+        Looked::Absent | Looked::Dangling | Looked::Loop | Looked::TooLong => Ok(false),
     };
     if name.is_empty() {
-        return None;
+        return Ok(None);
     }
     if name.contains(&b'/') {
-        return is_program(name).then(|| tree.absolute(name).into());
+        return Ok(is_program(name)?.then(|| tree.absolute(name).into()));
     }
-    let candidates = path.split(|&byte| byte == b':').map(|directory| {
+    for directory in path.split(|&byte| byte == b':') {
         let slash: &[u8] = if directory.is_empty() || directory.ends_with(b"/") { b"" } else { b"/" };
-        tree.absolute(&[directory, slash, name].concat())
-    });
-    candidates.into_iter().find(|candidate| is_program(candidate)).map(Into::into)
+        let candidate = tree.absolute(&[directory, slash, name].concat());
+        if is_program(&candidate)? {
+            return Ok(Some(candidate.into()));
+        }
+    }
+    Ok(None)
 }
 
-fn head(content: &Content) -> Result<Vec<u8>, FatalReason> {
+fn head(path: &[u8], content: &Content) -> Result<Vec<u8>, FatalReason> {
     let read = || {
         let reader = content.open()?;
         let mut head = vec![0; HEAD];
@@ -150,7 +162,7 @@ fn head(content: &Content) -> Result<Vec<u8>, FatalReason> {
         head.truncate(done);
         Ok(head)
     };
-    read().map_err(|error: std::io::Error| FatalReason::Unreadable(crate::report::plain(&error)))
+    read().map_err(|error: std::io::Error| FatalReason::Unreadable(super::Unreadable::new(path, &error)))
 }
 
 /// As shells judge it: no NUL in the first line.
