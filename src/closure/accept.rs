@@ -101,6 +101,16 @@ pub(super) fn refusal(object: &Object, dlopened: bool) -> Option<Refusal> {
     }
 }
 
+/// What stands against starting a file, or loading it first: neither kernel nor loader looks at the whole header then, but
+/// without its segments nothing starts, and without its dynamic section nobody knows what it needs.
+pub(super) fn damage(object: &Object) -> Option<Refusal> {
+    match object.defect {
+        Some(Defect::ProgramHeaderSize | Defect::ProgramHeaders) => Some(Refusal::ProgramHeaders),
+        _ if object.loads.is_empty() => Some(Refusal::NoSegments),
+        _ => object.dynamic.as_ref().filter(|dynamic| dynamic.damaged).map(|_| Refusal::Damaged),
+    }
+}
+
 fn header_size(class: Class) -> u64 {
     match class {
         Class::Elf32 => 52,

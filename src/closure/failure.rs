@@ -254,3 +254,10 @@ pub enum Refusal {
     #[error("dynamic section is damaged")]
     Damaged,
 }
+
+impl Refusal {
+    /// Whether the file can't be what it was when it was made.
+    pub(super) fn is_damage(self) -> bool {
+        matches!(self, Self::ProgramHeaders | Self::NoSegments | Self::Damaged)
+    }
+}

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use super::accept;
 use super::glibc::{self, Install, Processor};
 use super::headers::{Facts, NoElf};
 use super::loader::{Chosen, is_musl_loader, is_unsupported_loader, libc_of};
@@ -107,6 +108,9 @@ impl<'a> Engine<'a> {
         resolution.kind = kind(&elf);
         if resolution.kind == Kind::Data {
             return not_loadable(wanted.role, Refusal::Type);
+        }
+        if !is_plugin && let Some(refusal) = accept::damage(&elf) {
+            return Err(FatalReason::Refused(refusal));
         }
         if is_plugin && let Some(foreign) = self.foreign(&elf, reference) {
             resolution.kind = Kind::Foreign(foreign);

@@ -55,6 +55,8 @@ pub struct Dynamic {
     pub debug: bool,
     /// Whether there is a `DT_RELR`.
     pub relr: bool,
+    /// Whether some of it is not known: it lies outside the file, or is longer than is read.
+    pub damaged: bool,
     pub(super) strings: Option<u64>,
     pub(super) symbols: Option<u64>,
     pub(super) hash: Option<u64>,
@@ -94,17 +96,14 @@ struct Offsets {
     depaudit: Option<u64>,
 }
 
-/// Reads a dynamic section, and tells whether something of it was damaged.
-pub(super) fn read<R: ReadAt + ?Sized>(
-    window: &mut Window<'_, R>,
-    object: &Object,
-    span: Span,
-) -> io::Result<(Dynamic, bool)> {
+/// Reads a dynamic section.
+pub(super) fn read<R: ReadAt + ?Sized>(window: &mut Window<'_, R>, object: &Object, span: Span) -> io::Result<Dynamic> {
     let mut dynamic = Dynamic::default();
     let mut offsets = Offsets::default();
     let complete = read_entries(window, object, span, |entry| note(&mut dynamic, &mut offsets, &entry))?;
     let intact = read_strings(window, object, &mut dynamic, &offsets)?;
-    Ok((dynamic, !(complete && intact)))
+    dynamic.damaged = !(complete && intact);
+    Ok(dynamic)
 }
 
 /// Hands over each entry up to `DT_NULL`. False when that did not come.

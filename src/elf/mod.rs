@@ -249,11 +249,11 @@ impl Object {
         let with_notes = of_type(segment::PT_NOTE).chain(of_type(segment::PT_GNU_PROPERTY));
         *self.notes = notes::read(window, self, with_notes.map(Span::from))?;
         if let Some(segment) = of_type(segment::PT_DYNAMIC).rfind(|segment| segment.p_filesz != 0) {
-            let (dynamic, damaged) = dynamic::read(window, self, Span::from(segment))?;
-            self.dynamic = Some(dynamic);
-            if damaged {
+            let dynamic = dynamic::read(window, self, Span::from(segment))?;
+            if dynamic.damaged {
                 self.object_to(Defect::Dynamic);
             }
+            self.dynamic = Some(dynamic);
         }
         Ok(())
     }

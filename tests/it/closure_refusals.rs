@@ -1,6 +1,10 @@
 //! glibc: files that stop a program although a good one may stand further on, and versions that are not there.
 
-use crate::support::root::{Case, Root, check};
+use mkimage::closure::diagnose::diagnose;
+use mkimage::closure::{Options, Wanted};
+
+use crate::support::elf::{Elf, NEEDED, RUNPATH};
+use crate::support::root::{Case, GLIBC, Root, check};
 
 const CASES: &[Case] = &[
     (
@@ -227,6 +231,40 @@ const CASES: &[Case] = &[
             /bin/static-pie: static-pie",
     ),
 ];
+
+#[test]
+fn a_program_or_named_library_whose_headers_can_t_be_read_whole_is_refused() {
+    let root = Root::glibc("/usr/lib/x86_64-linux-gnu/libx.so.1 library");
+    let program = || Elf::program(GLIBC).with(NEEDED, "libx.so.1");
+    let bytes = program().write();
+    let mut many = program();
+    many.strings = vec![(NEEDED, "libx.so.1".to_owned()); (1 << 16) + 1];
+    let mut no_headers = bytes.clone();
+    no_headers[32..40].copy_from_slice(&(1_u64 << 40).to_le_bytes());
+    let mut padding_too = bytes[..bytes.len() - 32].to_vec();
+    padding_too[12] = 1;
+    let files = [
+        ("cut-off", bytes[..bytes.len() - 32].to_vec(), "dynamic section is damaged"),
+        ("padding-too", padding_too, "dynamic section is damaged"),
+        ("no-headers", no_headers, "ELF file's program headers can't be read"),
+        ("no-segments", [&bytes[..56], &[0, 0], &bytes[58..]].concat(), "object file has no loadable segments"),
+        ("many-needed", many.write(), "dynamic section is damaged"),
+        ("long-path", program().with(RUNPATH, &"/x".repeat(40_000)).write(), "dynamic section is damaged"),
+    ];
+    for (name, bytes, expected) in files {
+        root.file(&format!("/bin/{name}"), &bytes, 0o755);
+        let text = root.text(&format!("/bin/{name}"), &Options::default());
+        assert!(text.ends_with(&format!("  error: /bin/{name}: {expected}\n")), "{name}: {text}");
+        root.file(&format!("/opt/{name}.so"), &bytes, 0o755);
+        let path = format!("/opt/{name}.so");
+        let text = root.text_of(&[Wanted::library(path.as_str())], &Options::default());
+        assert!(text.ends_with(&format!("  error: {path}: {expected}\n")), "{name}: {text}");
+    }
+    let wanted = [Wanted::program("/bin/cut-off")];
+    let said = diagnose(&root.close(&wanted, &Options::default()), &wanted, &Options::default());
+    assert_eq!(said[0].code.0, "E0221");
+    assert_eq!(said[0].title, "the loader refuses `/bin/cut-off`: dynamic section is damaged");
+}
 
 #[test]
 fn loads_what_the_loader_loads() {

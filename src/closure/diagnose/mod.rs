@@ -152,6 +152,9 @@ fn fatal_diagnostic(resolution: &Resolution, fatal: &Fatal, by: &By, options: &O
             if let Some(object) = fatal.needed_by.and_then(|by| resolution.objects.get(by)) {
                 diagnostic = diagnostic.note(format!("needed by {}", show(&object.path)));
             }
+            if fatal.needed_by.is_none() && refusal.is_damage() {
+                return diagnostic.help("it was cut off or damaged: put it in the root once more");
+            }
             diagnostic.help("take the file away or put the right one in its place: the loader does not look further")
         }
         FatalReason::Token(name) => {
