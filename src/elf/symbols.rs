@@ -13,6 +13,9 @@ use super::{Class, Object};
 
 /// The most symbols of one table that are looked at.
 const MOST_SYMBOLS: u64 = 1 << 22;
+/// The most bytes of names that are kept of one object: ten times what the largest libraries ask for. Names may lie in
+/// each other, so that the file's size bounds nothing.
+const MOST_NAME_BYTES: usize = 64 << 20;
 /// How much of a table is read at once.
 const TABLE_AT_ONCE: usize = 64 << 10;
 /// How much of the names is read at once.
@@ -49,13 +52,20 @@ impl Object {
     /// The names that it asks other objects for: undefined dynamic symbols.
     ///
     /// # Errors
-    /// When the file could not be read.
+    /// When the file could not be read, or has names beyond all measure.
     pub fn imports<R: ReadAt + ?Sized>(&self, reader: &R) -> io::Result<BTreeSet<Arc<[u8]>>> {
-        let mut names = BTreeSet::new();
+        let (mut names, mut bytes) = (BTreeSet::new(), 0_usize);
         // A large library defines a hundred times as many as it asks for: their names are not read.
         self.dynamic_symbols(reader, Which::Undefined, &|_| true, &mut |symbol| {
-            names.insert(symbol.name);
+            if bytes <= MOST_NAME_BYTES && !names.contains(&symbol.name) {
+                bytes += symbol.name.len();
+                names.insert(symbol.name);
+            }
         })?;
+        if bytes > MOST_NAME_BYTES {
+            let many = format!("its symbols have more than {MOST_NAME_BYTES} bytes of names");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, many));
+        }
         Ok(names)
     }
 

@@ -237,3 +237,21 @@ fn a_dynamic_section_without_end_ends() {
     assert_eq!(object.defect, Some(Defect::Dynamic));
     assert!(file.read.get() < 4 << 20, "{}", file.read.get());
 }
+
+#[test]
+fn names_of_symbols_that_lie_in_each_other_are_bounded() {
+    const LONG: usize = 4000;
+    let mut elf = Elf::library();
+    elf.symbols = ('a'..='j').map(|letter| format!("-{}", letter.to_string().repeat(LONG))).collect();
+    elf.symbols.extend(vec!["-x".to_owned(); 40_000]);
+    let mut bytes = elf.write();
+    assert_eq!(Object::parse(bytes.as_slice()).unwrap().imports(bytes.as_slice()).unwrap().len(), 11);
+    // The names of all follow that of the first, one byte after the other.
+    let table = bytes.windows(24).position(|it| it[..4] == 1_u32.to_le_bytes() && it[4..8] == [0x10, 0, 0, 0]).unwrap();
+    for index in 0..40_000_u32 {
+        let at = table + 24 * (10 + index as usize);
+        bytes[at..at + 4].copy_from_slice(&(1 + index).to_le_bytes());
+    }
+    let error = Object::parse(bytes.as_slice()).unwrap().imports(bytes.as_slice()).err().unwrap();
+    assert_eq!(error.to_string(), "its symbols have more than 67108864 bytes of names");
+}
