@@ -17,6 +17,7 @@ mod machine;
 mod accept;
 mod token;
 mod mapping;
+mod notes;
 mod near;
 pub mod cache;
 mod glibc;

@@ -10,6 +10,7 @@ use super::loader::{Chosen, is_musl_loader, is_unsupported_loader, libc_of};
 use super::machine::{self, Port};
 use super::mapping::{Asked, Context, Mapping, Start, parent};
 use super::musl;
+use super::notes::FollowsNotes;
 use super::script;
 use super::tree::{Looked, Place, Tree};
 use super::{
@@ -301,6 +302,7 @@ impl<'a> Run<'a, '_> {
             let mut process = musl::Process::new(self.context, self.start, opened);
             process.start();
             process.dlopen_all(self.dlopen);
+            process.follow_notes_from(0);
             let fatal = process.map.unreadable.take();
             return Ok((Process::Musl(Box::new(process)), fatal));
         }
@@ -309,7 +311,7 @@ impl<'a> Run<'a, '_> {
         let fatal = process.start().err();
         if fatal.is_none() {
             process.dlopen_all(self.dlopen);
-            process.follow_notes();
+            process.follow_notes_from(0);
         }
         let fatal = process.map.unreadable.take().or(fatal);
         Ok((Process::Glibc(process), fatal))
@@ -339,7 +341,7 @@ impl Process<'_> {
                 resolution.fatal = Some(Fatal { path, reason: FatalReason::NotThere, needed_by: None });
             }
             (Ok(Some(_)), Self::Glibc(process)) => process.follow_notes_from(before.objects.len()),
-            (Ok(Some(_)), Self::Musl(_)) => {}
+            (Ok(Some(_)), Self::Musl(process)) => process.follow_notes_from(before.objects.len()),
         }
         if let Some(fatal) = &self.map().unreadable {
             resolution.fatal = Some(fatal.clone());

@@ -1,6 +1,9 @@
 //! musl: its own rules.
 
-use crate::support::root::{Case, Root, check};
+use mkimage::closure::{Options, Wanted};
+
+use crate::support::elf::{Elf, NEEDED, RUNPATH};
+use crate::support::root::{Case, Root, check, lines};
 
 const CASES: &[Case] = &[
     (
@@ -202,4 +205,47 @@ const CASES: &[Case] = &[
 #[test]
 fn loads_what_the_loader_loads() {
     check(Root::musl, CASES);
+}
+
+#[test]
+fn notes_on_dlopen_are_followed_in_the_program_s_name() {
+    let root = Root::musl(
+        "/opt/own/libown.so.1 library
+         /opt/lib/libhid.so.1 library
+         /usr/lib/libdep.so.1 library
+         /usr/lib/libsug.so.1 library
+         /bin/q program interp=/lib/ld-musl-x86_64.so.1",
+    );
+    let note = |text: &str| ("FDO", 0x407c_0c0a, [text.as_bytes(), b"\0"].concat());
+    let mut library = Elf::library().with(RUNPATH, "/opt/lib");
+    library.notes = vec![
+        note(r#"[{"soname":["libown.so.1"],"priority":"required"}]"#),
+        note(r#"[{"soname":["libhid.so.1"],"priority":"recommended"}]"#),
+    ];
+    root.file("/usr/lib/liba.so.1", &library.write(), 0o644);
+    let loader = "/lib/ld-musl-x86_64.so.1";
+    let mut program = Elf::program(loader).with(NEEDED, "liba.so.1").with(RUNPATH, "/opt/own");
+    program.notes = vec![
+        note(r#"[{"soname":["libdep.so.2","libdep.so.1"]},{"soname":"libsug.so.1","priority":"suggested"}]"#),
+        note(r#"{"soname":["libmust.so.1"],"priority":"required"}"#),
+    ];
+    root.file("/bin/p", &program.write(), 0o755);
+    assert_eq!(
+        root.text("/bin/p", &Options::default()),
+        lines(
+            "
+            /bin/p: dynamic, loader /lib/ld-musl-x86_64.so.1 (musl)
+              liba.so.1 => /usr/lib/liba.so.1 (system directory; needed by p)
+              libdep.so.1 => /usr/lib/libdep.so.1 (system directory; noted for dlopen in p)
+              libown.so.1 => /opt/own/libown.so.1 (RUNPATH of p; noted for dlopen in p)
+              libmust.so.1 => not found (noted for dlopen in p)
+              libhid.so.1 => not found, may be missing (noted for dlopen in p)"
+        )
+    );
+    let notes = &root.close(&[Wanted::program("/bin/p")], &Options::default()).resolutions[0].dlopen_notes;
+    assert_eq!(notes[1].offered.as_deref(), Some(b"/usr/lib/libsug.so.1".as_slice()));
+    // A plugin's notes are followed as well.
+    let wanted = [Wanted::program("/bin/q"), Wanted::plugin("/usr/lib/liba.so.1", Some(0))];
+    let missing = root.close(&wanted, &Options::default()).resolutions.pop().unwrap().missing;
+    assert_eq!(&*missing[0].name, b"libown.so.1");
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::super::mapping::Asked;
-use super::super::{Because, Bytes, DlopenNote, Fatal, Found};
+use super::super::mapping::{Asked, Mapping};
+use super::super::notes::FollowsNotes;
+use super::super::{Because, Bytes, Fatal, Found};
 use super::{LOADER, MAIN, Process};
-use crate::elf::{DlopenEntry, Priority};
 
 impl Process<'_> {
     /// `DT_AUDIT` and `DT_DEPAUDIT` of the program.
@@ -90,56 +90,26 @@ impl Process<'_> {
         }
         Ok(Some(mapped))
     }
+}
 
-    /// As [`Process::dlopen`], but without a trace when the object or something that it needs is not there.
-    fn try_dlopen(&mut self, asked: Asked<'_>) -> Option<usize> {
-        let before = self.clone();
-        let mapped = self.dlopen(asked).ok().flatten();
-        let fails = |map: &super::Mapping| map.missing.len() + map.version_errors.len();
-        if mapped.is_none() || fails(&self.map) > fails(&before.map) {
-            let unreadable = self.map.unreadable.take();
-            *self = before;
-            if let Some(fatal) = unreadable {
-                // Who asked may be gone again.
-                self.map.note_unreadable(&Fatal { needed_by: Some(asked.by), ..fatal });
-            }
-            return None;
-        }
-        mapped
+impl FollowsNotes for Process<'_> {
+    fn map(&mut self) -> &mut Mapping {
+        &mut self.map
     }
 
-    /// Follows `.note.dlopen` of every object, also of those that a note brings.
-    pub(in crate::closure) fn follow_notes(&mut self) {
-        self.follow_notes_from(0);
+    fn asker(object: usize) -> usize {
+        object
     }
 
-    /// As [`Process::follow_notes`], for the objects from `first` on.
-    pub(in crate::closure) fn follow_notes_from(&mut self, first: usize) {
-        let mut object = first;
-        while let Some(loaded) = self.map.objects.get(object) {
-            let elf = Arc::clone(&loaded.elf);
-            for entry in &elf.notes.dlopen {
-                let note = self.follow_note(object, entry);
-                self.map.dlopen_notes.push(note);
-            }
-            object += 1;
-        }
+    fn offered(&mut self, asked: Asked<'_>) -> Option<Bytes> {
+        self.search(asked).ok().flatten().map(|opened| opened.path)
     }
 
-    fn follow_note(&mut self, by: usize, entry: &DlopenEntry) -> DlopenNote {
-        let names: Vec<Bytes> = entry.sonames.iter().map(|name| Arc::from(name.as_bytes())).collect();
-        let asked = |name| Asked { by, name, because: Because::DlopenNote };
-        let mut note = DlopenNote { object: by, entry: entry.clone(), found: None, offered: None };
-        if entry.priority == Priority::Suggested {
-            // It is only told, and never brought: what can't be read is not offered.
-            let offered = names.iter().find_map(|name| self.search(asked(name)).ok().flatten());
-            note.offered = offered.map(|opened| opened.path);
-            return note;
-        }
-        note.found = names.iter().find_map(|name| self.try_dlopen(asked(name)));
-        if let (None, Some(first)) = (note.found, names.first()) {
-            self.note_missing(asked(first), Vec::new(), entry.priority != Priority::Required);
-        }
-        note
+    fn load_later(&mut self, asked: Asked<'_>) -> Option<usize> {
+        self.dlopen(asked).ok().flatten()
+    }
+
+    fn note_not_found(&mut self, asked: Asked<'_>, optional: bool) {
+        self.note_missing(asked, Vec::new(), optional);
     }
 }

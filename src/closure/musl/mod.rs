@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::headers::NoElf;
 use super::mapping::{Asked, Context, Mapping, Opened, Start, base_name, parent, unreadable};
+use super::notes::FollowsNotes;
 use super::tree::Looked;
 use super::{Because, Bytes, Found, Loaded, Refusal, Unreadable, Warning};
 use crate::elf::{FileType, Object};
@@ -255,6 +256,33 @@ impl<'a> Process<'a> {
             }
         }
         Some(Arc::from(result))
+    }
+}
+
+impl FollowsNotes for Process<'_> {
+    fn map(&mut self) -> &mut Mapping {
+        &mut self.map
+    }
+
+    /// Whoever calls `dlopen`, the program is asked for.
+    fn asker(_: usize) -> usize {
+        MAIN
+    }
+
+    fn offered(&mut self, asked: Asked<'_>) -> Option<Bytes> {
+        if asked.name.contains(&b'/') {
+            let is_file = matches!(self.context.tree.look(asked.name), Looked::Found(place) if place.content.is_some());
+            return is_file.then(|| self.context.tree.absolute(asked.name).into());
+        }
+        self.search(asked).ok().flatten().map(|(path, ..)| path)
+    }
+
+    fn load_later(&mut self, asked: Asked<'_>) -> Option<usize> {
+        self.dlopen(asked)
+    }
+
+    fn note_not_found(&mut self, asked: Asked<'_>, optional: bool) {
+        self.note_missing(asked, optional);
     }
 }
 
