@@ -139,7 +139,7 @@ impl Engine<'_> {
         let real = place.real.clone();
         let opened = Opened { path: Arc::clone(path), real: real.clone(), content, facts, found: Found::Interpreter };
         Ok(Some(Chosen {
-            loader: Loader { path: Arc::clone(path), real, libc, directories: Vec::new() },
+            loader: Loader { path: Arc::clone(path), real, libc, directories: Vec::new(), path_file: None },
             opened,
             preload: b"",
         }))

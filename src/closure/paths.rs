@@ -22,6 +22,8 @@ pub enum PathReason {
     Requested,
     /// It is the program's interpreter.
     Interpreter,
+    /// The interpreter reads in it where to search.
+    PathFile,
     /// An object is opened by it: an index into [`Resolution::objects`].
     Object(usize),
     /// An object is opened by it once more, under another name: an index into [`Resolution::aliases`].
@@ -53,6 +55,8 @@ impl Resolution {
             // gcompat's loader is started first, and starts musl's.
             paths.extend((*interp != loader.path).then(|| needed(&loader.path, PathReason::Interpreter)));
         }
+        let path_file = self.loader.as_ref().and_then(|loader| loader.path_file.as_ref());
+        paths.extend(path_file.map(|path| needed(path, PathReason::PathFile)));
         for (index, object) in self.objects.iter().enumerate().skip(self.own) {
             let is_named =
                 object.found == Found::Requested || (self.interp.is_some() && object.found == Found::Interpreter);

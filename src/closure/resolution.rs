@@ -92,6 +92,8 @@ pub struct Loader {
     pub libc: Libc,
     /// The directories that it searches last, as they are built in.
     pub directories: Vec<Bytes>,
+    /// The file that names those instead, where musl finds one; it must exist in the image.
+    pub path_file: Option<Bytes>,
 }
 
 /// A C library.

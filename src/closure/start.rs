@@ -158,9 +158,14 @@ impl<'a> Engine<'a> {
         };
         let run = Run { engine: self, context, start: &start, chosen: &chosen, dlopen: &wanted.dlopen };
         let (process, fatal) = run.on(None)?;
-        if let (Process::Glibc(process), Some(loader)) = (&process, &mut resolution.loader) {
-            loader.libc = Libc::Glibc(process.version());
-            loader.directories = process.system_directories().to_vec();
+        if let Some(loader) = &mut resolution.loader {
+            match &process {
+                Process::Glibc(process) => {
+                    loader.libc = Libc::Glibc(process.version());
+                    loader.directories = process.system_directories().to_vec();
+                }
+                Process::Musl(process) => loader.path_file = process.path_file(),
+            }
         }
         self.add_variants(resolution, &run, &process);
         process.map().clone().into_resolution(resolution);

@@ -135,6 +135,10 @@ fn cause(resolution: &Resolution, needed: &NeededPath) -> Cause {
         PathReason::Interpreter | PathReason::ScriptInterpreter(_) | PathReason::EnvProgram => {
             Cause::Interpreter { of }
         }
+        PathReason::PathFile => {
+            let by = resolution.loader.as_ref().map_or(of, |loader| loader.real.clone());
+            Cause::Needed { by, name: needed.path.to_vec(), via: "the loader's own path".to_owned() }
+        }
         PathReason::Object(index) => {
             let Some(loaded) = object(index) else { return Cause::Interpreter { of } };
             let by = loaded.needed_by.and_then(object).map_or(of, |asker| asker.real.clone());

@@ -14,6 +14,7 @@ mod cache;
 mod carried;
 mod closure;
 mod closure_cache;
+mod closure_images;
 mod closure_json;
 mod closure_later;
 mod closure_loaders;

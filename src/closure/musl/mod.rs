@@ -19,7 +19,7 @@ const RESERVED: [&[u8]; 7] = [b"c.", b"pthread.", b"rt.", b"m.", b"dl.", b"util.
 
 mod search;
 
-use search::system_path;
+use search::SystemPath;
 
 const MAIN: usize = 0;
 const LOADER: usize = 1;
@@ -30,7 +30,7 @@ pub(super) struct Process<'a> {
     context: Context<'a>,
     pub(super) map: Mapping,
     interp: Bytes,
-    system_path: Bytes,
+    system: SystemPath,
     inner: Vec<Inner>,
     by_short_name: HashMap<Bytes, usize>,
     by_file: HashMap<ContentId, usize>,
@@ -48,15 +48,15 @@ struct Inner {
 impl<'a> Process<'a> {
     /// A process before its loader's first step.
     pub(super) fn new(context: Context<'a>, start: &Start, loader: Opened) -> Self {
-        let (system_path, unread) = match system_path(context, &loader.path) {
-            Ok(path) => (path, None),
-            Err(place) => (Arc::default(), Some(place)),
+        let (system, unread) = match SystemPath::read(context, &loader.path) {
+            Ok(system) => (system, None),
+            Err(place) => (SystemPath::default(), Some(place)),
         };
         let mut process = Self {
             context,
             map: Mapping::default(),
             interp: Arc::clone(&loader.path),
-            system_path,
+            system,
             inner: Vec::new(),
             by_short_name: HashMap::new(),
             by_file: HashMap::new(),
@@ -83,6 +83,11 @@ impl<'a> Process<'a> {
         }
         process.map.order.push(MAIN);
         process
+    }
+
+    /// The file in which its loader read where to search.
+    pub(super) fn path_file(&self) -> Option<Bytes> {
+        self.system.file.clone()
     }
 
     /// Maps everything that is mapped before the program's first instruction.

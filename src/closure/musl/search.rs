@@ -42,7 +42,7 @@ impl Process<'_> {
             let loaded = &self.map.objects[object];
             next = loaded.needed_by.filter(|_| is_asked_for(loaded.because));
         }
-        lists.push((Arc::clone(&self.system_path), Found::SystemDirectory));
+        lists.push((Arc::clone(&self.system.list), Found::SystemDirectory));
         lists
     }
 
@@ -133,22 +133,32 @@ pub(super) fn directories(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     list.split(|byte| b":\n".contains(byte)).filter(|directory| !directory.is_empty())
 }
 
-/// The path file is looked up below the interpreter's prefix, and takes the place of what is built in.
-pub(super) fn system_path(context: Context<'_>, interp: &[u8]) -> Result<Bytes, Unreadable> {
-    let folder = parent(interp);
-    let prefix = if *folder == *b"/" { folder.clone() } else { parent(&folder) };
-    let prefix = prefix.strip_suffix(b"/").unwrap_or(&prefix).to_vec();
-    let name = base_name(interp).strip_prefix(b"ld-musl-").unwrap_or_default();
-    let arch = &name[..memchr::memchr(b'.', name).unwrap_or(name.len())];
-    let file = [&prefix, b"/etc/ld-musl-".as_slice(), arch, b".path"].concat();
-    match context.tree.look(&file) {
-        Looked::Absent | Looked::Dangling => Ok(Arc::from(DEFAULT_PATH)),
-        Looked::Found(place) => match place.content.as_ref().map(|content| content.read(LONGEST_PATH_FILE)) {
-            Some(Ok(text)) => Ok(Arc::from(text)),
-            Some(Err(error)) => Err(Unreadable::new(&file, &error)),
-            None => Ok(Arc::default()),
-        },
-        Looked::Unreadable(place) => Err(place),
-        Looked::Loop | Looked::TooLong => Ok(Arc::default()),
+/// Where the loader looks last.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SystemPath {
+    /// The list of directories.
+    list: Bytes,
+    /// The file that it stands in, where that is not built in.
+    pub(super) file: Option<Bytes>,
+}
+
+impl SystemPath {
+    /// The path file is looked up below the interpreter's prefix, and takes the place of what is built in.
+    pub(super) fn read(context: Context<'_>, interp: &[u8]) -> Result<Self, Unreadable> {
+        let folder = parent(interp);
+        let prefix = if *folder == *b"/" { folder.clone() } else { parent(&folder) };
+        let prefix = prefix.strip_suffix(b"/").unwrap_or(&prefix).to_vec();
+        let name = base_name(interp).strip_prefix(b"ld-musl-").unwrap_or_default();
+        let arch = &name[..memchr::memchr(b'.', name).unwrap_or(name.len())];
+        let file = [&prefix, b"/etc/ld-musl-".as_slice(), arch, b".path"].concat();
+        let place = match context.tree.look(&file) {
+            Looked::Absent | Looked::Dangling => return Ok(Self { list: Arc::from(DEFAULT_PATH), file: None }),
+            Looked::Found(place) => place,
+            Looked::Unreadable(place) => return Err(place),
+            Looked::Loop | Looked::TooLong => return Ok(Self::default()),
+        };
+        let Some(content) = &place.content else { return Ok(Self::default()) };
+        let list = content.read(LONGEST_PATH_FILE).map_err(|error| Unreadable::new(&file, &error))?;
+        Ok(Self { list: list.into(), file: Some(file.into()) })
     }
 }

@@ -1,0 +1,37 @@
+//! What an image must hold beside the files themselves, so that its loaders load what those of the root load.
+
+use mkimage::closure::{self, Options, Wanted};
+use mkimage::source::Folder;
+
+use crate::sandbox::Sandbox;
+use crate::support::root::Root;
+
+/// Builds the image of a recipe as a folder, and tells what its programs load in it.
+#[track_caller]
+fn built(root: &Root, recipe: &str, program: &str) -> (Sandbox, String) {
+    let sandbox = Sandbox::new();
+    sandbox.file("r.toml", recipe);
+    let path = root.host("/");
+    let run = sandbox.run(&["build", "r.toml", "--root", path.to_str().unwrap(), "-o", "rootfs:out"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let image = Folder::open(sandbox.at("out")).unwrap();
+    let closure = closure::close(&image, &[Wanted::program(program)], &Options::default());
+    let text = closure::show::text(&closure, &closure.resolutions[0]);
+    (sandbox, text)
+}
+
+#[test]
+fn the_file_in_which_musl_reads_where_to_search() {
+    for prefix in ["", "/opt"] {
+        let root = Root::musl(&format!(
+            "{prefix}/etc/ld-musl-x86_64.path link paths
+             {prefix}/etc/paths file /opt/m
+             {prefix}/lib/ld-musl-x86_64.so.1 library soname=-
+             /usr/bin/p program libx.so.1 interp={prefix}/lib/ld-musl-x86_64.so.1
+             /opt/m/libx.so.1 library"
+        ));
+        let (sandbox, text) = built(&root, "binaries = [\"/usr/bin/p\"]\n", "/usr/bin/p");
+        assert!(text.contains("libx.so.1 => /opt/m/libx.so.1"), "{text}");
+        assert_eq!(sandbox.names(&format!("out{prefix}/etc")).iter().filter(|name| name.contains("path")).count(), 2);
+    }
+}
