@@ -26,8 +26,8 @@ pub const BELOW_FILE: Code = Code("E0251");
 /// A link leads nowhere in the image.
 pub const DANGLING: Code = Code("E0252");
 
-/// Brings a path of the root into the tree, at its own place, with every link on the way. What the tree holds
-/// already is seen first. A folder comes with all that it holds.
+/// Brings a path of the root into the tree, at its own place, with every link on the way and every folder that it passes
+/// through. What the tree holds already is seen first. A folder comes with all that it holds.
 ///
 /// # Errors
 /// When the path leads nowhere, or can't be read.
@@ -38,6 +38,11 @@ pub fn bring(tree: &mut Tree, root: &dyn Source, path: &[u8], rank: Rank, reason
     };
     for link in &found.links {
         put(tree, link.path.clone(), EntryKind::Symlink(link.target.clone()), 0o777, rank, reason)?;
+    }
+    for folder in found.left {
+        if matches!(tree.node(&folder), Ok(None)) {
+            put(tree, folder, EntryKind::Directory, 0o755, rank, reason)?;
+        }
     }
     bring_node(tree, root, &found.real, &found.node, rank, reason)?;
     Ok(found.real)

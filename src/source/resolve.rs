@@ -21,6 +21,8 @@ pub struct Resolved {
     pub node: Node,
     /// The links that were followed, in order. An image that holds the path needs each of them.
     pub links: Vec<Link>,
+    /// The folders that were entered and left again by `..`. They must be there for the path to lead anywhere.
+    pub left: Vec<ImagePath>,
 }
 
 /// A link that was followed.
@@ -107,7 +109,7 @@ fn walk(source: &dyn Source, path: &[u8], follow_last: bool) -> Result<Resolved,
     }
     let look = |at: &ImagePath| source.node(at).map_err(|error| Unresolved::Unreadable { at: at.clone(), error });
     let mut rest: VecDeque<Vec<u8>> = components(path).collect();
-    let mut links = Vec::new();
+    let (mut links, mut left) = (Vec::new(), Vec::new());
     let mut here = ImagePath::root();
     let missing = |at: &ImagePath, links: &[Link]| Unresolved::Missing { at: at.clone(), links: links.to_vec() };
     let mut node = look(&here)?.ok_or_else(|| missing(&here, &links))?;
@@ -140,13 +142,16 @@ fn walk(source: &dyn Source, path: &[u8], follow_last: bool) -> Result<Resolved,
             links.push(Link { path: next, target: target.clone() });
             continue;
         }
-        here = next;
+        let before = std::mem::replace(&mut here, next);
+        if part == b".." {
+            left.push(before);
+        }
         node = found;
     }
     if path.ends_with(b"/") && !node.is_directory() {
         return Err(Unresolved::NotDirectory { at: here });
     }
-    Ok(Resolved { real: here, node, links })
+    Ok(Resolved { real: here, node, links, left })
 }
 
 fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = Vec<u8>> {

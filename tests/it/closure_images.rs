@@ -35,3 +35,22 @@ fn the_file_in_which_musl_reads_where_to_search() {
         assert_eq!(sandbox.names(&format!("out{prefix}/etc")).iter().filter(|name| name.contains("path")).count(), 2);
     }
 }
+
+#[test]
+fn folders_that_a_path_leaves_again() {
+    let root = Root::glibc(
+        "/usr/bin/p program libx.so.1 liby.so.1 runpath=/opt/app/bin/../lib:/opt/link/../lib interp=/opt/ld/../ld.so
+         /opt/ld dir
+         /opt/ld.so loader
+         /opt/app/bin dir
+         /opt/app/lib/libx.so.1 library
+         /opt/link link other/deep
+         /opt/other/deep dir
+         /opt/other/lib/liby.so.1 library",
+    );
+    let (sandbox, text) = built(&root, "binaries = [\"/usr/bin/p\"]\n", "/usr/bin/p");
+    assert!(text.contains("loader /opt/ld/../ld.so (glibc 2.36)"), "{text}");
+    assert!(text.contains("libx.so.1 => /opt/app/bin/../lib/libx.so.1"), "{text}");
+    assert!(text.contains("liby.so.1 => /opt/link/../lib/liby.so.1"), "{text}");
+    assert_eq!(sandbox.names("out/opt/app/bin"), Vec::<String>::new());
+}
