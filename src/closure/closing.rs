@@ -159,10 +159,13 @@ impl Closure {
         }
     }
 
-    /// What may be missing is optional.
+    /// What may be missing is optional, on whatever processor. What is asked for by a path is known by its file name.
     fn ignore_missing(&mut self, names: &[Vec<u8>]) {
+        let ignored = |missing: &mut Missing| names.iter().any(|name| **name == *base_name(&missing.name));
         for resolution in &mut self.resolutions {
-            let ignored = |missing: &mut Missing| names.iter().any(|name| **name == *missing.name);
+            for variant in &mut resolution.variants {
+                variant.missing.retain_mut(|missing| !ignored(missing));
+            }
             let optional: Vec<Missing> = resolution.missing.extract_if(.., ignored).collect();
             resolution.missing_optional.extend(optional);
         }

@@ -85,6 +85,20 @@ fn near_misses_say_why_they_do_not_count() {
 }
 
 #[test]
+fn a_library_that_is_needed_by_a_path_is_ignored_by_its_file_name() {
+    let root = Root::glibc(
+        "/bin/p program /opt/gone/libx.so.1 libv.so.1
+         /usr/lib/x86_64-linux-gnu/libv.so.1 library
+         /usr/lib/x86_64-linux-gnu/glibc-hwcaps/x86-64-v3/libv.so.1 library libx.so.1",
+    );
+    let text = messages(&root, &["/bin/p"], &Options::default());
+    assert!(text.contains("library `/opt/gone/libx.so.1` was not found"), "{text}");
+    assert!(text.contains("or list `libx.so.1` under `ignore-missing` if the program never loads it"), "{text}");
+    let options = Options { ignore_missing: vec![b"libx.so.1".to_vec()], isa: Isa::All, ..Options::default() };
+    assert_eq!(messages(&root, &["/bin/p"], &options), "\n");
+}
+
+#[test]
 fn a_library_that_only_some_processors_miss_is_told_so() {
     let root = Root::glibc(
         "/bin/p program libx.so.1

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{By, LIBRARY_MISSING, searched_in_words};
+use crate::closure::mapping::base_name;
 use crate::closure::{Bytes, Closure, Missing, NearMiss, NotTaken, Resolution, Wanted};
 use crate::path::show;
 use crate::report::Diagnostic;
@@ -74,10 +75,14 @@ fn one(needs: &[Need<'_>]) -> Option<Diagnostic> {
     for near in &first.missing.near {
         diagnostic = diagnostic.note(near_in_words(near));
     }
-    Some(diagnostic.help(
-        "install it in the root, point `root` at another one, or list it under `ignore-missing` if the program never \
+    let it = match base_name(&first.missing.name) {
+        file if file == &*first.missing.name => "it".to_owned(),
+        file => format!("`{}`", show(file)),
+    };
+    Some(diagnostic.help(format!(
+        "install it in the root, point `root` at another one, or list {it} under `ignore-missing` if the program never \
          loads it",
-    ))
+    )))
 }
 
 /// The object that asked, when that is not what the recipe names.
