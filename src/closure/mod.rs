@@ -25,6 +25,7 @@ mod musl;
 mod script;
 mod loader;
 mod start;
+mod variants;
 mod closing;
 mod hardened;
 mod warning;

@@ -30,6 +30,8 @@ pub enum PathReason {
     Alias(usize),
     /// A processor of this variant opens it: indices into [`Resolution::variants`] and its objects.
     Variant(usize, usize),
+    /// A processor of this variant opens it once more, under another name: as before, for its aliases.
+    VariantAlias(usize, usize),
     /// It is a script's interpreter: an index into [`super::Script::interpreters`].
     ScriptInterpreter(usize),
     /// `env` of a script starts it.
@@ -71,6 +73,10 @@ impl Resolution {
         for (which, variant) in self.variants.iter().enumerate() {
             let all = variant.objects.iter().enumerate();
             paths.extend(all.map(|(index, object)| needed(&object.path, PathReason::Variant(which, index))));
+            for (index, alias) in variant.aliases.iter().enumerate() {
+                let reason = PathReason::VariantAlias(which, index);
+                paths.extend(alias.path.as_ref().map(|path| needed(path, reason)));
+            }
         }
         if let Some(script) = &self.script {
             let all = script.interpreters.iter().enumerate();

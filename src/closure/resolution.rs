@@ -240,10 +240,16 @@ pub struct DlopenNote {
 pub struct Variant {
     /// The processors: a level or platform.
     pub name: String,
-    /// What they load that is not in [`Resolution::objects`]. Indices in them have no meaning here.
+    /// The paths of all that they load: that is what indices below refer to.
+    pub loaded: Vec<Bytes>,
+    /// What of it is not in [`Resolution::objects`].
     pub objects: Vec<Loaded>,
+    /// Paths that only they open, and that lead to what they load anyhow.
+    pub aliases: Vec<Alias>,
     /// What is missing there.
     pub missing: Vec<Missing>,
+    /// Symbol versions that are required there, and that what they load does not have.
+    pub version_errors: Vec<VersionError>,
     /// Why the program does not start there.
     pub fatal: Option<Fatal>,
 }

@@ -14,8 +14,7 @@ use super::notes::FollowsNotes;
 use super::script;
 use super::tree::{Looked, Place, Tree};
 use super::{
-    Because, Bytes, Fatal, FatalReason, Foreign, Isa, Kind, Libc, Options, Privilege, Refusal, Resolution, Role,
-    Variant, Wanted,
+    Because, Bytes, Fatal, FatalReason, Foreign, Kind, Libc, Options, Privilege, Refusal, Resolution, Role, Wanted,
 };
 use crate::elf::{FileType, Machine, Object, Shape};
 use crate::path::ImagePath;
@@ -167,9 +166,9 @@ impl<'a> Engine<'a> {
                 Process::Musl(process) => loader.path_file = process.path_file(),
             }
         }
-        self.add_variants(resolution, &run, &process);
         process.map().clone().into_resolution(resolution);
         resolution.fatal = fatal;
+        self.add_variants(resolution, &run, &process);
         Ok(Some(process))
     }
 
@@ -240,38 +239,6 @@ impl<'a> Engine<'a> {
         self.installs.write().unwrap_or_else(PoisonError::into_inner).entry(key).or_insert(read).clone()
     }
 
-    /// What other processors would load beside.
-    fn add_variants(&'a self, resolution: &mut Resolution, run: &Run<'a, '_>, base: &Process<'a>) {
-        let Process::Glibc(process) = base else { return };
-        let Some(port) = Port::of(&run.start.elf) else { return };
-        let own = Processor::of(&self.options.isa, &port);
-        let mut others: Vec<(Processor, &str)> = Vec::new();
-        if self.options.isa == Isa::All {
-            let best_last = port.levels.iter().rev().enumerate();
-            others.extend(best_last.map(|(index, level)| (Processor { height: index + 1, ..own }, *level)));
-        }
-        if process.platform_met {
-            let all = port.platforms.iter().enumerate().skip(1);
-            others.extend(all.map(|(platform, name)| (Processor { platform, ..own }, *name)));
-        }
-        for (processor, name) in others {
-            let Ok((other, fatal)) = run.on(Some(processor)) else { continue };
-            let map = other.map();
-            let before = resolution.variants.iter().flat_map(|variant| &variant.objects);
-            let before: Vec<&Bytes> = process.map.objects.iter().chain(before).map(|object| &object.path).collect();
-            let known = |path: &Bytes| before.contains(&path);
-            let objects: Vec<_> = map.objects.iter().filter(|object| !known(&object.path)).cloned().collect();
-            if !objects.is_empty() || fatal != resolution.fatal {
-                resolution.variants.push(Variant {
-                    name: name.to_owned(),
-                    objects,
-                    missing: map.missing.clone(),
-                    fatal,
-                });
-            }
-        }
-    }
-
     /// What an ELF file of a copied folder is for, when it is not for this image.
     fn foreign(&self, elf: &Arc<Object>, reference: Option<&Reference>) -> Option<Foreign> {
         let machine = self.options.machine.or(reference.map(|reference| reference.elf.machine))?;
@@ -291,17 +258,17 @@ impl<'a> Engine<'a> {
 }
 
 /// One run of a loader.
-struct Run<'a, 'r> {
+pub(super) struct Run<'a, 'r> {
     engine: &'a Engine<'a>,
     context: Context<'a>,
-    start: &'r Start,
+    pub(super) start: &'r Start,
     chosen: &'r Chosen,
     dlopen: &'r [Vec<u8>],
 }
 
 impl<'a> Run<'a, '_> {
     /// Runs the loader on a processor, by default the one that the image is for.
-    fn on(&self, processor: Option<Processor>) -> Result<(Process<'a>, Option<Fatal>), FatalReason> {
+    pub(super) fn on(&self, processor: Option<Processor>) -> Result<(Process<'a>, Option<Fatal>), FatalReason> {
         let opened = self.chosen.opened.clone();
         if self.chosen.loader.libc == Libc::Musl {
             let mut process = musl::Process::new(self.context, self.start, opened);

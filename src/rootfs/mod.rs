@@ -154,6 +154,13 @@ fn cause(resolution: &Resolution, needed: &NeededPath) -> Cause {
             let name = resolution.aliases.get(index).map_or_else(Vec::new, |alias| alias.name.to_vec());
             Cause::Needed { by: of, name, via: "another name of a loaded object".to_owned() }
         }
+        PathReason::VariantAlias(which, index) => {
+            let variant = resolution.variants.get(which);
+            let alias = variant.and_then(|variant| variant.aliases.get(index));
+            let name = alias.map_or_else(Vec::new, |alias| alias.name.to_vec());
+            let via = variant.map_or_else(String::new, |variant| format!("another name, for {}", variant.name));
+            Cause::Needed { by: of, name, via }
+        }
         PathReason::Variant(which, index) => {
             let variant = resolution.variants.get(which);
             let loaded = variant.and_then(|variant| variant.objects.get(index));

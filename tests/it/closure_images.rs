@@ -1,6 +1,6 @@
 //! What an image must hold beside the files themselves, so that its loaders load what those of the root load.
 
-use mkimage::closure::{self, Options, Wanted};
+use mkimage::closure::{self, Isa, Options, Wanted};
 use mkimage::source::Folder;
 
 use crate::sandbox::Sandbox;
@@ -53,4 +53,21 @@ fn folders_that_a_path_leaves_again() {
     assert!(text.contains("libx.so.1 => /opt/app/bin/../lib/libx.so.1"), "{text}");
     assert!(text.contains("liby.so.1 => /opt/link/../lib/liby.so.1"), "{text}");
     assert_eq!(sandbox.names("out/opt/app/bin"), Vec::<String>::new());
+}
+
+#[test]
+fn paths_by_which_only_some_processors_open_a_file() {
+    let hwcaps = "/usr/lib/x86_64-linux-gnu/glibc-hwcaps/x86-64-v3";
+    let root = Root::glibc(&format!(
+        "/usr/bin/p program liby.so.1 libx.so.1
+         /usr/lib/x86_64-linux-gnu/liby.so.1 library
+         /usr/lib/x86_64-linux-gnu/libx.so.1 library
+         {hwcaps}/libx.so.1 link ../../liby.so.1"
+    ));
+    let (sandbox, _) = built(&root, "binaries = [\"/usr/bin/p\"]\nisa = \"all\"\n", "/usr/bin/p");
+    assert_eq!(sandbox.names(&format!("out{hwcaps}")), ["libx.so.1"]);
+    let options = Options { isa: Isa::All, ..Options::default() };
+    let text = root.text("/usr/bin/p", &options);
+    let line = "libx.so.1 => /lib/x86_64-linux-gnu/glibc-hwcaps/x86-64-v3/libx.so.1 (on x86-64-v3)";
+    assert!(text.contains(line), "{text}");
 }

@@ -112,6 +112,40 @@ fn a_library_that_only_some_processors_miss_is_told_so() {
 }
 
 #[test]
+fn versions_that_only_some_processors_miss_are_told_so() {
+    let root = Root::glibc(
+        "/bin/p program libv.so.1 verneed=libv.so.1:V_1
+         /usr/lib/x86_64-linux-gnu/libv.so.1 library verdef=V_1
+         /usr/lib/x86_64-linux-gnu/glibc-hwcaps/x86-64-v3/libv.so.1 library verdef=V_0",
+    );
+    let options = Options { isa: Isa::All, ..Options::default() };
+    let text = messages(&root, &["/bin/p"], &options);
+    let file = "/lib/x86_64-linux-gnu/glibc-hwcaps/x86-64-v3/libv.so.1";
+    assert!(text.contains(&format!("error[E0222]: symbol version `V_1` is not in `{file}`")), "{text}");
+    assert!(text.contains("required by /bin/p"), "{text}");
+    assert!(text.contains("this happens on processors of x86-64-v3 only"), "{text}");
+    assert!(root.text("/bin/p", &options).contains(&format!("is not in {file}, required by /bin/p (on x86-64-v3)")));
+}
+
+#[test]
+fn an_image_that_some_processors_would_find_otherwise_is_found_out() {
+    let hwcaps = "/usr/lib/x86_64-linux-gnu/glibc-hwcaps/x86-64-v3/";
+    let tree = "/bin/p program libx.so.1
+         /usr/lib/x86_64-linux-gnu/libx.so.1 library";
+    let root = Root::glibc(&format!("{tree}\n{hwcaps}libx.so.1 library libz.so.1\n{hwcaps}libz.so.1 library"));
+    let (wanted, options) = ([Wanted::program("/bin/p")], Options { isa: Isa::All, ..Options::default() });
+    let before = root.close(&wanted, &options);
+    assert!(self_check(&before, &root.close(&wanted, &options)).is_empty());
+    std::fs::remove_file(root.host(&format!("{hwcaps}libz.so.1"))).unwrap();
+    let found = self_check(&before, &root.close(&wanted, &options));
+    let text = render(&found, &Texts::default(), false);
+    let file = "/lib/x86_64-linux-gnu/glibc-hwcaps/x86-64-v3/libz.so.1";
+    let note = format!("the root has {file}, the image does not load it on processors of x86-64-v3");
+    assert!(text.contains(&note), "{text}");
+    assert!(text.contains("`libz.so.1` is not found in the image on processors of x86-64-v3"), "{text}");
+}
+
+#[test]
 fn versions_refusals_and_interpreters() {
     let root = Root::glibc(
         "/bin/new program libc.so.6 verneed=libc.so.6:GLIBC_2.38

@@ -45,14 +45,15 @@ pub fn diagnose(closure: &Closure, wanted: &[Wanted], options: &Options) -> Vec<
             continue;
         }
         all.extend(resolution.fatal.as_ref().map(|fatal| fatal_diagnostic(resolution, fatal, &by, options)));
+        let loaded: Vec<&Bytes> = resolution.objects.iter().map(|object| &object.path).collect();
         for variant in &resolution.variants {
-            let fatal = variant.fatal.as_ref();
-            all.extend(fatal.map(|fatal| {
-                let on = format!("this happens on processors of {} only", variant.name);
-                fatal_diagnostic(resolution, fatal, &by, options).note(on)
-            }));
+            let fatal = variant.fatal.as_ref().map(|fatal| fatal_diagnostic(resolution, fatal, &by, options));
+            let loaded: Vec<&Bytes> = variant.loaded.iter().collect();
+            let versions = version_diagnostics(&variant.version_errors, &loaded, &by);
+            let on = format!("this happens on processors of {} only", variant.name);
+            all.extend(fatal.into_iter().chain(versions).map(|diagnostic| diagnostic.note(on.as_str())));
         }
-        all.extend(version_diagnostics(resolution, &by));
+        all.extend(version_diagnostics(&resolution.version_errors, &loaded, &by));
     }
     all.extend(warnings(closure, wanted));
     all.sort_by_key(|diagnostic| diagnostic.level);
@@ -180,12 +181,12 @@ fn fatal_diagnostic(resolution: &Resolution, fatal: &Fatal, by: &By, options: &O
 }
 
 /// Symbol versions: an error where the context is known, else a warning.
-fn version_diagnostics(resolution: &Resolution, by: &By) -> Vec<Diagnostic> {
+fn version_diagnostics(errors: &[super::VersionError], loaded: &[&Bytes], by: &By) -> Vec<Diagnostic> {
     let level = match by.role {
         Role::Program | Role::Plugin { host: Some(_) } => Level::Error,
         Role::Library | Role::Plugin { host: None } => Level::Warning,
     };
-    let path = |index: usize| resolution.objects.get(index).map(|object| show(&object.path)).unwrap_or_default();
+    let path = |index: usize| loaded.get(index).map(|path| show(path)).unwrap_or_default();
     let one = |error: &super::VersionError| {
         let (of, required_by, version) = (path(error.of), path(error.required_by), show(&error.version));
         let title = format!("symbol version `{version}` is not in `{of}`");
@@ -201,7 +202,7 @@ fn version_diagnostics(resolution: &Resolution, by: &By) -> Vec<Diagnostic> {
         }
         diagnostic
     };
-    resolution.version_errors.iter().map(one).collect()
+    errors.iter().map(one).collect()
 }
 
 /// One diagnostic for each kind of warning, with the first as example.

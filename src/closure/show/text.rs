@@ -47,6 +47,16 @@ pub fn text(closure: &Closure, resolution: &Resolution) -> String {
         for object in &variant.objects {
             let _ = writeln!(text, "  {} => {} (on {})", show(&listed_name(object)), show(&object.path), variant.name);
         }
+        for alias in &variant.aliases {
+            let path = alias.path.as_ref().unwrap_or(&alias.name);
+            let _ = writeln!(text, "  {} => {} (on {})", show(&alias.name), show(path), variant.name);
+        }
+        for error in &variant.version_errors {
+            let path = |index: usize| variant.loaded.get(index).map(|path| show(path)).unwrap_or_default();
+            let (version, of, by) = (show(&error.version), path(error.of), path(error.required_by));
+            let _ =
+                writeln!(text, "  error: version `{version}` is not in {of}, required by {by} (on {})", variant.name);
+        }
     }
     for error in &resolution.version_errors {
         let of = resolution.objects.get(error.of).map(|object| show(&object.path)).unwrap_or_default();
