@@ -205,6 +205,28 @@ fn an_image_gets_a_cache_only_when_it_needs_one() {
 }
 
 #[test]
+fn what_is_for_some_processors_stays_so_in_the_cache_of_an_image() {
+    let root = Root::glibc(
+        "/bin/p program libfar.so.1
+         /opt/far/libfar.so.1 library
+         /opt/far/glibc-hwcaps/x86-64-v3/libfar.so.1 library",
+    );
+    let path = "/opt/far/glibc-hwcaps/x86-64-v3/libfar.so.1";
+    let best = Entry { level: Some("x86-64-v3".to_owned()), ..entry("libfar.so.1", path) };
+    // No ld.so.conf says where they are, and the better one may be the only one that a program was seen to load.
+    root.file(CACHED, &cache::write(&[best, entry("libfar.so.1", "/opt/far/libfar.so.1")], Endian::Little), 0o644);
+    let level = Options { isa: closure::Isa::Level("x86-64-v3".to_owned()), ..Options::default() };
+    let source = root.source();
+    let closure = closure::close(&source, &[Wanted::program("/bin/p")], &level);
+    let bytes = cache::for_image(&closure, &source, &source, &Headers::default()).unwrap();
+    root.file(CACHED, &bytes, 0o644);
+    let found = |options: &Options| root.text("/bin/p", options);
+    assert!(found(&level).contains(&format!("libfar.so.1 => {path} (ld.so.cache")), "{}", found(&level));
+    let plain = found(&Options::default());
+    assert!(plain.contains("libfar.so.1 => /opt/far/libfar.so.1 (ld.so.cache"), "{plain}");
+}
+
+#[test]
 fn no_damage_of_a_cache_does_harm() {
     let root = Root::glibc("/bin/p program libf.so.1\n/opt/f/libf.so.1 library");
     let at_level = Entry { level: Some("x86-64-v3".to_owned()), ..entry("libf.so.1", "/opt/f/libf.so.1") };

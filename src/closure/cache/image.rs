@@ -27,7 +27,7 @@ pub fn for_image(closure: &Closure, source: &dyn Source, image: &dyn Source, hea
     let endian = first.map_or(Endian::Little, |object| object.elf.machine.endian);
     let mut directories = configured_directories(source);
     // Where a root has a cache and no ld.so.conf, the found files tell the directories.
-    directories.extend(cached.iter().map(|(_, object)| parent(&object.path)));
+    directories.extend(cached.iter().map(|(_, object)| directory_of(&object.path)));
     for loader in closure.resolutions.iter().filter_map(|resolution| resolution.loader.as_ref()) {
         directories.extend(loader.directories.iter().map(without_slash));
     }
@@ -47,6 +47,18 @@ fn is_found_without(image: &dyn Source, loader: &Loader, object: &Loaded) -> boo
     let in_directory = |directory: &Bytes| resolve(image, &[directory, name.as_ref()].concat()).ok();
     let first = loader.directories.iter().find_map(in_directory);
     first.is_some_and(|first| first.real == object.real)
+}
+
+/// The directory that leads to a library, as `ld.so.conf` would name it: those for processors are looked into with it, and
+/// taken by themselves they would be for every processor.
+fn directory_of(path: &[u8]) -> Bytes {
+    let directory = parent(path);
+    let above = parent(&directory);
+    match above.strip_suffix(b"/glibc-hwcaps") {
+        Some([]) => Arc::from(b"/".as_slice()),
+        Some(shorter) => Arc::from(shorter),
+        None => directory,
+    }
 }
 
 fn without_slash(directory: &Bytes) -> Bytes {
