@@ -167,6 +167,9 @@ pub enum FatalReason {
     /// The program's interpreter is for another machine, or no interpreter.
     #[error("interpreter is not usable: {}", crate::path::show(.0))]
     InterpreterUnusable(Bytes),
+    /// The program's interpreter has no permission to be started.
+    #[error("interpreter is not executable: {}", crate::path::show(.0))]
+    InterpreterNotExecutable(Bytes),
     /// No loader is known for the machine.
     #[error("no loader is known for {0}")]
     NoLoader(elf::Machine),

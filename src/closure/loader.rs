@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::machine::{self, Port};
 use super::mapping::{Opened, base_name};
+use super::script;
 use super::start::{Engine, Reference};
 use super::tree::Looked;
 use super::{Bytes, FatalReason, Found, Libc, Loader};
@@ -34,6 +35,8 @@ const LOADERS: [&[u8]; 11] = [
 pub(super) struct Chosen {
     pub(super) loader: Loader,
     pub(super) opened: Opened,
+    /// Whether the kernel would start what the program names.
+    pub(super) is_executable: bool,
     /// The program brings gcompat's loader, which preloads this.
     pub(super) preload: &'static [u8],
 }
@@ -126,13 +129,14 @@ impl Engine<'_> {
         if loader.machine != elf.machine {
             return Err(unusable());
         }
+        let is_executable = place.mode & script::EXECUTABLE != 0;
         let is_musl = is_musl_loader(path) || is_musl_loader(place.real.name());
         // A loader that is musl's itself is not followed further, whatever it names.
         if let Some(inner) = loader.interp.as_ref().filter(|inner| !is_musl && is_musl_loader(inner)) {
             let Some(mut chosen) = self.open_loader(inner, elf)? else {
                 return Err(FatalReason::InterpreterMissing(Arc::clone(inner)));
             };
-            chosen.preload = GCOMPAT;
+            (chosen.is_executable, chosen.preload) = (is_executable, GCOMPAT);
             return Ok(Some(chosen));
         }
         let libc = if is_musl { Libc::Musl } else { Libc::Glibc(None) };
@@ -141,6 +145,7 @@ impl Engine<'_> {
         Ok(Some(Chosen {
             loader: Loader { path: Arc::clone(path), real, libc, directories: Vec::new(), path_file: None },
             opened,
+            is_executable,
             preload: b"",
         }))
     }

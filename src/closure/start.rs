@@ -147,6 +147,9 @@ impl<'a> Engine<'a> {
             return Ok(None);
         }
         let chosen = self.choose(elf, reference)?;
+        if let (Kind::Dynamic, Some(interp), false) = (resolution.kind, &elf.interp, chosen.is_executable) {
+            return Err(FatalReason::InterpreterNotExecutable(Arc::clone(interp)));
+        }
         resolution.loader = Some(chosen.loader.clone());
         let start = self.start_of(resolution, place, file, facts, elf);
         let context = Context {

@@ -1,5 +1,7 @@
 //! What a person is told of a closure, word for word.
 
+use std::os::unix::fs::PermissionsExt;
+
 use mkimage::closure::diagnose::{diagnose, foreign_note, not_on_path, self_check};
 use mkimage::closure::{Isa, Options, Resolution, Wanted};
 use mkimage::elf::Machine;
@@ -109,6 +111,22 @@ fn a_library_that_only_some_processors_miss_is_told_so() {
     let text = messages(&root, &["/bin/p"], &options);
     assert!(text.contains("library `libgone.so.1` was not found"), "{text}");
     assert!(text.contains("needed by /bin/p on processors of x86-64-v3"), "{text}");
+}
+
+#[test]
+fn an_interpreter_that_the_kernel_does_not_start() {
+    let root = Root::glibc(
+        "/bin/p program interp=/opt/ld.so
+         /lib/libown.so library interp=/opt/ld.so",
+    );
+    root.line("/opt/ld.so loader");
+    assert_eq!(messages(&root, &["/bin/p"], &Options::default()), "\n");
+    std::fs::set_permissions(root.host("/opt/ld.so"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let text = messages(&root, &["/bin/p"], &Options::default());
+    assert!(text.contains("error[E0223]: the interpreter `/opt/ld.so` of `/bin/p` is not executable"), "{text}");
+    assert!(text.contains("= help: `chmod +x` it in the root"), "{text}");
+    // A library that could be started as well needs no more than to be found.
+    assert!(root.close(&[Wanted::library("/lib/libown.so")], &Options::default()).resolutions[0].fatal.is_none());
 }
 
 #[test]

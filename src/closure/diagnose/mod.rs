@@ -141,6 +141,10 @@ fn fatal_diagnostic(resolution: &Resolution, fatal: &Fatal, by: &By, options: &O
             let title = format!("the interpreter `{}` of `{path}` is for another machine", show(interpreter));
             start(WRONG_MACHINE, title, "can't start with it")
         }
+        FatalReason::InterpreterNotExecutable(interpreter) => {
+            let title = format!("the interpreter `{}` of `{path}` is not executable", show(interpreter));
+            start(NOT_STARTED, title, "can't start without it").help("`chmod +x` it in the root")
+        }
         FatalReason::NoLoader(machine) => {
             start(UNKNOWN_LOADER, format!("no loader is known for `{path}`, which is for {machine}"), "asked for here")
         }

@@ -19,7 +19,8 @@ const MOST_LEVELS: usize = 5;
 /// The shell that shells use for a file that the kernel does not start.
 const SHELL: &[u8] = b"/bin/sh";
 
-const EXECUTABLE: u32 = 0o111;
+/// The permission to be started, whoever has it.
+pub(super) const EXECUTABLE: u32 = 0o111;
 
 /// Follows a script's interpreters. What they are is found out by resolving them in their turn.
 pub(super) fn read(

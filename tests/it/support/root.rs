@@ -73,7 +73,9 @@ impl Root {
             "library" => {
                 let name = path.rsplit('/').next().unwrap();
                 let soname = if arguments.contains("soname=") { String::new() } else { format!(" soname={name}") };
-                self.file(path, &parse(Elf::library(), &format!("{arguments}{soname}")).write(), 0o644);
+                // musl's loader is its library, and the kernel starts it.
+                let mode = if name.starts_with("ld-musl") { 0o755 } else { 0o644 };
+                self.file(path, &parse(Elf::library(), &format!("{arguments}{soname}")).write(), mode);
             }
             "loader" => self.file(path, &loader(arguments).write(), 0o755),
             other => panic!("no kind of file: {other}"),
