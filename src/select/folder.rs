@@ -7,7 +7,7 @@ use crate::report::{Diagnostic, plain};
 use crate::source::{Link, Node, NodeKind, Source, Unresolved, resolve};
 use crate::tree::{Cause, EntryKind};
 
-use super::files::follow_text;
+use super::files::{absolute, follow_text};
 use super::glob::Excludes;
 use super::relative::relative;
 use super::venv;
@@ -135,9 +135,10 @@ impl Selector<'_> {
         }
         let absolute = target.first() == Some(&b'/');
         if absolute && let Some((inside, excluded)) = copy.inside(to, target) {
-            return match excluded {
-                true => self.link_to_excluded(copy, (from, to), target, &inside),
-                false => self.place_link(to.clone(), &inside, copy.manner),
+            return if excluded {
+                self.link_to_excluded(copy, (from, to), target, &inside);
+            } else {
+                self.place_link(to.clone(), &inside, copy.manner);
             };
         }
         if absolute && copy.manner.beside {
@@ -229,11 +230,28 @@ impl Selector<'_> {
         if self.out.tree.get(&place).is_some_and(|there| !matches!(there.kind, EntryKind::Symlink(_))) {
             return;
         }
+        if copy.manner.beside && !self.is_of_project(copy, real) {
+            let title = format!("`{from}` is a link to `{}`, outside of the recipe's folder", show(target));
+            self.errors.push(
+                Diagnostic::error(BAD_LINK, title)
+                    .at(copy.manner.span, "copies the folder that holds it")
+                    .note(format!("it leads to `{real}`, which nothing in the recipe names"))
+                    .help("name that under `files`, copy it with `links = \"follow\"`, or leave the link out with `exclude`"),
+            );
+            return;
+        }
         match &node.kind {
             NodeKind::File(content) => self.place_file(place, node, content, &manner),
             NodeKind::Directory => self.copy_folder(copy.source, real, &place, None, &manner),
             NodeKind::Symlink(_) | NodeKind::Special(_) => {}
         }
+    }
+
+    /// Whether a path of this machine lies where the recipe does, or beside the folder that is copied: a link in a folder that
+    /// somebody else filled brings nothing from elsewhere.
+    fn is_of_project(&self, copy: &Copy<'_>, real: &ImagePath) -> bool {
+        let folder = resolve(copy.source, &absolute(&self.recipe.folder, b".")).ok().map(|found| found.real);
+        [folder, copy.from.parent()].into_iter().flatten().any(|folder| !folder.is_root() && real.is_within(&folder))
     }
 
     /// A link to what this copy leaves out stays if another entry brings that, which is known when the tree is whole.

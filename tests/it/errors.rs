@@ -188,6 +188,29 @@ error[E0209]: `/opt/a` leads through too many links
 }
 
 #[test]
+fn a_link_that_leaves_the_folder_of_the_recipe() {
+    let sandbox = sandbox("binaries = [\"app\"]\nfiles = [{ from = \"site/\", to = \"/srv/\" }]\n");
+    sandbox
+        .link("site/account", "../../../../../../../../etc/passwd")
+        .link("site/lib", "../shared")
+        .file("shared/x", "1");
+    assert_data_eq!(
+        fails(&sandbox, 1),
+        str![[r#"
+error[E0209]: `[SANDBOX]/site/account` is a link to `../../../../../../../../etc/passwd`, outside of the recipe's folder
+ --> r.toml:2:10
+  |
+2 | files = [{ from = "site/", to = "/srv/" }]
+  |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ copies the folder that holds it
+  |
+  = note: it leads to `/etc/passwd`, which nothing in the recipe names
+  = help: name that under `files`, copy it with `links = "follow"`, or leave the link out with `exclude`
+
+"#]]
+    );
+}
+
+#[test]
 fn links_that_are_followed_in_a_circle() {
     let sandbox = sandbox("binaries = [\"app\"]\nfiles = [{ from = \"site/\", to = \"/srv/\", links = \"follow\" }]\n");
     // No link leads to a folder that holds it, but each leads to the next one.
