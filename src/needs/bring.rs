@@ -67,7 +67,8 @@ pub(super) fn bring(
             Some(limit) => evidence.glibc_before(seen, limit)?,
             None => true,
         };
-        if in_family && asked_for && by_glibc {
+        let is_beside = |name| seen.objects.iter().any(|object| object.fits(name).is_some());
+        if in_family && asked_for && by_glibc && add.beside.as_ref().is_none_or(is_beside) {
             if has_own(add, seen, &folders)? {
                 found.satisfied = true;
                 continue;

@@ -76,6 +76,8 @@ pub(super) struct Add {
     pub(super) full: bool,
     /// Only with a glibc older than this.
     pub(super) glibc_before: Option<Version>,
+    /// Only beside an object of this name.
+    pub(super) beside: Option<Pattern>,
     /// Only when the recipe brings none of these.
     #[serde(default)]
     pub(super) unless: Vec<Template>,
@@ -177,6 +179,6 @@ impl Directory {
 impl Add {
     /// Whether it is the same whatever the image holds.
     pub(super) fn looks_at_the_root_alone(&self) -> bool {
-        self.by.is_none() && self.glibc_before.is_none() && self.unless.is_empty()
+        self.by.is_none() && self.beside.is_none() && self.glibc_before.is_none() && self.unless.is_empty()
     }
 }

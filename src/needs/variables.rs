@@ -40,9 +40,8 @@ pub(super) fn sets(name: &str, value: &str) -> String {
 pub(super) fn locales(env: &Environment) -> Vec<(String, &str, Span)> {
     let is_set = |name: &str| env.get(name).is_some_and(|value| !value.value.is_empty());
     // The one stands over all others.
-    let counts = |name: &str| match is_set("LC_ALL") {
-        true => name == "LC_ALL",
-        false => name == "LANG" || name.starts_with("LC_"),
+    let counts = |name: &str| {
+        if is_set("LC_ALL") { name == "LC_ALL" } else { name == "LANG" || name.starts_with("LC_") }
     };
     let mut locales: Vec<(String, &str, Span)> = Vec::new();
     for (name, value) in env.iter().filter(|(name, _)| counts(name)) {

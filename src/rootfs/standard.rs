@@ -62,7 +62,7 @@ fn way_to_the_shell(tree: &mut Tree, root: &dyn Source) -> Result<()> {
         let path = [b"/", target.as_slice(), b"/", shell.as_bytes()].concat();
         resolve(tree, &path).is_ok_and(|found| found.node.content().is_some())
     };
-    if tree.below(&bin).next().is_some() || !SHELLS.iter().any(|shell| has(&shell)) {
+    if tree.below(&bin).next().is_some() || !SHELLS.iter().any(has) {
         return Ok(());
     }
     generated(tree, "/bin", EntryKind::Symlink(target), 0o777, (0, 0), "the way to its shell")

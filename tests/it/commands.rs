@@ -428,6 +428,7 @@ binaries = [
   "./app/run",
   "/usr/bin/server",
 ]
+# /usr/bin/run is a shell script: what it starts is not looked for; `mkimage trace` finds it.
 # cmd    = ["--help"]
 
 # Configuration and data:

@@ -184,7 +184,7 @@ fn a_link_that_leads_back_into_its_folder_brings_the_links_between() {
 /// A package that has these files.
 fn package(sandbox: &Sandbox, name: &str, files: &[&str]) {
     let status = format!("Package: {name}\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n\n");
-    let list: String = files.iter().map(|path| format!("{path}\n")).collect();
+    let list = files.join("\n") + "\n";
     sandbox.file("root/var/lib/dpkg/status", status).file(&format!("root/var/lib/dpkg/info/{name}.list"), list);
 }
 

@@ -73,7 +73,8 @@ impl Sandbox {
 
     /// Variables of the recipe.
     fn set(&mut self, variables: &[(&str, &str)]) -> &mut Self {
-        let text: String = variables.iter().map(|(name, value)| format!("{name} = \"{value}\"\n")).collect();
+        let lines: Vec<String> = variables.iter().map(|(name, value)| format!("{name} = \"{value}\"")).collect();
+        let text = lines.join("\n") + "\n";
         let id = self.texts.add("env.toml", text.as_str());
         let span = |value: &str| {
             let start = text.find(&format!("\"{value}\"")).unwrap();
@@ -1122,11 +1123,13 @@ fn a_program_that_starts_commands_by_a_shell_is_told_of_one() {
 fn java_is_offered_what_it_draws_text_with() {
     let mut sandbox = Sandbox::new();
     let manager = "/opt/java/lib/libfontmanager.so";
-    sandbox.debian().program("/opt/java/lib/jexec", &[]).library(manager, "libfontmanager.so");
-    assert_eq!(sandbox.suggestions(), ["java-fonts: links libfontmanager.so"]);
-    assert_eq!(sandbox.extras(&["java-fonts"]).lines(), [format!("load libfontconfig.so.1 by {manager}")]);
-    assert_eq!(sandbox.suggestions(), [""; 0]);
-    sandbox.extras.clear();
-    sandbox.files(&["/etc/fonts/fonts.conf"]).library("/usr/lib/libfontconfig.so.1", "libfontconfig.so.1");
-    assert_eq!(sandbox.suggestions(), [""; 0]);
+    sandbox.debian().program("/opt/java/bin/run", &[]).library(manager, "libfontmanager.so");
+    sandbox.files(&["/etc/fonts/fonts.conf"]);
+    assert_eq!(sandbox.suggestions(), ["fontconfig: links libfontmanager.so"]);
+    let load = format!("load libfontconfig.so.1 by {manager}");
+    assert_eq!(sandbox.extras(&["fontconfig"]).lines(), ["file /etc/fonts/fonts.conf", &load]);
+    // Others do not load it.
+    let mut sandbox = Sandbox::new();
+    sandbox.debian().program("/usr/bin/run", &[]).files(&["/etc/fonts/fonts.conf"]).extras(&["fontconfig"]);
+    assert_eq!(sandbox.lines(), ["file /etc/fonts/fonts.conf"]);
 }
