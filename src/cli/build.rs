@@ -24,7 +24,7 @@ use super::lock::LockArgs;
 use super::rebuild::{self, Again};
 use super::recipes::{self, RecipeArgs, USAGE, compression, usage};
 use super::remote_cache::RemoteCacheArgs;
-use super::{environment, keys, lock, metadata, remote_cache, summary};
+use super::{environment, keys, lock, metadata, places, remote_cache, summary};
 
 /// Build images from recipes.
 ///
@@ -148,6 +148,7 @@ fn build_all(args: &Args, console: &Console, texts: &mut Texts, reports: &Report
     let engine = args.engine()?;
     let chosen = args.chosen.of(&loaded, console)?;
     let destinations = args.destinations(&chosen)?;
+    places::distinct(&chosen, &destinations, engine.as_ref(), args.debug)?;
     let to_stdout = destinations.iter().flatten().any(|to| *to == Destination::Stdout);
     let is_remote = |to: &Destination| matches!(to, Destination::Registry(_));
     let asks = destinations.iter().flatten().any(is_remote) || args.remote_cache.is_given();
@@ -476,10 +477,7 @@ impl Args {
             let error = Diagnostic::error(USAGE, "standard output holds one image, and nothing else");
             return Err(error.help("give each image a file: `-o FILE.tar`").into());
         }
-        if !given.is_empty() && count > 1 && !given.iter().all(|to| matches!(to, Destination::Layout { .. })) {
-            let error = Diagnostic::error(USAGE, format!("{count} images do not go into one file"));
-            return Err(error.help("one layout holds many images: `-o oci:DIR`; or build one recipe at a time").into());
-        }
+        places::take(count, &given)?;
         let of = |recipe: &Recipe| -> Result<Vec<Destination>> {
             let mut all = given.clone();
             for to in all.iter().filter(|to| matches!(to, Destination::Registry(remote) if remote.tag.is_none())) {

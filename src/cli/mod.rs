@@ -30,6 +30,7 @@ mod interrupt;
 mod judging;
 mod lock;
 mod memory;
+mod places;
 mod plan;
 mod keys;
 mod provenance;

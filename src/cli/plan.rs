@@ -36,7 +36,7 @@ pub(super) struct Args {
     /// The persistent volume claim with the recipes, for k8s-job.
     #[arg(long, value_name = "NAME", default_value = "workspace")]
     claim: String,
-    /// Further arguments of `mkimage build`, for k8s-job, as `-o oci:/workspace/out`.
+    /// Further arguments of `mkimage build`, for k8s-job, as `--push --tag 1.1`.
     #[arg(last = true, value_name = "ARGS")]
     arguments: Vec<String>,
 }

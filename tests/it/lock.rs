@@ -390,7 +390,7 @@ fn a_workspace_of_twenty_recipes_has_one_lock_file() {
     let lock = std::fs::read_to_string(machine.sandbox.at("ci/mkimage.lock")).unwrap();
     assert_eq!(lock.matches(".paths]\n").count(), 20);
     assert!(lock.contains("[images.\"../recipes/r10.toml\".\"linux/amd64\".paths]\n"), "{lock}");
-    let locked = ["build", "--locked", "--no-fsync", "-o", "oci:all"];
+    let locked = ["build", "--locked", "--no-fsync"];
     machine.says(&locked);
 
     let files: Vec<String> = (10..30).map(|number| format!("/usr/share/tool/{number}.txt")).collect();

@@ -45,6 +45,7 @@ mod needs;
 mod node_modules;
 mod output;
 mod ownership;
+mod places;
 mod platforms;
 mod package_databases;
 mod policy;

@@ -126,9 +126,14 @@ fn commands_on_the_pages_are_there() {
             let Some(arguments) = typed.strip_prefix("mkimage ") else { continue };
             let command = arguments.split_whitespace().next().unwrap();
             let help = options(&help(command));
-            for option in options(arguments.split(['|', '>']).next().unwrap_or_default()) {
+            let arguments = arguments.split(['|', '>']).next().unwrap_or_default();
+            // `plan` passes on what stands after `--` to the build.
+            let (own, passed) = arguments.split_once(" -- ").unwrap_or((arguments, ""));
+            for option in options(own) {
                 assert!(help.contains(&option), "{page}:{line}: `mkimage {command}` has no `{option}`");
             }
+            let build = options(passed).into_iter().find(|option| !self::help("build").contains(option.as_str()));
+            assert_eq!(build, None, "{page}:{line}: what is passed on to `mkimage build`");
             count += 1;
         }
     }
