@@ -31,6 +31,10 @@ images=$("$mkimage" build "${words[@]}" "${further[@]}" --metadata-file="$metada
 printf '%s\n' "$images"
 # What the job's cache keeps for the next one is what this one used.
 [ -z "${MKIMAGE_PRUNE:-}" ] || "$mkimage" cache prune --for-ci
+# Who pushed wants the names that are in the registries, not those of the recipes.
+push='"digest":"\(sha256:[0-9a-f]*\)","mounted":[0-9]*,"name":"\([^"]*\)"'
+pushed=$(grep -o "$push" "$metadata" | sed "s/$push/\2@\1/" || true)
+images=${pushed:-$images}
 first=${images%%$'\n'*}
 {
   printf 'image=%s\n' "$first"

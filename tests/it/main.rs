@@ -7,6 +7,7 @@ mod sandbox;
 mod support;
 mod synthetic;
 
+mod action;
 mod add;
 mod assemble;
 mod attest;
