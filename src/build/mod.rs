@@ -136,6 +136,11 @@ pub trait Progress: Sync {
         let _ = (platform, verdicts);
     }
 
+    /// The policy has spoken of what is only known once layers are packed: with what it says where it denies them.
+    fn weighed(&self, platform: &crate::recipe::Platform, finding: Option<&crate::policy::Finding>) {
+        let _ = (platform, finding);
+    }
+
     /// A temporary folder was made: to be removed when the process is told to stop.
     fn staged(&self, path: &std::path::Path) {
         let _ = path;

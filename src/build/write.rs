@@ -10,7 +10,7 @@ use crate::oci::Reference;
 use crate::output::{self, Attaching, Destination, Engine, Push};
 use crate::path::ImagePath;
 use crate::policy::{self, Verdicts};
-use crate::recipe::{Compression, Config, Recipe};
+use crate::recipe::{Compression, Config, Platform, Recipe};
 use crate::registry::{Pushed, Repository};
 use crate::report::{Diagnostic, Error, Result, Span, Spanned};
 use crate::threads;
@@ -183,7 +183,7 @@ pub(super) fn pack(
         (packed, outlined, evidence.and_then(threads::Beside::outcome))
     });
     packed.and(outlined)?;
-    within_limit(recipe, &pending)?;
+    within_limit((recipe, &assembled.platform), &pending, progress)?;
     let names: Vec<_> = plans.variants().map(|variant| names(recipe, variant)).collect::<Result<_>>()?;
     let notes = documents::notes(recipe, options, attached);
     // The debug twin has all layers.
@@ -407,12 +407,14 @@ fn targets(places: &[(Compression, Place)], compression: Compression) -> Vec<Rep
 
 /// Holds what was packed against the policy's limit, before anything appears under an output's name. The archive for an
 /// engine is no download.
-fn within_limit(recipe: &Recipe, pending: &[Making]) -> Result<()> {
+fn within_limit((recipe, platform): (&Recipe, &Platform), pending: &[Making], progress: &dyn Progress) -> Result<()> {
     let Some(limit) = policy::download_limit(&recipe.policy) else { return Ok(()) };
     let download = |this: &&Making| this.variant == Variant::Plain && matches!(this.place, Place::Destination(_));
     for this in pending.iter().filter(download) {
         let layers: Vec<(u64, &str)> = this.layers.iter().map(|layer| (layer.size, layer.name.as_str())).collect();
-        if let Some(finding) = policy::max_download(&limit, &layers) {
+        let finding = policy::max_download(&limit, &layers);
+        progress.weighed(platform, finding.as_ref());
+        if let Some(finding) = finding {
             return Err(Error(Verdicts { findings: vec![finding], ..Verdicts::default() }.errors()));
         }
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use mkimage::build::Progress;
 use mkimage::lock::Locks;
 use mkimage::output;
-use mkimage::policy::{self, Judged};
+use mkimage::policy::{self, Finding, Judged};
 use mkimage::recipe::{self, Floor, Loaded, Platform, Recipe};
 use mkimage::report::{Result, Texts};
 
@@ -130,13 +130,23 @@ impl<P: Progress> Progress for Hearing<'_, P> {
     fn judged(&self, platform: &Platform, verdicts: &policy::Verdicts) {
         let image = self.recipe.name.value.clone();
         let (recipe, platform) = (self.recipe.origin.clone(), platform.to_string());
-        let judged = Judged { image, recipe, platform, verdicts: verdicts.clone() };
+        let unpacked = policy::download_limit(&self.recipe.policy).is_some();
+        let judged = Judged { image, recipe, platform, verdicts: verdicts.clone(), unpacked };
         let mut all = self.reports.judged.lock().unwrap_or_else(PoisonError::into_inner);
         // The twin for debugging is judged before the image itself, and is not what is reported.
         all.retain(|known| {
             (&known.image, &known.recipe, &known.platform) != (&judged.image, &judged.recipe, &judged.platform)
         });
         all.push(judged);
+    }
+
+    fn weighed(&self, platform: &Platform, finding: Option<&Finding>) {
+        let mut all = self.reports.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        let whose = (&self.recipe.name.value, &self.recipe.origin, &platform.to_string());
+        for judged in all.iter_mut().filter(|known| (&known.image, &known.recipe, &known.platform) == whose) {
+            judged.unpacked = false;
+            judged.verdicts.findings.extend(finding.cloned());
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::rules::{Rule, rules};
+use super::rules::{MAX_DOWNLOAD, Rule, rules};
 use super::{Finding, Hit, Verdicts, Waived};
 use crate::recipe::Verdict;
 use crate::report::{Span, Texts, xml};
@@ -20,6 +20,8 @@ pub struct Judged {
     pub platform: String,
     /// What was found.
     pub verdicts: Verdicts,
+    /// Whether the recipe has a limit on layers, and none were packed that could be held against it.
+    pub unpacked: bool,
 }
 
 /// A log of SARIF 2.1.0: a result for each path that breaks a rule, and for each that is waived, suppressed.
@@ -154,7 +156,7 @@ fn uri(path: &str) -> String {
 }
 
 /// `JUnit`'s XML: a suite for each image, a test for each rule. What is denied has failed; what is waived, or warned of
-/// alone, is told in the output.
+/// alone, is told in the output; a limit that nothing was held against is skipped.
 pub fn junit(images: &[Judged]) -> String {
     let mut text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n".to_owned();
     for judged in images {
@@ -163,10 +165,14 @@ pub fn junit(images: &[Judged]) -> String {
         let failed = rules().iter().filter(denies).count();
         let name = xml(&format!("{} ({})", judged.image, judged.platform));
         let count = rules().len();
-        let _ = writeln!(text, "  <testsuite name=\"{name}\" tests=\"{count}\" failures=\"{failed}\">");
+        let skipped = if judged.unpacked { " skipped=\"1\"" } else { "" };
+        let _ = writeln!(text, "  <testsuite name=\"{name}\" tests=\"{count}\" failures=\"{failed}\"{skipped}>");
         for rule in rules() {
             let _ = write!(text, "    <testcase classname=\"{name}\" name=\"{}\"", rule.name);
             let mut body = String::new();
+            if judged.unpacked && *rule == &MAX_DOWNLOAD {
+                body.push_str("<skipped message=\"judged when layers are packed\"/>");
+            }
             let broken: Vec<&Finding> = of(rule).filter(|finding| finding.verdict == Verdict::Deny).collect();
             if let Some(first) = broken.first() {
                 let lines: Vec<String> = broken.iter().flat_map(|finding| lines(finding)).collect();

@@ -382,6 +382,7 @@ fn reports_name_paths_places_and_reasons() {
         recipe: recipe.to_owned(),
         platform: "linux/amd64".to_owned(),
         verdicts: verdicts.clone(),
+        unpacked: false,
     };
     let log = sarif(&[judged("app.toml")], &image.texts);
     let results = log["runs"][0]["results"].as_array().unwrap();
@@ -419,4 +420,43 @@ fn reports_name_paths_places_and_reasons() {
             && xml.contains("waived: `/usr/bin/sh`: shell: the start script")
     );
     assert!(xml.contains("name=\"setuid\"><system-out>setuid: 1 setuid or setgid file"), "{xml}");
+}
+
+/// The lines of a report that name a rule.
+fn reported(sandbox: &Sandbox, command: &str) -> String {
+    let run = sandbox.run(&command.split(' ').collect::<Vec<_>>());
+    assert!(run.code == 0 || run.code == 3, "{command}: {}", run.stderr);
+    let xml = std::fs::read_to_string(sandbox.at("report.xml")).unwrap();
+    let sarif: serde_json::Value = serde_json::from_slice(&std::fs::read(sandbox.at("report.sarif")).unwrap()).unwrap();
+    let results = sarif["runs"][0]["results"].as_array().unwrap().iter();
+    let results = results.map(|result| format!("{} {}\n", result["ruleId"], result["message"]["text"]));
+    let lines = xml.lines().filter(|line| line.contains("<testsuite ") || line.contains("max-download"));
+    lines.map(|line| format!("{}\n", line.trim())).chain(results).collect()
+}
+
+#[test]
+fn reports_hold_what_was_found_of_packed_layers() {
+    let sandbox = Sandbox::new();
+    sandbox.static_program("root/usr/bin/app", 62);
+    let recipe = |limit: &str| format!("binaries = [\"app\"]\n[policy]\nmax-download = {limit}\n");
+    sandbox.file("r.toml", recipe("100"));
+    let reports = "--root root --policy-report report.xml --policy-report report.sarif";
+    let built = reported(&sandbox, &format!("build r.toml {reports} --no-fsync"));
+    assert!(built.contains("tests=\"25\" failures=\"1\">\n"), "{built}");
+    assert!(built.contains("name=\"max-download\"><failure type=\"E0350\" message=\"the layers are "), "{built}");
+    assert!(built.contains("\"E0350\" \"max-download: the layers are "), "{built}");
+    // Nothing is packed, so that nobody knows.
+    let checked = reported(&sandbox, &format!("check r.toml {reports}"));
+    assert!(checked.contains("failures=\"0\" skipped=\"1\">\n"), "{checked}");
+    assert!(
+        checked.contains("name=\"max-download\"><skipped message=\"judged when layers are packed\"/><"),
+        "{checked}"
+    );
+    // A limit that holds, and none.
+    sandbox.file("r.toml", recipe("\"1MB\""));
+    let built = reported(&sandbox, &format!("build r.toml {reports} --no-fsync"));
+    assert!(built.contains("failures=\"0\">\n") && built.contains("name=\"max-download\"/>\n"), "{built}");
+    sandbox.file("r.toml", "binaries = [\"app\"]\n");
+    let checked = reported(&sandbox, &format!("check r.toml {reports}"));
+    assert!(checked.contains("failures=\"0\">\n") && checked.contains("name=\"max-download\"/>\n"), "{checked}");
 }
