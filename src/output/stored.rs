@@ -19,9 +19,12 @@ use crate::report::{Diagnostic, Error, Result};
 /// When the store can't be read, or has none.
 pub fn images_for(store: &Store, platform: Option<&Platform>) -> Result<Vec<StoredImage>> {
     let images = store.images().map_err(|error| bad_store(store, error))?;
-    let names: Vec<String> = images.iter().map(StoredImage::platform).collect();
+    let mut names: Vec<String> = images.iter().map(StoredImage::platform).collect();
     let is_meant = |image: &StoredImage| platform.is_none_or(|wanted| image.platform() == wanted.to_string());
     let found: Vec<StoredImage> = images.into_iter().filter(is_meant).collect();
+    if names.is_empty() && platform.is_some() {
+        names = listed_platforms(store);
+    }
     match platform.filter(|_| found.is_empty()) {
         Some(wanted) => Err(Diagnostic::error(UNREADABLE, format!("`{}` has no image for {wanted}", store.name()))
             .note(if names.is_empty() {
@@ -32,6 +35,26 @@ pub fn images_for(store: &Store, platform: Option<&Platform>) -> Result<Vec<Stor
             .into()),
         None => Ok(found),
     }
+}
+
+/// What the indexes of a store say that it has images for, where those for one platform alone are looked at.
+fn listed_platforms(store: &Store) -> Vec<String> {
+    let entries = |file: &str| -> Vec<Value> {
+        let index = store.document(file).ok().and_then(|bytes| oci::read::<Value>(&bytes).ok()).unwrap_or_default();
+        index["manifests"].as_array().cloned().unwrap_or_default()
+    };
+    let nested = |entry: &Value| {
+        let digest = entry["digest"].as_str().and_then(|digest| digest.parse().ok());
+        digest.map_or_else(Vec::new, |digest| entries(&blob(digest)))
+    };
+    let all = entries("index.json").into_iter().flat_map(|entry| nested(&entry).into_iter().chain([entry]));
+    // What attests an image is for `unknown/unknown`.
+    let said = all.filter_map(|entry| {
+        let word = |key: &str| entry["platform"][key].as_str().filter(|word| *word != "unknown");
+        let variant = word("variant").map_or_else(String::new, |variant| format!("/{variant}"));
+        Some(format!("{}/{}{variant}", word("os")?, word("architecture")?))
+    });
+    said.collect()
 }
 
 /// Brings all that an index of a store lists into a staging folder, each blob held against its digest; `None` when the
