@@ -1,5 +1,6 @@
 //! `mkimage sign`, and the check of signatures that `verify --key` makes.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -157,18 +158,20 @@ fn subject(one: &Signable, name: &Reference, created: &str) -> Subject {
     }
 }
 
-/// Checks that a key has signed an image, with all that belongs to it. Says what it found.
+/// Checks that a key has signed an image, with all that belongs to it, or some of its manifests alone. Says what it found.
 ///
 /// # Errors
 /// With each part that has no good signature.
 pub(super) fn verify(
     argument: &str,
+    only: Option<&BTreeSet<Digest>>,
     key: &PublicKey,
     registries: &RegistryArgs,
     console: &Console,
 ) -> Result<Vec<String>> {
     let target = Target::find(argument, registries, console)?;
-    let all = &target.all;
+    let all: Vec<&Signable> =
+        target.all.iter().filter(|one| only.is_none_or(|only| only.contains(&one.digest))).collect();
     let mut beside = None;
     let mut pushed = Vec::new();
     match &target.place {

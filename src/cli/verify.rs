@@ -24,7 +24,8 @@ const DIFFERS: u8 = 4;
 
 /// Check that everything in a layout, an archive or an image of a registry is what its digest says.
 ///
-/// Every blob is hashed, every layer unpacked, every document held against the others. Given its recipe behind it, the
+/// Every blob is hashed, every layer unpacked, every document held against the others; what is attached in NAME.att is
+/// hashed, too. `--platform` checks only the images for it. Given its recipe behind it, the
 /// image is built again, with the lock file if there is one, and each difference is told: fields of the configuration,
 /// entries, their headers, order and bytes. Exits with 4 when something differs.
 #[derive(Debug, clap::Args)]
@@ -57,23 +58,37 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
         Ok(key) => key,
         Err(error) => return console.fail(&error, &Texts::default()),
     };
+    let platforms = args.others.platform.as_slice();
+    let platform = platforms.first().filter(|_| platforms.len() == 1);
     for path in &images {
         let mut texts = Texts::default();
         let (place, tag) = match path.to_str().map(Subject::parse) {
             Some(Subject::Written(place, tag)) => (place, tag),
             Some(Subject::Recipe(_)) | None => (path.clone(), None),
         };
-        let checked = images::open(&place, &args.others.registries, console).and_then(|store| {
+        let checked = images::open_for(&place, platform, &args.others.registries, console).and_then(|store| {
             tag.as_deref().map_or(Ok(()), |tag| images::has(&store, tag))?;
-            output::verify(&store)
+            output::verify_for(&store, platforms)
         });
         let (report, mut findings) = match checked {
             Ok(report) => (Some(report.clone()), report.findings),
             Err(error) => (None, error.0),
         };
+        let only = report.as_ref().map(|report| &report.manifests).filter(|_| !platforms.is_empty());
+        let attached = report.as_ref().map_or(Ok((0, Vec::new())), |_| output::check_attached(&place, only));
+        let attached = match attached {
+            Ok((count, wrong)) => {
+                findings.extend(wrong);
+                count
+            }
+            Err(error) => {
+                findings.extend(error.0);
+                0
+            }
+        };
         let mut signed = Vec::new();
         if let (Some(key), Some(_)) = (&key, &report) {
-            match sign::verify(&path.to_string_lossy(), key, &args.others.registries, console) {
+            match sign::verify(&path.to_string_lossy(), only, key, &args.others.registries, console) {
                 Ok(lines) => signed = lines,
                 Err(error) => findings.extend(error.0),
             }
@@ -103,7 +118,7 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
         };
         if let Some(report) = report.as_ref().filter(|_| sound) {
             let same = if same.is_some() { ", the same when it is built again" } else { "" };
-            let _ = writeln!(lines, "{}: {}{same}", path.display(), counted(report));
+            let _ = writeln!(lines, "{}: {}{same}", path.display(), counted(report, attached));
             for line in &signed {
                 let _ = writeln!(lines, "  {line}");
             }
@@ -116,6 +131,7 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
             "blobs": report.as_ref().map(|report| report.blobs),
             "bytes": report.as_ref().map(|report| report.bytes),
             "entries": report.as_ref().map(|report| report.entries),
+            "attached": attached,
             "signed": signed,
             "findings": findings.iter().map(finding).collect::<Vec<_>>(),
         }));
@@ -127,14 +143,15 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
     if code == 0 { printed } else { ExitCode::from(code) }
 }
 
-fn counted(report: &Report) -> String {
+fn counted(report: &Report, attached: u64) -> String {
     let many = |count: u64, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
     format!(
-        "sound, {}, {} of {}, {} in layers",
+        "sound, {}, {} of {}, {} in layers{}",
         many(report.images, "image"),
         many(report.blobs, "blob"),
         megabytes(report.bytes),
-        if report.entries == 1 { "1 entry".to_owned() } else { format!("{} entries", report.entries) }
+        if report.entries == 1 { "1 entry".to_owned() } else { format!("{} entries", report.entries) },
+        if attached == 0 { String::new() } else { format!(", {} beside it", many(attached, "document")) },
     )
 }
 

@@ -5,9 +5,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde_json::Value;
 
-use super::verify::{bad_store, open};
+use super::verify::{bad_store, hash, open};
 use super::{CORRUPT, Destination, attachments_of};
 use crate::attest::Referrer;
 use crate::oci::{self, Digest, Store};
@@ -47,10 +48,54 @@ pub fn attached(path: &Path, store: &Store, images: &BTreeSet<Digest>) -> Result
     }
 }
 
+/// Holds what is attached beside a layout or archive against its digests: every blob, also what nothing names; of some
+/// images alone what refers to these. How many documents there are, and what is wrong with them.
+///
+/// # Errors
+/// When it can't be read at all.
+pub fn check_attached(path: &Path, images: Option<&BTreeSet<Digest>>) -> Result<(u64, Vec<Diagnostic>)> {
+    let place = Destination::Layout { path: path.to_owned(), tag: None };
+    let Some(beside) = attachments_of(&place).filter(|path| path.join("index.json").is_file()) else {
+        return Ok((0, Vec::new()));
+    };
+    let store = open(&beside)?;
+    let mut names: BTreeSet<String> = BTreeSet::new();
+    let mut count = 0;
+    for entry in list_of(&store)?["manifests"].as_array().into_iter().flatten() {
+        let digest = |entry: &Value| entry["digest"].as_str()?.parse::<Digest>().ok();
+        let Some(listed) = digest(entry) else { continue };
+        let manifest: Value = blob(&store, listed).and_then(|bytes| oci::read(&bytes).ok()).unwrap_or_default();
+        let about = subject(&manifest).or_else(|| Some(tagged(entry)?.0));
+        // What is damaged does not tell what it is about.
+        if images.zip(about).is_some_and(|(images, about)| !images.contains(&about)) {
+            continue;
+        }
+        count += 1;
+        let blobs = manifest["layers"].as_array().into_iter().flatten().chain([&manifest["config"]]);
+        names.extend(blobs.filter_map(digest).chain([listed]).map(|digest| digest.hex()));
+    }
+    if images.is_none() {
+        names.extend(store.blob_names().map_err(|error| bad_store(&store, error))?);
+    }
+    let names: Vec<String> = names.into_iter().collect();
+    let check = |name: &String| match hash(&store, &format!("blobs/sha256/{name}")) {
+        Ok((digest, _)) if digest.hex() == *name => None,
+        Ok((digest, _)) => Some(corrupt(&store, &format!("has a blob `{name}` with the digest {digest}"))),
+        Err(error) => Some(bad_store(&store, error)),
+    };
+    let wrong: Vec<Error> = names.par_iter().filter_map(check).collect();
+    Ok((count, wrong.into_iter().flat_map(|error| error.0).collect()))
+}
+
+/// The list of a layout.
+fn list_of(store: &Store) -> Result<Value> {
+    let index = store.document("index.json").map_err(|error| bad_store(store, error))?;
+    oci::read(&index).map_err(|_| corrupt(store, "has a list that is no JSON"))
+}
+
 /// What a layout lists that refers to one of these.
 fn listed(store: &Store, wanted: &BTreeSet<Digest>) -> Result<Vec<Referrer>> {
-    let index = store.document("index.json").map_err(|error| bad_store(store, error))?;
-    let index: Value = oci::read(&index).map_err(|_| corrupt(store, "has a list that is no JSON"))?;
+    let index = list_of(store)?;
     let mut found = Vec::new();
     for entry in index["manifests"].as_array().into_iter().flatten() {
         let digest = entry["digest"].as_str().and_then(|text| text.parse::<Digest>().ok());

@@ -39,7 +39,7 @@ mod verify;
 
 use archive::Form;
 pub use artifact::{RECIPE, fetch_recipe, push_recipe};
-pub use attached::{attached, referrers_in};
+pub use attached::{attached, check_attached, referrers_in};
 pub use attachments::{Attaching, Guard, attach, attachments_of, has_attached, prune};
 pub use contents::{Contents, Fact, Unpacked};
 pub use destination::Destination;
@@ -52,7 +52,7 @@ pub use load::{Engine, StorageTool};
 pub use registry::{Attached, Push, push, push_referrers, push_store};
 pub use signing::{Attachments, Signable, signable};
 pub use stored::{images_for, stage, stage_index};
-pub use verify::{Report, open, verify};
+pub use verify::{Report, open, verify, verify_for};
 
 /// An output is not to be had in the way the command line asks.
 pub const BAD_DESTINATION: Code = Code("E0270");

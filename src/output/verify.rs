@@ -10,9 +10,11 @@ use std::path::Path;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde_json::Value;
 
+use super::images_for;
 use super::layer_check::Tree;
 use super::{CORRUPT, UNREADABLE};
 use crate::oci::{BadStore, DiffId, Digest, Encoding, Entries, Sha256, Store, StoredImage, StoredLayer};
+use crate::recipe::Platform;
 use crate::report::{Diagnostic, Error, Result, plain};
 
 /// What a check found.
@@ -26,6 +28,8 @@ pub struct Report {
     pub bytes: u64,
     /// How many entries their layers have.
     pub entries: u64,
+    /// The manifests of the images.
+    pub manifests: BTreeSet<Digest>,
     /// What is wrong: errors, and warnings for what is only unusual.
     pub findings: Vec<Diagnostic>,
 }
@@ -36,10 +40,30 @@ pub struct Report {
 /// # Errors
 /// When it can't be read as images at all. What is wrong with the images is in the report.
 pub fn verify(store: &Store) -> Result<Report> {
-    let images = store.images().map_err(|error| bad_store(store, error))?;
-    let mut check = Check { store, report: Report { images: images.len() as u64, ..Report::default() } };
-    check.blobs();
-    check.indexes("index.json", &mut BTreeSet::new());
+    verify_for(store, &[])
+}
+
+/// The same of the images for some platforms alone, and of what these name; of all without any.
+///
+/// # Errors
+/// As of [`verify`]; when a platform has no image.
+pub fn verify_for(store: &Store, platforms: &[Platform]) -> Result<Report> {
+    let images = if platforms.is_empty() {
+        store.images().map_err(|error| bad_store(store, error))?
+    } else {
+        let distinct: BTreeSet<&Platform> = platforms.iter().collect();
+        let found: Vec<_> = distinct.into_iter().map(|one| images_for(store, Some(one))).collect::<Result<_>>()?;
+        found.concat()
+    };
+    let manifests = images.iter().filter_map(|image| Some(image.manifest.as_ref()?.digest)).collect();
+    let report = Report { images: images.len() as u64, manifests, ..Report::default() };
+    let mut check = Check { store, report };
+    if platforms.is_empty() {
+        check.blobs(&store.blob_names().unwrap_or_default());
+        check.indexes("index.json", &mut BTreeSet::new());
+    } else {
+        check.blobs(&named(&images));
+    }
     for image in &images {
         check.image(image);
     }
@@ -84,7 +108,7 @@ impl Check<'_> {
     }
 
     /// Every blob is what its name says, also those that no image names.
-    fn blobs(&mut self) {
+    fn blobs(&mut self, names: &[String]) {
         if !self.store.is_layout() {
             return;
         }
@@ -93,8 +117,8 @@ impl Check<'_> {
             Ok(_) => self.wrong("`oci-layout` is of another version"),
             Err(error) => self.wrong(format!("it {error}")),
         }
-        let names = self.store.blob_names().unwrap_or_default();
-        let hashed: Vec<_> = names.par_iter().map(|name| (name, self.hash(&format!("blobs/sha256/{name}")))).collect();
+        let hashed: Vec<_> =
+            names.par_iter().map(|name| (name, hash(self.store, &format!("blobs/sha256/{name}")))).collect();
         for (name, hashed) in hashed {
             match hashed {
                 Ok((digest, size)) => {
@@ -130,12 +154,6 @@ impl Check<'_> {
             }
             self.indexes(&nested, seen);
         }
-    }
-
-    fn hash(&self, file: &str) -> Result<(Digest, u64), BadStore> {
-        let mut hash = Sha256::default();
-        let size = io::copy(&mut self.store.file(file)?, &mut hash)?;
-        Ok((hash.finish(), size))
     }
 
     /// The documents of an image fit together.
@@ -182,7 +200,7 @@ impl Check<'_> {
     /// In Docker's form, the configuration's file is called by its digest.
     fn docker_config(&mut self, image: &StoredImage, name: &str) {
         let stem = image.config_file.rsplit('/').next().unwrap_or_default().trim_end_matches(".json");
-        match self.hash(&image.config_file) {
+        match hash(self.store, &image.config_file) {
             Ok((digest, size)) => {
                 self.report.blobs += 1;
                 self.report.bytes += size;
@@ -233,6 +251,22 @@ impl Check<'_> {
             }
         }
     }
+}
+
+/// What a file has for a digest, and its size.
+pub(super) fn hash(store: &Store, file: &str) -> Result<(Digest, u64), BadStore> {
+    let mut hash = Sha256::default();
+    let size = io::copy(&mut store.file(file)?, &mut hash)?;
+    Ok((hash.finish(), size))
+}
+
+/// The names of the blobs that images are made of, and of the indexes that list them.
+fn named(images: &[StoredImage]) -> Vec<String> {
+    let blobs = images.iter().flat_map(|image| {
+        let documents = [image.index, image.manifest.as_ref().map(|one| one.digest), image.config_digest];
+        documents.into_iter().chain(image.layers.iter().map(|layer| layer.digest)).flatten()
+    });
+    blobs.collect::<BTreeSet<Digest>>().iter().map(|digest| digest.hex()).collect()
 }
 
 /// Whether two platforms are not one: a variant that only one of them says is no difference.

@@ -141,6 +141,77 @@ fn an_index_is_pulled_whole_or_one_of_it() {
 }
 
 #[test]
+fn a_platform_that_is_not_there_is_told_with_those_that_are() {
+    let (sandbox, _) = signed();
+    let server = Server::new();
+    let name = server.name("api:1");
+    good(&sandbox, &format!("push api.oci {name}"));
+    for image in [&name, "api.oci"] {
+        for command in ["pull IMAGE x.oci", "sbom IMAGE", "provenance IMAGE", "verify IMAGE"] {
+            let command = format!("{} --platform linux/s390x", command.replace("IMAGE", image));
+            if command.starts_with("pull api.oci") {
+                continue;
+            }
+            let failed = run(&sandbox, &command);
+            assert_eq!(failed.code, 1, "{command}");
+            for says in ["has no image for linux/s390x\n", "= note: it has linux/amd64, linux/arm64\n"] {
+                assert!(failed.stderr.contains(says), "{command}: {}", failed.stderr);
+            }
+        }
+    }
+}
+
+#[test]
+fn verify_checks_the_images_for_one_platform_alone() {
+    let (sandbox, index) = signed();
+    let server = Server::new();
+    let name = server.name("api:1");
+    good(&sandbox, &format!("push api.oci {name}"));
+    let read = |hex: &str| -> Value {
+        serde_json::from_slice(&std::fs::read(sandbox.at("api.oci/blobs/sha256").join(hex)).unwrap()).unwrap()
+    };
+    let arm64 = read(&index.hex())["manifests"][1].clone();
+    assert_eq!(arm64["platform"]["architecture"], "arm64");
+    let manifest: Digest = arm64["digest"].as_str().unwrap().parse().unwrap();
+    let layer: Digest = read(&manifest.hex())["layers"].as_array().unwrap().last().unwrap()["digest"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+
+    let verified = good(&sandbox, "verify api.oci --platform linux/arm64 --key b.pub").stdout;
+    assert!(verified.contains("sound, 1 image, ") && verified.contains(", 3 documents beside it\n"), "{verified}");
+    assert_eq!(verified.matches("signed 2 times").count(), 1, "{verified}");
+    let both = good(&sandbox, "verify api.oci --platform linux/arm64,linux/amd64").stdout;
+    assert!(both.contains("sound, 2 images, "), "{both}");
+    let fetched = server.seen("GET", "/blobs/").len();
+    let remote = good(&sandbox, &format!("verify {name} --platform linux/amd64")).stdout;
+    assert!(remote.contains("sound, 1 image, "), "{remote}");
+    assert!(server.seen("GET", &layer.to_string()).is_empty() && server.seen("GET", "/blobs/").len() > fetched);
+
+    // What is damaged of one is no matter of the other.
+    sandbox.file(&format!("api.oci/blobs/sha256/{}", layer.hex()), "other bytes");
+    assert_eq!(run(&sandbox, "verify api.oci").code, 4);
+    assert_eq!(run(&sandbox, "verify api.oci --platform linux/arm64").code, 4);
+    good(&sandbox, "verify api.oci --platform linux/amd64");
+    let document = sandbox.at("api.oci.att/index.json");
+    let document: Value = serde_json::from_slice(&std::fs::read(document).unwrap()).unwrap();
+    let whose = |entry: &Value| -> bool {
+        let hex = entry["digest"].as_str().unwrap().trim_start_matches("sha256:");
+        let bytes = std::fs::read(sandbox.at("api.oci.att/blobs/sha256").join(hex)).unwrap();
+        let manifest_of: Value = serde_json::from_slice(&bytes).unwrap();
+        if manifest_of["subject"]["digest"] != manifest.to_string() {
+            return false;
+        }
+        let hex = manifest_of["layers"][0]["digest"].as_str().unwrap().trim_start_matches("sha256:").to_owned();
+        sandbox.file(&format!("api.oci.att/blobs/sha256/{hex}"), "other bytes");
+        true
+    };
+    assert!(document["manifests"].as_array().unwrap().iter().any(whose));
+    good(&sandbox, "verify api.oci --platform linux/amd64");
+}
+
+#[test]
 fn an_index_of_buildkit_with_its_attestations() {
     let sandbox = platforms::sandbox();
     let server = Server::new();

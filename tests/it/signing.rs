@@ -81,6 +81,35 @@ fn a_signed_build_is_verified_with_its_key_alone() {
     refused(&sandbox, "verify tool.oci --key a.pub", 4, "E0703");
 }
 
+#[test]
+fn what_is_attached_is_held_against_its_digests() {
+    let root = root();
+    let sandbox = sandbox(&root, "sbom = ['spdx']\nprovenance = true");
+    with_keys(&sandbox);
+    good(&sandbox, "build tool.toml -o tool.oci -o tool.tar --sign-key a.key --no-fsync");
+    let said = good(&sandbox, "verify tool.oci tool.tar");
+    // An SBOM, what signs the image in two forms, and what states the SBOM and the provenance.
+    assert_eq!(said.matches(" in layers, 5 documents beside it\n").count(), 2, "{said}");
+    for image in ["tool.oci", "tool.tar"] {
+        for blob in blobs(&sandbox.at(&format!("{image}.att"))) {
+            let place = format!("{image}.att/blobs/sha256/{blob}");
+            let bytes = std::fs::read(sandbox.at(&place)).unwrap();
+            let mut damaged = bytes.clone();
+            damaged[0] ^= 1;
+            sandbox.file(&place, damaged);
+            let says = format!("error[E0275]: `{image}.att` has a blob `{blob}` with the digest sha256:");
+            refused(&sandbox, &format!("verify {image}"), 4, &says);
+            refused(&sandbox, &format!("verify {image} --key a.pub"), 4, &says);
+            std::fs::remove_file(sandbox.at(&place)).unwrap();
+            refused(&sandbox, &format!("verify {image}"), 4, &format!("`{image}.att` lacks `blobs/sha256/{blob}`"));
+            sandbox.file(&place, bytes);
+        }
+        good(&sandbox, &format!("verify {image} --key a.pub"));
+        sandbox.file(&format!("{image}.att/index.json"), "no list");
+        refused(&sandbox, &format!("verify {image}"), 4, &format!("`{image}.att` has a list that is no JSON"));
+    }
+}
+
 fn blobs(layout: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(layout.join("blobs/sha256"))
         .unwrap()
