@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use mkimage::build::{self, FileHashes, Options};
 use mkimage::layer::Durability;
-use mkimage::report::{Error, Texts};
+use mkimage::report::{Diagnostic, Error, Texts};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::console::Console;
-use super::format::{Format, print_json};
+use super::format::{Format, finding, print_json};
 use super::judging::{JudgeArgs, Reports};
 use super::lock::LockArgs;
 use super::recipes::RecipeArgs;
@@ -29,7 +29,7 @@ pub(super) struct Args {
     judge: JudgeArgs,
     #[command(flatten)]
     lock: LockArgs,
-    /// How to print. JSON goes to standard output, with the hardening of every object.
+    /// How to print. JSON goes to standard output, with the hardening of every object; what is wrong stands in `findings`.
     #[arg(long, value_enum, default_value_t, value_name = "FORM")]
     format: Format,
 }
@@ -44,7 +44,12 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
     });
     let loaded = match loaded {
         Ok(loaded) => loaded,
-        Err(error) => return console.fail(&error, &texts),
+        Err(error) => {
+            if args.format == Format::Json {
+                print_json(console, document(&[], &error.0, &texts));
+            }
+            return console.fail(&error, &texts);
+        }
     };
     let reports = Reports::default();
     for loaded in &loaded {
@@ -75,11 +80,17 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
     }
     errors.extend(args.judge.write(&reports, &texts).err().into_iter().flat_map(|error| error.0));
     let printed = match args.format {
-        Format::Json => print_json(console, json!({ "images": documents })),
+        Format::Json => print_json(console, document(&documents, &errors, &texts)),
         Format::Text if args.hardening => console.print(&tables.join("\n")),
         Format::Text => ExitCode::SUCCESS,
     };
     if errors.is_empty() { printed } else { console.fail(&Error(errors), &texts) }
+}
+
+/// What was checked, and what is wrong with it.
+fn document(images: &[Value], errors: &[Diagnostic], texts: &Texts) -> Value {
+    let findings: Vec<Value> = errors.iter().map(|error| finding(texts, error)).collect();
+    json!({ "images": images, "findings": findings })
 }
 
 /// What assembling needs to know; nothing is packed.

@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use mkimage::report::{Span, Texts};
+use mkimage::report::{Diagnostic, Level, Span, Texts};
 
 use super::console::Console;
 
@@ -28,6 +28,19 @@ pub(super) fn print_json(console: &Console, mut document: Value) -> ExitCode {
     console.print(&String::from_utf8_lossy(&bytes))
 }
 
+/// Something that was found, for JSON.
+pub(super) fn finding(texts: &Texts, finding: &Diagnostic) -> Value {
+    let level = if finding.level == Level::Error { "error" } else { "warning" };
+    json!({
+        "level": level,
+        "code": finding.code.to_string(),
+        "message": finding.title,
+        "place": place(texts, finding.labels.first().map(|label| label.span)),
+        "notes": finding.notes,
+        "helps": finding.helps,
+    })
+}
+
 /// A place in a recipe, for JSON: its file, line and column, from 1.
 pub(super) fn place(texts: &Texts, span: Option<Span>) -> Value {
     let Some(span) = span else { return Value::Null };
@@ -35,7 +48,7 @@ pub(super) fn place(texts: &Texts, span: Option<Span>) -> Value {
     let mut parts = place.rsplitn(3, ':');
     let column = parts.next().and_then(|column| column.parse::<u64>().ok());
     let line = parts.next().and_then(|line| line.parse::<u64>().ok());
-    serde_json::json!({ "file": parts.next(), "line": line, "column": column })
+    json!({ "file": parts.next(), "line": line, "column": column })
 }
 
 /// Rows of cells in columns, each as wide as its widest cell, two spaces between. No spaces at the end of a line.

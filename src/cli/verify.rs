@@ -11,7 +11,7 @@ use mkimage::report::{Code, Level, Texts};
 use serde_json::json;
 
 use super::console::Console;
-use super::format::{Format, print_json};
+use super::format::{Format, finding, print_json};
 use super::images;
 use super::rebuild;
 use super::recipes::{RecipeArgs, usage};
@@ -133,7 +133,7 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
             "entries": report.as_ref().map(|report| report.entries),
             "attached": attached,
             "signed": signed,
-            "findings": findings.iter().map(finding).collect::<Vec<_>>(),
+            "findings": findings.iter().map(|one| finding(&texts, one)).collect::<Vec<_>>(),
         }));
     }
     let printed = match args.format {
@@ -153,9 +153,4 @@ fn counted(report: &Report, attached: u64) -> String {
         if report.entries == 1 { "1 entry".to_owned() } else { format!("{} entries", report.entries) },
         if attached == 0 { String::new() } else { format!(", {} beside it", many(attached, "document")) },
     )
-}
-
-fn finding(finding: &mkimage::report::Diagnostic) -> serde_json::Value {
-    let level = if finding.level == Level::Error { "error" } else { "warning" };
-    json!({ "level": level, "code": finding.code.to_string(), "message": finding.title, "notes": finding.notes })
 }

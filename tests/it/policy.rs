@@ -8,8 +8,10 @@ use mkimage::report::{Diagnostic, Span, Texts, render};
 use mkimage::source::ownership::{Check, Database};
 use mkimage::source::{Content, Folder, NodeKind, Source};
 use mkimage::tree::{Cause, Entry, EntryKind, Rank, Reason, Tree};
+use serde_json::{Value, json};
 
 use crate::ownership::Root;
+use crate::sandbox::Sandbox;
 
 /// An image to judge: a recipe, and a tree that is filled as the recipe would.
 pub(crate) struct Image {
@@ -626,4 +628,28 @@ fn collect_policy_keys(schema: &serde_json::Value, keys: &mut Vec<String>) {
     for child in children.chain(schema.as_array().into_iter().flatten()) {
         collect_policy_keys(child, keys);
     }
+}
+
+#[test]
+fn what_is_wrong_is_in_the_json_of_a_check() {
+    let sandbox = Sandbox::new();
+    sandbox.static_program("root/bin/sh", 62);
+    let check = |recipe: &str| -> (i32, Value) {
+        sandbox.file("r.toml", recipe);
+        let run = sandbox.run(&["check", "r.toml", "--root", "root", "--format", "json"]);
+        assert!(run.stderr.contains("error["), "{}", run.stderr);
+        let mut document: Value = serde_json::from_str(&run.stdout).unwrap();
+        let finding = document["findings"][0].take();
+        assert_eq!(document, json!({ "images": [], "findings": [null], "version": 1 }));
+        (run.code, finding)
+    };
+    let (code, denied) = check("binaries = [\"/bin/sh\"]\n");
+    assert_eq!((code, &denied["code"], &denied["level"]), (3, &json!("E0301"), &json!("error")));
+    assert_eq!(denied["place"], json!({ "file": "r.toml", "line": 1, "column": 13 }));
+    assert!(denied["message"].as_str().unwrap().contains("`/bin/sh`"), "{denied}");
+    assert!(denied["helps"][0].as_str().unwrap().contains("shell"), "{denied}");
+    let (code, missing) = check("binaries = [\"/bin/other\"]\n");
+    assert!(code == 1 && missing["message"].as_str().unwrap().contains("/bin/other"), "{missing}");
+    let (code, wrong) = check("binarys = [\"/bin/sh\"]\n");
+    assert!(code == 2 && wrong["place"]["line"] == 1, "{wrong}");
 }
