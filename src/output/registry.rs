@@ -9,7 +9,7 @@ use super::{CORRUPT, Written, attached};
 use crate::attest::Referrer;
 use crate::image::Images;
 use crate::oci::{self, BadStore, Digest, MediaType, Reference, Store, StoredImage};
-use crate::registry::{Blob, Client, Content, Document, Job, NOT_FOUND, Pushed, Remote, Repository, Rules};
+use crate::registry::{Blob, Client, Content, Document, Job, Pushed, Remote, Repository, Rules};
 use crate::report::{Diagnostic, Error, Result};
 
 /// How deep indexes may be nested.
@@ -60,37 +60,27 @@ pub fn push(push: Push<'_>, images: &Images, to: &Repository, tags: &[String]) -
 /// # Errors
 /// When the registry does not take it.
 pub fn push_referrers(push: Push<'_>, to: &Repository, referrers: &[Referrer]) -> Result<()> {
-    for one in referrers {
-        let Some(one) = &beside(push.client, to, one)? else { continue };
-        let blobs: Vec<Blob<'_>> = one
-            .blobs
-            .iter()
-            .map(|blob| {
-                let bytes = blob.bytes();
-                Blob { digest: blob.digest(), size: bytes.len() as u64, content: Content::Bytes(bytes) }
-            })
-            .collect();
-        let Some(tag) = &one.tag else {
-            push.client.push_referrer(to, one.manifest.bytes(), blobs)?;
-            continue;
-        };
-        let document =
-            Document { digest: one.digest(), media_type: one.media_type(), bytes: one.manifest.bytes().to_vec() };
-        let job = Job { blobs, documents: vec![document], tags: vec![tag.clone()], sources: Vec::new() };
-        push.client.push(to, &job, Rules::Move)?;
+    let tagged = referrers.iter().filter_map(|one| Some((one.tag.as_deref()?, one)));
+    let merged = |one: &Referrer, there: Option<&[u8]>| match there {
+        Some(there) => one.beside(there),
+        None => Some(one.clone()),
+    };
+    push.client.push_beside(to, &tagged.collect::<Vec<_>>(), merged, job_of)?;
+    for one in referrers.iter().filter(|one| one.tag.is_none()) {
+        push.client.push_referrer(to, one.manifest.bytes(), job_of(one).blobs)?;
     }
     Ok(())
 }
 
-/// A referrer as it stands beside what its tag has already; `None` when all of it is there.
-fn beside(client: &Client, to: &Repository, one: &Referrer) -> Result<Option<Referrer>> {
-    let Some(tag) = &one.tag else { return Ok(Some(one.clone())) };
-    let place = Remote { repository: to.clone(), tag: Some(tag.clone()), digest: None };
-    match client.manifest(&place) {
-        Ok(there) => Ok(one.beside(&there.bytes)),
-        Err(error) if error.0.iter().any(|one| one.code == NOT_FOUND) => Ok(Some(one.clone())),
-        Err(error) => Err(error),
-    }
+/// What is pushed of a referrer.
+fn job_of(one: &Referrer) -> Job<'_> {
+    let blobs = one.blobs.iter().map(|blob| {
+        let bytes = blob.bytes();
+        Blob { digest: blob.digest(), size: bytes.len() as u64, content: Content::Bytes(bytes) }
+    });
+    let document =
+        Document { digest: one.digest(), media_type: one.media_type(), bytes: one.manifest.bytes().to_vec() };
+    Job { blobs: blobs.collect(), documents: vec![document], tags: Vec::new(), sources: Vec::new() }
 }
 
 /// What is said of a push after a build.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::report::Code;
 
 mod authorization;
+mod beside;
 mod blob_push;
 mod challenge;
 mod client;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::authorization::Scope;
+use super::beside::MOST_ROUNDS;
 use super::client::{Ask, Client, Registry, lock, nothing};
 use super::manifest::NotTaken;
 use super::url::Url;
@@ -13,8 +14,6 @@ use super::{Blob, Document, Job, Remote, Repository, WRONG_CONTENT};
 use crate::oci::{self, Digest, LIMIT, MediaType};
 use crate::report::{Diagnostic, Error, Result};
 
-/// How often the index under the tag is written anew when others write it, too.
-const MOST_ROUNDS: u32 = 20;
 /// How many pages of a list are read.
 const MOST_PAGES: usize = 100;
 
@@ -161,7 +160,7 @@ impl Client {
 
     /// `None` for what is not there.
     #[expect(clippy::unused_self, reason = "reads as a part of the request")]
-    fn found<T>(&self, answer: Result<T>) -> Result<Option<T>> {
+    pub(super) fn found<T>(&self, answer: Result<T>) -> Result<Option<T>> {
         match answer {
             Ok(found) => Ok(Some(found)),
             Err(error) if error.0.iter().any(|diagnostic| diagnostic.code == super::NOT_FOUND) => Ok(None),

@@ -7,7 +7,7 @@ use mkimage::registry::{Client, Options, Referrer, Remote};
 use serde_json::Value;
 
 use super::attest::{root, sandbox};
-use super::registry_server::Server;
+use super::registry_server::{Fault, Server};
 use super::sandbox::{Run, Sandbox};
 
 /// Made by cosign, with the password `secret`.
@@ -431,4 +431,38 @@ fn an_image_under_a_floor_is_recalled_until_the_floor_changes() {
     sandbox.file("floor.toml", "[policy]\nforbid-waivers = ['unowned']\nmax-size = '1GB'\n");
     let fourth = build();
     assert!(fourth.code == 3 && fourth.stderr.contains("nobody waive"), "{}: {}", fourth.code, fourth.stderr);
+}
+
+#[test]
+fn signatures_of_several_at_once_stand_beside_one_another() {
+    let root = root();
+    let sandbox = sandbox(&root, "");
+    with_keys(&sandbox);
+    let server = Server::new();
+    // As registries that ignore `If-Match`.
+    server.state().conditions = false;
+    let to = server.name("app:1");
+    let line = good(&sandbox, &format!("build tool.toml --tag 1 --no-fsync -o {to}"));
+    let image: Digest = line.trim().rsplit('@').next().unwrap().parse().unwrap();
+    let tag = format!("sha256-{}.sig", image.hex());
+    let count = |server: &Server| -> usize {
+        let (_, manifest) = server.state().manifests[&("app".to_owned(), tag.clone())].clone();
+        let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+        manifest["layers"].as_array().unwrap().len()
+    };
+    // One that is overwritten by another, who had read before, is written again.
+    server.plan("PUT", "/manifests/sha256-", 1, Fault::Answer(201, Vec::new()));
+    good(&sandbox, &format!("sign {to} --key a.key"));
+    assert_eq!(count(&server), 1);
+    std::thread::scope(|scope| {
+        for number in 0..5 {
+            let (sandbox, to) = (&sandbox, &to);
+            scope.spawn(move || good(sandbox, &format!("sign {to} --key b.key --name x.example/app:{number}")));
+        }
+    });
+    assert_eq!(count(&server), 6);
+    // What is there is not written once more.
+    let before = server.seen("PUT", "/manifests/sha256-").len();
+    good(&sandbox, &format!("sign {to} --key b.key --name x.example/app:3"));
+    assert_eq!((count(&server), server.seen("PUT", "/manifests/sha256-").len()), (6, before));
 }
