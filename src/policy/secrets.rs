@@ -177,6 +177,20 @@ fn secret_content(path: &ImagePath, bytes: &[u8]) -> Option<&'static str> {
             (has("\"auth\"") || has("\"identitytoken\"")).then_some("registry credentials")
         }
         (b".kube", b"config") => (has("client-key-data:") || has("token:")).then_some("cluster credentials"),
+        // `{"auths": {}}` holds none.
+        (_, b"auth.json") => {
+            let is_held = has("\"auth\"") || has("\"identitytoken\"");
+            (has("\"auths\"") && is_held).then_some("registry credentials")
+        }
+        (_, b".htpasswd" | b"htpasswd") => {
+            // bcrypt, MD5 and the like; SHA-1; of crypt(3) thirteen characters.
+            let crypt = |line: &[u8]| {
+                line.rsplit_once_str(":")
+                    .is_some_and(|(_, hash)| hash.len() == 13 && hash.is_ascii() && !hash.contains(&b' '))
+            };
+            let is_held = has(":$") || has(":{SHA}") || bytes.lines().any(crypt);
+            is_held.then_some("password hashes")
+        }
         (b"etc", b"shadow" | b"shadow-" | b"gshadow" | b"gshadow-") => has(":$").then_some("password hashes"),
         // A key that is no PEM file; public ones, of DNSSEC and PGP, use the same ending.
         (_, name) if name.ends_with(b".key") => {
@@ -189,7 +203,10 @@ fn secret_content(path: &ImagePath, bytes: &[u8]) -> Option<&'static str> {
 
 /// What is secret in a value of the configuration.
 fn in_value(text: &str) -> Option<&'static str> {
-    if has_private_key(text.as_bytes()) { Some("a private key") } else { tokens::find(text.as_bytes()) }
+    if has_private_key(text.as_bytes()) {
+        return Some("a private key");
+    }
+    tokens::find(text.as_bytes()).or_else(|| tokens::has_password_in_url(text).then_some("a password in an address"))
 }
 
 /// Whether a line gives one of the keys a value that is no reference to the environment (`${NPM_TOKEN}`).
@@ -267,6 +284,9 @@ mod tests {
         assert_eq!(at("/app/.npmrc", "//registry.example/:_authToken=${NPM_TOKEN}\n"), None);
         assert_eq!(at("/root/.docker/config.json", "{\"credsStore\": \"pass\"}"), None);
         assert_eq!(at("/etc/shadow", "root:*:19000:0:99999:7:::\n"), None);
+        assert_eq!(at("/srv/.htpasswd", "# no user: yet\n"), None);
+        assert_eq!(at("/root/auth.json", "{\"auths\": {}}"), None);
+        assert_eq!(at("/app/i18n/auth.json", "{\"auth\": \"Log in\"}"), None);
     }
 
     #[test]
@@ -279,6 +299,13 @@ mod tests {
             ("/root/.aws/credentials", "aws_secret_access_key = x", "AWS credentials"),
             ("/root/.docker/config.json", "{\"auths\": {\"a\": {\"auth\": \"eA==\"}}}", "registry credentials"),
             ("/etc/shadow", "root:$y$j9T$x:19000:0:99999:7:::\n", "password hashes"),
+            ("/srv/.htpasswd", "# users\nann:$apr1$x$y\n", "password hashes"),
+            ("/etc/nginx/htpasswd", "ann:rqXexS6ZhobKA\n", "password hashes"),
+            (
+                "/root/.config/containers/auth.json",
+                "{\"auths\": {\"a\": {\"auth\": \"eA==\"}}}",
+                "registry credentials",
+            ),
             ("/app/tls.key", "\u{1}\u{2}", "a key"),
         ] {
             assert_eq!(at(path, content), Some(what), "{path}");

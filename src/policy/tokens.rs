@@ -1,4 +1,5 @@
-//! Tokens of services, known by how they begin and are made, and names of variables that can only hold a secret.
+//! Tokens of services, known by how they begin and are made, passwords in addresses, and names of variables that can only
+//! hold a secret.
 
 use memchr::memmem;
 
@@ -8,18 +9,25 @@ struct Form {
     body: fn(u8) -> bool,
     /// Fewest and most.
     length: (usize, usize),
+    /// Whether one has digits, but for one in so many that none is taken for a word.
+    digits: bool,
     what: &'static str,
 }
 
 const fn form(start: &'static str, body: fn(u8) -> bool, length: (usize, usize), what: &'static str) -> Form {
-    Form { start, body, length, what }
+    Form { start, body, length, digits: true, what }
+}
+
+/// One that may have no digit: of AWS's base 32, one in thirty has none.
+const fn letters(start: &'static str, length: usize, what: &'static str) -> Form {
+    Form { start, body: upper, length: (length, length), digits: false, what }
 }
 
 const ANY: usize = 1 << 10;
 
 static FORMS: [Form; 22] = [
-    form("AKIA", upper, (16, 16), "an AWS access key"),
-    form("ASIA", upper, (16, 16), "an AWS access key"),
+    letters("AKIA", 16, "an AWS access key"),
+    letters("ASIA", 16, "an AWS access key"),
     form("ghp_", alphanumeric, (36, 36), "a GitHub token"),
     form("gho_", alphanumeric, (36, 36), "a GitHub token"),
     form("ghu_", alphanumeric, (36, 36), "a GitHub token"),
@@ -65,7 +73,24 @@ fn slashed(byte: u8) -> bool {
 /// What token is in a text. Examples of documentation and patterns that match tokens are none: their characters repeat,
 /// or they say so.
 pub(super) fn find(text: &[u8]) -> Option<&'static str> {
-    FORMS.iter().find(|form| memmem::find_iter(text, form.start).any(|at| form.fits(text, at))).map(|form| form.what)
+    let known = FORMS.iter().find(|form| memmem::find_iter(text, form.start).any(|at| form.fits(text, at)));
+    known.map(|form| form.what).or_else(|| has_aws_secret(text).then_some("an AWS secret key"))
+}
+
+/// Whether a line of settings, in whatever form, gives AWS's secret key a value: forty characters of Base64.
+fn has_aws_secret(text: &[u8]) -> bool {
+    const LENGTH: usize = 40;
+    let begins = |name: &'static str| memmem::find_iter(text, name).map(move |at| at + name.len());
+    begins("aws_secret_access_key").chain(begins("AWS_SECRET_ACCESS_KEY")).any(|end| {
+        let blank = |byte: &&u8| b" \t\"'".contains(byte);
+        let rest = &text[end..];
+        let rest = &rest[rest.iter().take_while(blank).count()..];
+        let Some(rest) = rest.strip_prefix(b"=").or_else(|| rest.strip_prefix(b":")) else { return false };
+        let rest = &rest[rest.iter().take_while(blank).count()..];
+        let base64 = |byte: &&u8| byte.is_ascii_alphanumeric() || b"/+".contains(byte);
+        let length = rest.iter().take(LENGTH + 1).take_while(base64).count();
+        length == LENGTH && is_random(&rest[..length], true)
+    })
 }
 
 impl Form {
@@ -75,12 +100,12 @@ impl Form {
         let length = rest.iter().take(self.length.1 + 1).take_while(|byte| (self.body)(**byte)).count();
         let body = &rest[..length];
         let ends = rest.get(length).is_none_or(|byte| !word(*byte));
-        !before && ends && (self.length.0..=self.length.1).contains(&length) && is_random(body)
+        !before && ends && (self.length.0..=self.length.1).contains(&length) && is_random(body, self.digits)
     }
 }
 
-/// Whether a text looks drawn by lot: many different characters, digits among them, and not an example.
-fn is_random(body: &[u8]) -> bool {
+/// Whether a text looks drawn by lot: many different characters, digits among them where it has some, and not an example.
+fn is_random(body: &[u8], digits: bool) -> bool {
     let mut seen = [false; 256];
     for byte in body {
         seen[usize::from(*byte)] = true;
@@ -88,18 +113,63 @@ fn is_random(body: &[u8]) -> bool {
     let distinct = seen.iter().filter(|seen| **seen).count();
     let example = [b"EXAMPLE".as_slice(), b"example", b"xxxx", b"XXXX", b"1234567890"];
     let says_so = example.iter().any(|word| memmem::find(body, word).is_some());
-    distinct >= 9 && body.iter().any(u8::is_ascii_digit) && !says_so
+    distinct >= 9 && (!digits || body.iter().any(u8::is_ascii_digit)) && !says_so
 }
 
 /// Whether a variable of the environment can only hold a secret, and has one: `API_TOKEN`, `DB_PASSWORD`. The path of a
 /// file that holds it, and what stands for none, are no secrets.
 pub(super) fn names_secret(name: &str, value: &str) -> bool {
-    const ENDS: [&str; 8] = ["PASSWORD", "PASSWD", "SECRET", "TOKEN", "APIKEY", "API_KEY", "SECRET_KEY", "PRIVATE_KEY"];
+    const ENDS: [&str; 11] = [
+        "PASSWORD",
+        "PASSWD",
+        "PASSPHRASE",
+        "SECRET",
+        "TOKEN",
+        "APIKEY",
+        "API_KEY",
+        "ACCESS_KEY",
+        "SECRET_KEY",
+        "SECRET_KEY_BASE",
+        "PRIVATE_KEY",
+    ];
+    /// Alone they are something else, as `PWD`.
+    const BEHIND: [&str; 3] = ["_PASS", "_PWD", "_PAT"];
     let name = name.to_ascii_uppercase();
     let ends = |end: &&str| name.strip_suffix(*end).is_some_and(|rest| rest.is_empty() || rest.ends_with('_'));
-    let nothing = ["", "none", "null", "true", "false", "yes", "no", "0", "1", "changeme"];
     let is_path = value.starts_with('/') || value.contains("://");
-    ENDS.iter().any(ends) && !is_path && !nothing.contains(&value.to_ascii_lowercase().as_str())
+    (ENDS.iter().any(ends) || BEHIND.iter().any(|end| name.ends_with(end))) && !is_path && !stands_for_none(value)
+}
+
+/// Whether an address in a text holds a password: `scheme://user:password@host`.
+pub(super) fn has_password_in_url(text: &str) -> bool {
+    text.match_indices("://").any(|(at, separator)| {
+        let named = text[..at].ends_with(|c: char| c.is_ascii_alphanumeric());
+        let rest = &text[at + separator.len()..];
+        let ends = |c: char| matches!(c, '/' | '?' | '#' | '"' | '\'' | '\\') || c.is_whitespace();
+        let authority = rest.split(ends).next().unwrap_or_default();
+        let password = authority.rsplit_once('@').and_then(|(user, _)| Some(user.split_once(':')?.1));
+        named && password.is_some_and(|password| !stands_for_none(password))
+    })
+}
+
+/// Whether a value is no secret, but says that there is none, or where one belongs: `${PASSWORD}`, `<password>`, `***`.
+fn stands_for_none(value: &str) -> bool {
+    const NONE: [&str; 10] = ["", "none", "null", "true", "false", "yes", "no", "0", "1", "changeme"];
+    const EXAMPLES: [&str; 6] = ["change-me", "change_me", "example", "placeholder", "your-", "your_"];
+    let value = value.trim().to_ascii_lowercase();
+    let mut bytes = value.bytes();
+    let first = bytes.next();
+    let second = bytes.next();
+    let is_variable = match first {
+        Some(b'$') => second.is_some_and(|byte| byte.is_ascii_alphabetic() || b"{(_$".contains(&byte)),
+        // `%s` and `%(x)s`; `%40` is an `@`.
+        Some(b'%') => second.is_some_and(|byte| !byte.is_ascii_hexdigit()) || value.len() > 2 && value.ends_with('%'),
+        Some(b'{') => value.ends_with('}'),
+        Some(b'<') => value.ends_with('>'),
+        _ => false,
+    };
+    let is_one_byte = value.len() > 1 && value.bytes().all(|byte| Some(byte) == first);
+    NONE.contains(&value.as_str()) || is_variable || is_one_byte || EXAMPLES.iter().any(|word| value.contains(word))
 }
 
 #[cfg(test)]
@@ -125,6 +195,16 @@ mod tests {
             assert_eq!(find(token(start, length).as_bytes()), Some(what), "{start}");
         }
         assert_eq!(find(token("AKIA", 16).to_uppercase().replace("KEY", "key").as_bytes()), Some("an AWS access key"));
+        assert_eq!(find(["AKIA", "QWZRTYPSDFGHJKLM"].concat().as_bytes()), Some("an AWS access key"));
+        let value = token("", 40).split('"').nth(1).map(str::to_owned).unwrap_or_default();
+        for line in [
+            format!("aws_secret_access_key = {value}\n"),
+            format!("[s3]\r\naws_secret_access_key={value}\r\n"),
+            format!("export AWS_SECRET_ACCESS_KEY='{value}'"),
+            format!("{{\"aws_secret_access_key\": \"{value}\"}}"),
+        ] {
+            assert_eq!(find(line.as_bytes()), Some("an AWS secret key"), "{line}");
+        }
     }
 
     #[test]
@@ -136,6 +216,11 @@ mod tests {
             format!("ghp_{}", "x".repeat(36)),
             format!("ghp_{}", "0123456789".repeat(4)),
             "AKIAIOSFODNN7EXAMPLE".to_owned(),
+            "AKIAAAAAAAAAAAAAAAAA".to_owned(),
+            "THEAKIASHIPOFTHELINEXY".to_owned(),
+            "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned(),
+            "aws_secret_access_key=os.environ['AWS_SECRET_ACCESS_KEY']".to_owned(),
+            "aws_secret_access_key = ${AWS_SECRET_ACCESS_KEY}".to_owned(),
             "regex: ghp_[A-Za-z0-9]{36}".to_owned(),
             "npm_config_registry_and_other_variables_here".to_owned(),
             "xoxb-your-token-goes-here-please".to_owned(),
@@ -146,9 +231,18 @@ mod tests {
 
     #[test]
     fn names_of_variables() {
-        for (name, value) in
-            [("API_TOKEN", "abc"), ("password", "hunter2"), ("DB_PASSWORD", "x y"), ("X_SECRET_KEY", "k")]
-        {
+        for (name, value) in [
+            ("API_TOKEN", "abc"),
+            ("password", "hunter2"),
+            ("DB_PASSWORD", "x y"),
+            ("X_SECRET_KEY", "k"),
+            ("AWS_SECRET_ACCESS_KEY", "abc"),
+            ("SMTP_PASS", "abc"),
+            ("DB_PWD", "a$b"),
+            ("KEY_PASSPHRASE", "abc"),
+            ("GITHUB_PAT", "abc"),
+            ("SECRET_KEY_BASE", "abc"),
+        ] {
             assert!(names_secret(name, value), "{name}");
         }
         for (name, value) in [
@@ -158,8 +252,48 @@ mod tests {
             ("TOKENIZER", "bpe"),
             ("USE_TOKEN", "true"),
             ("AUTHTOKENS", "x"),
+            ("PWD", "here"),
+            ("OLDPWD", "there"),
+            ("PASS", "x"),
+            ("BUILD_PWD", "/src"),
+            ("COMPASS", "north"),
+            ("AWS_ACCESS_KEY_ID", "x"),
+            ("DB_PASSWORD", "${DB_PASSWORD}"),
+            ("DB_PASSWORD", "$DB_PASSWORD"),
+            ("DB_PASSWORD", "<password>"),
+            ("DB_PASSWORD", "{{ password }}"),
+            ("DB_PASSWORD", "****"),
+            ("DB_PASSWORD", "your-password-here"),
         ] {
             assert!(!names_secret(name, value), "{name}={value}");
+        }
+    }
+
+    #[test]
+    fn passwords_in_addresses() {
+        for text in [
+            "postgres://app:hunter2@db:5432/app?sslmode=require",
+            "--url=amqps://u:p%40ss@mq",
+            "redis://:hunter2@cache/0",
+            "a http://x.example b https://u:hunter2@y.example",
+        ] {
+            assert!(has_password_in_url(text), "{text}");
+        }
+        for text in [
+            "postgres://app@db/app",
+            "postgres://app:@db/app",
+            "postgres://app:${DB_PASSWORD}@db/app",
+            "postgres://app:$PASSWORD@db/app",
+            "postgres://app:<password>@db/app",
+            "postgres://%s:%s@%s/app",
+            "postgres://{user}:{password}@{host}/app",
+            "postgres://app:***@db",
+            "http://x.example:8080/a@b",
+            "http://[::1]:8080/",
+            "https://x.example/?mail=a:b@c",
+            "http://a https://b:80/c@d",
+        ] {
+            assert!(!has_password_in_url(text), "{text}");
         }
     }
 
