@@ -37,6 +37,19 @@ pub struct Finding {
     pub notes: Vec<String>,
     /// What to do.
     pub helps: Vec<String>,
+    /// What a policy below the recipe has to do with it.
+    pub below: Below,
+}
+
+/// What a policy below the recipe has to do with a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Below {
+    /// It asks for less: the recipe decides.
+    Nothing,
+    /// It asks for as much; a waiver holds.
+    Asked,
+    /// It asks for as much, and lets nobody waive it.
+    Unwaived,
 }
 
 /// A path that breaks a rule.
@@ -83,7 +96,7 @@ impl Finding {
     /// A finding that is of no path, yet.
     pub(super) fn new(rule: &'static Rule, verdict: Verdict, summary: String) -> Self {
         let (asked_at, hits, notes, helps) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { rule, verdict, set_at: None, summary, asked_at, hits, notes, helps }
+        Self { rule, verdict, set_at: None, summary, asked_at, hits, notes, helps, below: Below::Nothing }
     }
 
     fn error(&self) -> Diagnostic {
@@ -96,10 +109,19 @@ impl Finding {
             }
         }
         error.helps.extend(self.helps.iter().cloned());
-        if self.set_at.is_none() && self.rule.kind == Kind::Verdict {
-            error
-                .helps
-                .push(format!("if the image must have it, say so under [policy]: `{} = \"allow\"`", self.rule.name));
+        let name = self.rule.name;
+        if self.rule.kind == Kind::Verdict {
+            error.helps.extend(match self.below {
+                Below::Nothing if self.set_at.is_some() => None,
+                Below::Nothing => {
+                    Some(format!("if the image must have it, say so under [policy]: `{name} = \"allow\"`"))
+                }
+                Below::Asked => Some(format!(
+                    "the policy below lets no recipe allow it; if the image must have it, say why: [[policy.waive]] with \
+                     `rule = \"{name}\"` and a `reason`"
+                )),
+                Below::Unwaived => Some("the policy below lets no recipe allow or waive it".to_owned()),
+            });
         }
         error
     }
@@ -120,9 +142,16 @@ impl Finding {
         }
         warning.helps.extend(self.helps.iter().cloned());
         let name = self.rule.name;
-        warning
-            .helps
-            .push(format!("under [policy], `{name} = \"allow\"` silences this and `{name} = \"deny\"` forbids it"));
+        warning.helps.push(match self.below {
+            Below::Nothing => {
+                format!("under [policy], `{name} = \"allow\"` silences this and `{name} = \"deny\"` forbids it")
+            }
+            Below::Asked => format!(
+                "the policy below lets no recipe silence this; [[policy.waive]] with `rule = \"{name}\"` and a `reason` \
+                 accepts it"
+            ),
+            Below::Unwaived => "the policy below lets no recipe silence or waive this".to_owned(),
+        });
         warning
     }
 

@@ -25,7 +25,7 @@ mod tokens;
 mod waivers;
 
 pub use dlopen::Unexplained;
-pub use finding::{Detail, Finding, Hit, Verdicts};
+pub use finding::{Below, Detail, Finding, Hit, Verdicts};
 pub use format::{Judged, junit, sarif};
 pub use hardening::{Hardening, Relro};
 pub use limits::{download_limit, max_download};
@@ -98,7 +98,11 @@ pub fn judge(tree: &Tree, facts: &Facts<'_>, policy: &Policy) -> Result<Verdicts
     findings.extend(judge.packages());
     findings.extend(judge.dlopen());
     findings.extend(judge.licences()?);
-    Ok(judge.waivers.settle(findings))
+    let mut verdicts = judge.waivers.settle(findings);
+    for finding in &mut verdicts.findings {
+        finding.below = rules::below(policy, finding.rule, finding.verdict);
+    }
+    Ok(verdicts)
 }
 
 /// The rules, each a method that gives a finding when the image breaks it.

@@ -1,5 +1,6 @@
 //! The rules: what each is called, what it does when the recipe does not say, and what it is about.
 
+use super::finding::Below;
 use crate::recipe::{Policy, Verdict};
 use crate::report::{Code, Span, Spanned};
 
@@ -38,8 +39,20 @@ pub fn rules() -> &'static [&'static Rule] {
 pub fn verdict(policy: &Policy, rule: &Rule) -> (Verdict, Option<Span>) {
     let own = policy.rules.get(rule.name).map_or((rule.default, None), |set| (set.value, Some(set.span)));
     match policy.floor.as_ref().and_then(|floor| floor.policy.rules.get(rule.name)) {
-        Some(floor) if floor.value > own.0 => (floor.value, Some(floor.span)),
+        Some(floor) if floor.value > own.0 || own.1.is_none() && floor.value == own.0 => {
+            (floor.value, Some(floor.span))
+        }
         _ => own,
+    }
+}
+
+/// What a floor below the recipe says of a rule by which something was found.
+pub(super) fn below(policy: &Policy, rule: &Rule, found: Verdict) -> Below {
+    let Some(floor) = &policy.floor else { return Below::Nothing };
+    match floor.policy.rules.get(rule.name).filter(|set| set.value >= found) {
+        None => Below::Nothing,
+        Some(_) if floor.no_waivers.iter().any(|known| known.value == rule.name) => Below::Unwaived,
+        Some(_) => Below::Asked,
     }
 }
 

@@ -212,6 +212,15 @@ fn secrets_in_the_configuration() {
     let said = Image::new(&format!("cmd = [\"--token={token}\"]\n")).titles();
     assert!(said.contains("has one in `cmd`, a GitHub token") && !said.contains("ghp_"), "{said}");
     assert_eq!(Image::new("[env]\nDB_PASSWORD_FILE = \"/run/secrets/db\"\n").titles(), "");
+    for (line, what) in [
+        ("AWS_SECRET_ACCESS_KEY = \"abc\"", "`env.AWS_SECRET_ACCESS_KEY`, a secret by its name"),
+        ("SMTP_PASS = \"abc\"", "`env.SMTP_PASS`, a secret by its name"),
+        ("URL = \"postgres://app:hunter2@db/app\"", "`env.URL`, a password in an address"),
+    ] {
+        let said = Image::new(&format!("[env]\n{line}\n")).titles();
+        assert!(said.ends_with(&format!("has one in {what}\n")), "{said}");
+    }
+    assert_eq!(Image::new("[env]\nURL = \"postgres://app:$${DB_PASSWORD}@db/app\"\nPWD = \"x\"\n").titles(), "");
     let said = file("", "/app/config.yml", 0o644, &format!("token: {token}\n"));
     assert!(said.ends_with("`/app/config.yml`, a GitHub token\n"), "{said}");
 }
@@ -285,6 +294,29 @@ fn a_recipe_can_be_stricter_than_the_floor_and_never_less_strict() {
     assert_eq!(judged(waiver, "[policy]\nshell = \"deny\"\n"), [""; 0], "waived with a reason");
     assert_eq!(judged(waiver, "[policy]\nforbid-waivers = [\"shell\"]\n"), ["E0301", "E0332?"]);
     assert_eq!(judged("", waiver), [""; 0], "the floor itself waives");
+}
+
+#[test]
+fn help_under_a_floor_is_what_the_floor_lets_a_recipe_do() {
+    let told = |recipe: &str, below: &str| {
+        let mut image = with_shell(&format!("files = [\"/usr/bin/\"]\n{recipe}"));
+        image.recipe.policy.floor = (!below.is_empty()).then(|| floor(below));
+        let verdicts = image.verdicts();
+        let all = [verdicts.errors(), verdicts.warnings(Detail::Full)].concat();
+        let labels = all[0].labels.iter().filter(|label| label.text == "rule set here").count();
+        (labels, all[0].helps.last().cloned().unwrap_or_default())
+    };
+    let allow = "if the image must have it, say so under [policy]: `shell = \"allow\"`";
+    let waive = "the policy below lets no recipe allow it; if the image must have it, say why: [[policy.waive]] with `rule = \"shell\"` and a `reason`";
+    assert_eq!(told("", ""), (0, allow.to_owned()));
+    assert_eq!(told("", "[policy]\nshell = \"warn\"\n"), (0, allow.to_owned()), "a warning stays, which is allowed");
+    // As strict as the default: the recipe can't say less all the same.
+    assert_eq!(told("", "[policy]\nshell = \"deny\"\n"), (1, waive.to_owned()));
+    assert_eq!(told("[policy]\nshell = \"allow\"\n", "[policy]\nshell = \"deny\"\n"), (1, waive.to_owned()));
+    let unwaived = told("", "[policy]\nshell = \"deny\"\nforbid-waivers = [\"shell\"]\n");
+    assert_eq!(unwaived, (1, "the policy below lets no recipe allow or waive it".to_owned()));
+    let (_, warned) = told("[policy]\nshell = \"allow\"\n", "[policy]\nshell = \"warn\"\n");
+    assert!(warned.starts_with("the policy below lets no recipe silence this; [[policy.waive]]"), "{warned}");
 }
 
 #[test]
