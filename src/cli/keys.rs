@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mkimage::attest::sign::{PrivateKey, PublicKey};
+use mkimage::attest::sign::{LOCKED_KEY, PrivateKey, PublicKey};
 use mkimage::report::{Error, Result};
 
 use super::environment;
@@ -14,7 +14,13 @@ const LARGEST: u64 = 1 << 16;
 /// A private key. `MKIMAGE_KEY_PASSWORD`, or else cosign's own variable, opens one that is encrypted.
 pub(super) fn private(named: &str) -> Result<PrivateKey> {
     let password = ["MKIMAGE_KEY_PASSWORD", "COSIGN_PASSWORD"].into_iter().find_map(environment::variable);
-    PrivateKey::read(&called(named), &bytes(named)?, password.as_deref().map(str::as_bytes))
+    let read = PrivateKey::read(&called(named), &bytes(named)?, password.as_deref().map(str::as_bytes));
+    read.map_err(|mut error| {
+        for locked in error.0.iter_mut().filter(|one| one.code == LOCKED_KEY) {
+            locked.helps.push("put its password into the variable MKIMAGE_KEY_PASSWORD".to_owned());
+        }
+        error
+    })
 }
 
 /// A public key.

@@ -11,7 +11,7 @@ use super::{
     Context, Floor, Input, KEY, Loaded, LockPlace, NO_FOLDER, Platform, REMOTE, Recipe, SYNTAX, VALUE, VARIABLE,
     WORKSPACE, Workspace, values, words, workspace,
 };
-use crate::report::{COMMAND_LINE, Diagnostic, Error, Level, Result, Span, Spanned, Texts};
+use crate::report::{self, COMMAND_LINE, Diagnostic, Error, Level, Result, Span, Spanned, Texts};
 
 /// What a lock file is called unless a workspace says otherwise.
 const LOCK_NAME: &str = "mkimage.lock";
@@ -53,7 +53,15 @@ pub fn load_floor(path: &Path, lock: Option<&Path>, context: &Context, texts: &m
             let place = lock.map(|file| LockPlace { file: file.to_owned(), name: String::new() });
             files.open_policy(name, place)
         }
-        None => files.open(path, None),
+        None => {
+            if let Err(error) = files::read(path) {
+                let title = format!("cannot read policy `{}`: {}", path.display(), report::plain(&error));
+                return Err(Diagnostic::error(super::UNREADABLE, title)
+                    .help("`--policy` or MKIMAGE_POLICY names it")
+                    .into());
+            }
+            files.open(path, None)
+        }
     };
     let mistakes = std::mem::take(&mut files.mistakes);
     let Some(file) = opened.filter(|_| mistakes.is_empty()) else { return Err(Error(in_order(mistakes))) };

@@ -155,6 +155,11 @@ fn an_image_is_signed_after_its_build_under_the_name_that_policies_compare() {
     std::fs::write(sandbox.at("long.key"), KEY).unwrap();
     let locked = sandbox.run(&["sign", "tool.oci", "--key", "long.key", "--name", "x.example/a"]);
     assert!(locked.code == 1 && locked.stderr.contains("E0702"), "{}", locked.stderr);
+    assert!(
+        locked.stderr.contains("= help: put its password into the variable MKIMAGE_KEY_PASSWORD\n"),
+        "{}",
+        locked.stderr
+    );
 }
 
 #[test]

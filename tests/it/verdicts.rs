@@ -328,6 +328,9 @@ fn a_floor_has_one_table() {
         sandbox.run(&["check", "r.toml", "--root", "root", "--policy", "floor.toml"])
     };
     assert_eq!(run("[policy]\nshell = \"deny\"\n").code, 0);
+    let absent = sandbox.run(&["check", "r.toml", "--root", "root", "--policy", "none.toml"]);
+    let says = "error[E0100]: cannot read policy `none.toml`: no such file or directory\n";
+    assert!(absent.code == 2 && absent.stderr.starts_with(says), "{}", absent.stderr);
     let stray = run("binaries = [\"x\"]\n");
     assert!(
         stray.code == 2 && stray.stderr.starts_with("error[E0102]: `binaries` is no key of a policy"),
