@@ -284,7 +284,7 @@ fn read(response: Response) -> Result<String, String> {
 
 fn denied(registry: &Registry, url: &Url, status: u16, said: &str, found: &Found) -> Error {
     let said = if said.is_empty() { String::new() } else { format!(": {said}") };
-    let host = &registry.origin.host;
+    let host = &registry.origin.place();
     let code = if is_passing(status) { super::REFUSED } else { UNAUTHORIZED };
     let error = Diagnostic::error(code, format!("no token for `{host}` is to be had{said}"))
         .note(format!("asked: `{url}`, answered with {status}"))

@@ -146,7 +146,7 @@ impl Client {
         let may_fall_back = self.insecure || origin.is_loopback();
         let (origin, response) = match self.ping(origin, !may_fall_back) {
             Ok(response) => (origin.clone(), response),
-            Err(failure) if may_fall_back && failure.kind != FailureKind::Untrusted => {
+            Err(failure) if may_fall_back && !matches!(failure.kind, FailureKind::Untrusted | FailureKind::Unfit) => {
                 let plain = Origin {
                     is_https: false,
                     port: if origin.port == 443 { 80 } else { origin.port },
@@ -316,12 +316,14 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) struct Unreachable(Diagnostic);
 
 pub(super) fn unreachable(origin: &Origin, failure: &Failure) -> Unreachable {
-    let place = origin.to_string();
-    let place = place.split_once("://").map_or(place.as_str(), |(_, host)| host);
-    let diagnostic = Diagnostic::error(UNREACHABLE, format!("`{place}` {failure}"));
+    let diagnostic = Diagnostic::error(UNREACHABLE, format!("`{}` {failure}", origin.place()));
     Unreachable(match failure.kind {
         FailureKind::Untrusted => diagnostic
             .help("`--registry-ca FILE` trusts the authority of a company, SSL_CERT_FILE names another bundle"),
+        FailureKind::Unfit => diagnostic.help(
+            "give the registry one of its own: with `basicConstraints=CA:FALSE` and its name as `subjectAltName`, signed by \
+             an authority that `--registry-ca` names",
+        ),
         FailureKind::NoTls if !origin.is_loopback() => {
             diagnostic.help("`--insecure` asks it without TLS: who listens on the way then reads all, passwords too")
         }

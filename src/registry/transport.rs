@@ -80,6 +80,8 @@ pub(super) enum FailureKind {
     NoTls,
     /// Its certificate is not to be trusted.
     Untrusted,
+    /// Its certificate is none that a server may have, whoever is trusted.
+    Unfit,
     /// What it says can't be used.
     Unusable,
 }
@@ -267,6 +269,17 @@ fn io_failure(error: &io::Error) -> Failure {
 
 fn tls_failure(error: &rustls::Error) -> (String, FailureKind) {
     match error {
+        rustls::Error::InvalidCertificate(rustls::CertificateError::Other(why)) => {
+            // What the verifier has no word for here, it tells by the name of its own error alone.
+            match why.0.to_string().as_str() {
+                "CaUsedAsEndEntity" => (
+                    "has a certificate that no server may have: it is marked as that of an authority (CA:TRUE)"
+                        .to_owned(),
+                    FailureKind::Unfit,
+                ),
+                other => (format!("has a certificate that is not taken: {}", words(other)), FailureKind::Unfit),
+            }
+        }
         rustls::Error::InvalidCertificate(why) => {
             let why = match why {
                 rustls::CertificateError::UnknownIssuer => "its issuer is not known here".to_owned(),
@@ -279,13 +292,33 @@ fn tls_failure(error: &rustls::Error) -> (String, FailureKind) {
                 rustls::CertificateError::NotValidForName | rustls::CertificateError::NotValidForNameContext { .. } => {
                     "it is of another host".to_owned()
                 }
-                other => other.to_string(),
+                rustls::CertificateError::BadEncoding => "it is malformed".to_owned(),
+                rustls::CertificateError::BadSignature => {
+                    "its signature is not that of the issuer which it names".to_owned()
+                }
+                rustls::CertificateError::Revoked => "it was revoked".to_owned(),
+                other => words(&other.to_string()),
             };
             (format!("has a certificate that is not trusted: {why}"), FailureKind::Untrusted)
         }
         rustls::Error::InvalidMessage(_) => ("speaks no TLS".to_owned(), FailureKind::NoTls),
         other => (format!("can't agree on TLS: {other}"), FailureKind::Untrusted),
     }
+}
+
+/// `UnhandledCriticalExtension` as a person writes it; other texts as they are.
+fn words(name: &str) -> String {
+    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return name.to_owned();
+    }
+    let mut words = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.push(letter.to_ascii_lowercase());
+    }
+    words
 }
 
 impl Response {
@@ -407,6 +440,25 @@ mod tests {
         ] {
             assert!(!goes_round(direct), "{direct}");
         }
+    }
+
+    #[test]
+    fn certificates_are_refused_in_words() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{0}")]
+        struct Said(&'static str);
+        let other = |name| rustls::CertificateError::Other(rustls::OtherError(std::sync::Arc::new(Said(name))));
+        let told = |why| tls_failure(&rustls::Error::InvalidCertificate(why));
+        let (why, kind) = told(other("CaUsedAsEndEntity"));
+        assert_eq!(why, "has a certificate that no server may have: it is marked as that of an authority (CA:TRUE)");
+        assert_eq!(kind, FailureKind::Unfit);
+        let (why, _) = told(other("PathLenConstraintViolated"));
+        assert_eq!(why, "has a certificate that is not taken: path len constraint violated");
+        let (why, kind) = told(rustls::CertificateError::UnhandledCriticalExtension);
+        assert_eq!(why, "has a certificate that is not trusted: unhandled critical extension");
+        assert_eq!(kind, FailureKind::Untrusted);
+        let (why, _) = told(rustls::CertificateError::UnknownIssuer);
+        assert_eq!(why, "has a certificate that is not trusted: its issuer is not known here");
     }
 
     #[test]

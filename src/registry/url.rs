@@ -31,6 +31,12 @@ impl Origin {
         self.host.trim_start_matches('[').trim_end_matches(']').parse().ok()
     }
 
+    /// The host, with a port that is not the scheme's own: what a registry is called.
+    pub(super) fn place(&self) -> String {
+        let text = self.to_string();
+        text.split_once("://").map_or(text.as_str(), |(_, place)| place).to_owned()
+    }
+
     /// Whether the host is this machine, by its name alone.
     pub(super) fn is_loopback(&self) -> bool {
         self.host == "localhost"
