@@ -118,7 +118,6 @@ impl RegistryArgs {
         let folder = |name: &str| variable(name).map(PathBuf::from);
         let home = || folder("HOME");
         let files = [
-            folder("REGISTRY_AUTH_FILE"),
             folder("DOCKER_CONFIG").map(|folder| folder.join("config.json")),
             folder("XDG_RUNTIME_DIR").map(|folder| folder.join("containers/auth.json")),
             folder("XDG_CONFIG_HOME")
@@ -126,9 +125,10 @@ impl RegistryArgs {
                 .map(|folder| folder.join("containers/auth.json")),
             home().map(|home| home.join(".docker/config.json")),
         ];
-        let named = self.creds_file.iter().map(|path| CredentialFile { path: path.clone(), named: true });
-        let found = files.into_iter().flatten().map(|path| CredentialFile { path, named: false });
-        let mut files: Vec<CredentialFile> = named.chain(found).collect();
+        let own = self.creds_file.clone().map(|path| (path, Some("--creds-file")));
+        let named = own.into_iter().chain(folder("REGISTRY_AUTH_FILE").map(|path| (path, Some("REGISTRY_AUTH_FILE"))));
+        let all = named.chain(files.into_iter().flatten().map(|path| (path, None)));
+        let mut files: Vec<CredentialFile> = all.map(|(path, named_by)| CredentialFile { path, named_by }).collect();
         let mut seen = std::collections::BTreeSet::new();
         files.retain(|file| seen.insert(file.path.clone()));
         Keychain { files, search_path: environment::search_path() }

@@ -27,8 +27,8 @@ const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 pub struct CredentialFile {
     /// Where it is.
     pub path: PathBuf,
-    /// Whether the user named it, so that it has to be there.
-    pub named: bool,
+    /// By what the user named it, as `--creds-file`: then it has to be there.
+    pub named_by: Option<&'static str>,
 }
 
 /// Where credentials are looked for.
@@ -94,22 +94,32 @@ struct Entry {
 impl Keychain {
     /// The login for a repository: of the first file that has one.
     pub(super) fn find(&self, repository: &Repository) -> Result<Found> {
-        let mut looked = Vec::new();
+        let (mut looked, mut asked) = (Vec::new(), Vec::new());
         for file in &self.files {
             let Some(contents) = read(file)? else { continue };
-            if let Some(found) = self.in_file(&file.path, &contents, repository)? {
+            if let Some(found) = self.in_file(&file.path, &contents, repository, &mut asked)? {
                 return Ok(found);
             }
             looked.push(format!("`{}`", file.path.display()));
         }
-        let source = match looked.as_slice() {
+        let mut source = match looked.as_slice() {
             [] => "none, as there is no file of them".to_owned(),
             looked => format!("none, as {} has no entry for `{}`", looked.join(", "), repository.registry()),
         };
+        if !asked.is_empty() {
+            source.push_str(&format!(", and {} keeps none", asked.join(", ")));
+        }
         Ok(Found { login: Login::Anonymous, source })
     }
 
-    fn in_file(&self, path: &Path, contents: &Contents, repository: &Repository) -> Result<Option<Found>> {
+    /// The login that a file has, or a program that it names; programs that keep none are told of.
+    fn in_file(
+        &self,
+        path: &Path,
+        contents: &Contents,
+        repository: &Repository,
+        asked: &mut Vec<String>,
+    ) -> Result<Option<Found>> {
         let names = names(repository);
         let own =
             contents.cred_helpers.iter().find(|(key, _)| names.last().is_some_and(|host| host == &plain_key(key)));
@@ -124,7 +134,10 @@ impl Keychain {
                     crate::path::show(path.display().to_string().as_bytes())
                 ))
             })? {
-                Answer::None => {}
+                Answer::None(said) => {
+                    let said = if said.is_empty() { said } else { format!(" (which says: {said})") };
+                    asked.push(format!("`docker-credential-{program}`{said}"));
+                }
                 Answer::Login { user, secret } if user == "<token>" => {
                     return Ok(Some(Found { login: Login::Identity(secret), source }));
                 }
@@ -196,8 +209,11 @@ fn read(file: &CredentialFile) -> Result<Option<Contents>> {
     let path = &file.path;
     let opened = match std::fs::File::open(path) {
         Ok(opened) => opened,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !file.named => return Ok(None),
-        Err(error) => return Err(bad(&format!("`{}` can't be read: {}", path.display(), plain(&error)))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && file.named_by.is_none() => return Ok(None),
+        Err(error) => {
+            let by = file.named_by.map_or_else(String::new, |by| format!(", which {by} names,"));
+            return Err(bad(&format!("`{}`{by} can't be read: {}", path.display(), plain(&error))));
+        }
     };
     let mut text = Vec::new();
     let read = opened.take(MOST_BYTES + 1).read_to_end(&mut text);
@@ -234,7 +250,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.json");
         std::fs::write(&path, text).unwrap();
-        let keychain = Keychain { files: vec![CredentialFile { path, named: true }], search_path: OsString::new() };
+        let keychain = Keychain {
+            files: vec![CredentialFile { path, named_by: Some("--creds-file") }],
+            search_path: OsString::new(),
+        };
         keychain.find(&Remote::parse(name).unwrap().repository).unwrap()
     }
 
@@ -273,7 +292,10 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("config.json");
             std::fs::write(&path, text).unwrap();
-            let keychain = Keychain { files: vec![CredentialFile { path, named: true }], search_path: OsString::new() };
+            let keychain = Keychain {
+                files: vec![CredentialFile { path, named_by: Some("--creds-file") }],
+                search_path: OsString::new(),
+            };
             let error = keychain.find(&Remote::parse("registry.example/x").unwrap().repository).unwrap_err();
             assert!(error.0[0].title.contains("config.json"), "{error}");
             assert!(!format!("{error:?}").contains("secret"), "{error:?}");

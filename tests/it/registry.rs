@@ -13,12 +13,13 @@ use mkimage::report::{Error, Texts, render};
 use serde_json::json;
 
 use super::registry_server::{BASIC, Fault, LOST, Login, Server};
+use super::sandbox::Sandbox;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// Tries often, waits for next to nothing.
 fn options(credentials: Option<PathBuf>) -> Options {
-    let files = credentials.into_iter().map(|path| CredentialFile { path, named: true }).collect();
+    let files = credentials.into_iter().map(|path| CredentialFile { path, named_by: Some("--creds-file") }).collect();
     Options {
         keychain: Keychain { files, search_path: std::ffi::OsString::new() },
         pace: Pace {
@@ -196,7 +197,47 @@ fn refusals_are_told_with_their_reason() {
     let server = Server::with_login(Login::Bearer(9));
     let (client, _folder) = logged_in(&server, "dXNlcjp3cm9uZw==");
     let error = Sample::new("x").push(&client, &server, "team/app", "1").unwrap_err();
-    assert!(self::text(&error).contains("incorrect username or password"), "{}", self::text(&error));
+    let text = self::text(&error);
+    assert!(text.contains("incorrect username or password"), "{text}");
+    // With the port, without which the login would be for another registry.
+    assert!(text.contains(&format!("no token for `{}` is to be had", server.address)), "{text}");
+    assert!(text.contains(&format!("`docker login {}`", server.address)), "{text}");
+}
+
+#[test]
+fn where_no_login_came_from_is_told() {
+    let server = Server::with_login(Login::Basic);
+    let sandbox = Sandbox::new();
+    let name = server.name("app:1");
+    let pull = |creds: &[&str], file: &str| {
+        let arguments = [&["pull", &name, "x.oci"], creds].concat();
+        let run = sandbox.run_with(&arguments, |command| {
+            let path = format!("{}:/usr/bin:/bin", sandbox.at("bin").display());
+            command.env("PATH", path).env("REGISTRY_AUTH_FILE", file);
+        });
+        assert_eq!(run.code, 1, "{}", run.stderr);
+        run.stderr
+    };
+    let said = pull(&[], "none.json");
+    assert!(
+        said.starts_with("error[E0606]: `none.json`, which REGISTRY_AUTH_FILE names, can't be read: no such"),
+        "{said}"
+    );
+    let said = pull(&["--creds-file", "other.json"], "");
+    assert!(said.starts_with("error[E0606]: `other.json`, which --creds-file names, can't be read: no such"), "{said}");
+    sandbox.file("login.json", "{\"credsStore\": \"test\"}");
+    let keeper = |script: &str| {
+        let program = "bin/docker-credential-test";
+        sandbox.file(program, format!("#!/bin/sh\n{script}\n")).mode(program, 0o755);
+        pull(&[], "login.json")
+    };
+    let said = keeper("echo credentials not found in keychain; echo the session of ann is over >&2; exit 1");
+    let none = format!("none, as `login.json` has no entry for `{}`, and `docker-credential-test`", server.address);
+    assert!(said.contains(&format!("{none} (which says: the session of ann is over) keeps none\n")), "{said}");
+    let said = keeper("echo credentials not found; exit 1");
+    assert!(said.contains(&format!("{none} keeps none\n")), "{said}");
+    let said = keeper("echo a secret; echo no keyring here >&2; exit 3");
+    assert!(said.contains("fails (exit status: 3): no keyring here\n") && !said.contains("a secret"), "{said}");
 }
 
 #[test]
