@@ -266,7 +266,7 @@ fn named(images: &[StoredImage]) -> Vec<String> {
         let documents = [image.index, image.manifest.as_ref().map(|one| one.digest), image.config_digest];
         documents.into_iter().chain(image.layers.iter().map(|layer| layer.digest)).flatten()
     });
-    blobs.collect::<BTreeSet<Digest>>().iter().map(|digest| digest.hex()).collect()
+    blobs.collect::<BTreeSet<Digest>>().iter().map(Digest::hex).collect()
 }
 
 /// Whether two platforms are not one: a variant that only one of them says is no difference.

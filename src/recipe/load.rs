@@ -48,20 +48,17 @@ pub fn load(input: &Input, context: &Context, texts: &mut Texts) -> Result<Loade
 /// Every mistake of the file.
 pub fn load_floor(path: &Path, lock: Option<&Path>, context: &Context, texts: &mut Texts) -> Result<Floor> {
     let mut files = Files::new(texts, context);
-    let opened = match path.to_str().filter(|text| text.starts_with(REMOTE)) {
-        Some(name) => {
-            let place = lock.map(|file| LockPlace { file: file.to_owned(), name: String::new() });
-            files.open_policy(name, place)
+    let opened = if let Some(name) = path.to_str().filter(|text| text.starts_with(REMOTE)) {
+        let place = lock.map(|file| LockPlace { file: file.to_owned(), name: String::new() });
+        files.open_policy(name, place)
+    } else {
+        if let Err(error) = files::read(path) {
+            let title = format!("cannot read policy `{}`: {}", path.display(), report::plain(&error));
+            return Err(Diagnostic::error(super::UNREADABLE, title)
+                .help("`--policy` or MKIMAGE_POLICY names it")
+                .into());
         }
-        None => {
-            if let Err(error) = files::read(path) {
-                let title = format!("cannot read policy `{}`: {}", path.display(), report::plain(&error));
-                return Err(Diagnostic::error(super::UNREADABLE, title)
-                    .help("`--policy` or MKIMAGE_POLICY names it")
-                    .into());
-            }
-            files.open(path, None)
-        }
+        files.open(path, None)
     };
     let mistakes = std::mem::take(&mut files.mistakes);
     let Some(file) = opened.filter(|_| mistakes.is_empty()) else { return Err(Error(in_order(mistakes))) };

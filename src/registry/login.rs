@@ -102,13 +102,14 @@ impl Keychain {
             }
             looked.push(format!("`{}`", file.path.display()));
         }
-        let mut source = match looked.as_slice() {
+        let source = match looked.as_slice() {
             [] => "none, as there is no file of them".to_owned(),
             looked => format!("none, as {} has no entry for `{}`", looked.join(", "), repository.registry()),
         };
-        if !asked.is_empty() {
-            source.push_str(&format!(", and {} keeps none", asked.join(", ")));
-        }
+        let source = match asked.as_slice() {
+            [] => source,
+            asked => format!("{source}, and {} keeps none", asked.join(", ")),
+        };
         Ok(Found { login: Login::Anonymous, source })
     }
 
