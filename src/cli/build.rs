@@ -148,7 +148,10 @@ fn build_all(args: &Args, console: &Console, texts: &mut Texts, reports: &Report
     let engine = args.engine()?;
     let chosen = args.chosen.of(&loaded, console)?;
     let destinations = args.destinations(&chosen)?;
-    places::distinct(&chosen, &destinations, engine.as_ref(), args.debug)?;
+    // The second build of --check goes to layouts that nobody reads.
+    if !args.twice.reversed {
+        places::distinct(&chosen, &destinations, engine.as_ref(), args.debug)?;
+    }
     let to_stdout = destinations.iter().flatten().any(|to| *to == Destination::Stdout);
     let is_remote = |to: &Destination| matches!(to, Destination::Registry(_));
     let asks = destinations.iter().flatten().any(is_remote) || args.remote_cache.is_given();

@@ -65,3 +65,15 @@ fn two_images_are_not_pushed_to_one_name() {
     refused(&sandbox, "build one.toml two.toml --insecure -o docker://registry.example/team/api", &says);
     assert!(server.state().seen.is_empty());
 }
+
+#[test]
+fn names_that_end_alike_are_pushed_and_built_twice() {
+    let server = Server::new();
+    let line = |team: &str| {
+        format!("name = \"{}\"\ntags = [\"1\"]\n", server.name(&format!("{team}/api"))).replace("docker://", "")
+    };
+    let sandbox = recipes([&line("a"), &line("b")]);
+    let run = run(&sandbox, "build one.toml two.toml --push --insecure --check");
+    assert!(run.code == 0 && run.stderr.contains("built twice: the same images"), "{}", run.stderr);
+    assert!(server.tag("a/api", "1").is_some() && server.tag("b/api", "1") != server.tag("a/api", "1"));
+}
