@@ -80,8 +80,8 @@ impl Closing<'_, '_> {
                 };
                 let Some(script) = &mut resolution.script else { continue };
                 let interpreter = script.interpreters.last().filter(|last| last.real.is_some());
-                let program = script.env.as_ref().and_then(|env| env.path.as_ref());
-                for path in interpreter.map(|last| &last.opened).into_iter().chain(program) {
+                let programs = script.env.iter().flat_map(|env| env.through.iter().chain(&env.path));
+                for path in interpreter.map(|last| &last.opened).into_iter().chain(programs) {
                     let index = *known.entry(Arc::clone(path)).or_insert_with(|| {
                         new.push(Arc::clone(path));
                         found + new.len() - 1
@@ -179,7 +179,7 @@ pub fn locate(source: &dyn Source, name: &[u8], options: &Options) -> Option<Vec
     }
     let headers = Headers::default();
     let tree = Tree::new(source, &headers, &options.workdir);
-    match script::find_program(&tree, name, &options.path) {
+    match script::find_program(&tree, name, &options.path, None) {
         Ok(found) => found.map(|path| path.to_vec()),
         // Whoever looks there next is told why it can't be read.
         Err(unreadable) => Some(unreadable.place.to_vec()),

@@ -81,8 +81,8 @@ impl Resolution {
         if let Some(script) = &self.script {
             let all = script.interpreters.iter().enumerate();
             paths.extend(all.map(|(index, step)| needed(&step.opened, PathReason::ScriptInterpreter(index))));
-            let program = script.env.as_ref().and_then(|env| env.path.as_ref());
-            paths.extend(program.map(|path| needed(path, PathReason::EnvProgram)));
+            let programs = script.env.iter().flat_map(|env| env.through.iter().chain(&env.path));
+            paths.extend(programs.map(|path| needed(path, PathReason::EnvProgram)));
         }
         paths
     }

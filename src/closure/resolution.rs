@@ -220,6 +220,8 @@ pub struct EnvProgram {
     pub name: Bytes,
     /// Where it was found.
     pub path: Option<Bytes>,
+    /// Where `env` is that is started by `env`, when it takes several to get there.
+    pub through: Vec<Bytes>,
 }
 
 /// A `.note.dlopen` entry.

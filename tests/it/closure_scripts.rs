@@ -326,3 +326,35 @@ fn no_flipped_bit_and_no_cut_of_a_line_does_harm() {
     assert!(count(|it| it.fatal.is_none()) > 50 && count(|it| it.fatal.is_some()) > 500);
     assert!(closure.paths().len() > damaged.len());
 }
+
+#[test]
+fn env_goes_into_a_folder_and_starts_env() {
+    let root = Root::glibc(
+        "/usr/bin/env program
+         /opt/bin/env program libenv.so.1
+         /usr/lib/x86_64-linux-gnu/libenv.so.1 library
+         /opt/app/run program
+         /bin/run program
+         /bin/dir script #!/usr/bin/env -S -C /opt/app ./run\\n
+         /bin/path script #!/usr/bin/env -S --chdir /opt PATH=app:/bin run\\n
+         /bin/nested script #!/usr/bin/env -S -C /opt /opt/bin/env -C app PATH=. run\\n
+         /bin/gone script #!/usr/bin/env -S -C /gone run\\n
+         /bin/null script #!/usr/bin/env -S -0 run\\n",
+    );
+    let closure = |path: &str| root.close(&[Wanted::program(path)], &Options::default());
+    let started = |path: &str| {
+        let found = closure(path).resolutions[0].script.clone().unwrap().env.unwrap().path.unwrap();
+        String::from_utf8_lossy(&found).into_owned()
+    };
+    assert_eq!(started("/bin/dir"), "/opt/app/./run");
+    assert_eq!(started("/bin/path"), "/opt/app/run");
+    assert_eq!(started("/bin/nested"), "/opt/app/./run");
+    let paths: Vec<_> = closure("/bin/nested").paths().into_iter().map(|it| it.path).collect();
+    for path in ["/opt/bin/env", "/lib/x86_64-linux-gnu/libenv.so.1"] {
+        assert!(paths.iter().any(|it| **it == *path.as_bytes()), "{path} is not in {paths:?}");
+    }
+    for (path, word) in [("/bin/gone", "/gone"), ("/bin/null", "-0")] {
+        let fatal = closure(path).resolutions[0].fatal.clone().unwrap();
+        assert_eq!(fatal.reason, FatalReason::EnvRefuses(word.as_bytes().into()));
+    }
+}

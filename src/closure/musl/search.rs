@@ -157,8 +157,8 @@ impl SystemPath {
             Looked::Unreadable(place) => return Err(place),
             Looked::Loop | Looked::TooLong => return Ok(Self::default()),
         };
-        let Some(content) = &place.content else { return Ok(Self::default()) };
-        let list = content.read(LONGEST_PATH_FILE).map_err(|error| Unreadable::new(&file, &error))?;
+        let Some(text) = &place.content else { return Ok(Self::default()) };
+        let list = text.read(LONGEST_PATH_FILE).map_err(|error| Unreadable::new(&file, &error))?;
         Ok(Self { list: list.into(), file: Some(file.into()) })
     }
 }

@@ -16,6 +16,10 @@ pub(super) struct Command {
     pub(super) program: Word,
     /// The PATH that it searches, when that is not the image's.
     pub(super) path: Option<Vec<u8>>,
+    /// The folder into which it goes before it looks.
+    pub(super) directory: Option<Vec<u8>>,
+    /// The words that the program gets.
+    pub(super) rest: Vec<Word>,
 }
 
 /// What `execvp` searches without a PATH.
@@ -32,7 +36,7 @@ const LONG_OPTIONS: [(&str, Argument); 14] = [
     ("ignore-environment", Argument::None),
     ("ignore-signal", Argument::Optional),
     ("list-signal-handling", Argument::None),
-    ("null", Argument::None),
+    ("null", Argument::Null),
     ("split-string", Argument::Needed),
     ("unset", Argument::Needed),
     ("version", Argument::Ends),
@@ -46,24 +50,29 @@ enum Argument {
     Needed,
     /// It does its own thing and starts nothing.
     Ends,
+    /// It is for what is listed when nothing is started. GNU's refuses it beside a program.
+    Null,
 }
 
 struct Parser {
     words: std::collections::VecDeque<Word>,
     path: Option<Vec<u8>>,
-    can_split: bool,
+    directory: Option<Vec<u8>>,
+    is_busybox: bool,
 }
 
 /// Reads the command line. The error is the word at fault.
 pub(super) fn command(words: Vec<Word>, is_busybox: bool) -> Result<Command, Vec<u8>> {
-    let mut parser = Parser { words: words.into(), path: None, can_split: !is_busybox };
+    let mut parser = Parser { words: words.into(), path: None, directory: None, is_busybox };
     parser.options()?;
-    while let Some(word) = parser.words.pop_front() {
-        let Word::Text(text) = word else { return Ok(Command { program: Word::Script, path: parser.path }) };
-        if let Some(value) = text.strip_prefix(b"PATH=") {
-            parser.path = Some(value.to_vec());
-        } else if !text.contains(&b'=') {
-            return Ok(Command { program: Word::Text(text), path: parser.path });
+    while let Some(program) = parser.words.pop_front() {
+        match &program {
+            Word::Text(text) if text.starts_with(b"PATH=") => parser.path = Some(text[b"PATH=".len()..].to_vec()),
+            Word::Text(text) if text.contains(&b'=') => {}
+            _ => {
+                let (path, directory, rest) = (parser.path, parser.directory, parser.words.into());
+                return Ok(Command { program, path, directory, rest });
+            }
         }
     }
     Err(Vec::new())
@@ -107,11 +116,16 @@ impl Parser {
             return Err(word.to_vec());
         };
         let value = match (argument, value) {
-            (Argument::Ends, _) | (Argument::None, Some(_)) => return Err(word.to_vec()),
+            (Argument::Ends, _) | (Argument::None | Argument::Null, Some(_)) => return Err(word.to_vec()),
+            (Argument::Null, None) if !self.is_busybox => return Err(word.to_vec()),
             (Argument::Needed, None) => Some(self.next_text(word)?),
             (_, value) => value,
         };
         match *name {
+            "chdir" => {
+                self.directory = value;
+                Ok(())
+            }
             "split-string" => self.split(word, &value.unwrap_or_default()),
             "ignore-environment" => {
                 self.path = Some(PATH_WITHOUT_ENVIRONMENT.to_vec());
@@ -130,14 +144,17 @@ impl Parser {
             let rest = &options[index + 1..];
             match option {
                 b'i' => self.path = Some(PATH_WITHOUT_ENVIRONMENT.to_vec()),
+                b'0' if !self.is_busybox => return Err(word.to_vec()),
                 b'0' | b'v' => {}
                 b'u' | b'C' | b'S' | b'a' => {
                     let value = if rest.is_empty() { self.next_text(word)? } else { rest.to_vec() };
                     if *option == b'S' {
                         return self.split(word, &value);
                     }
-                    if *option == b'u' && value == b"PATH" {
-                        self.path = Some(PATH_WITHOUT_ENVIRONMENT.to_vec());
+                    match option {
+                        b'u' if value == b"PATH" => self.path = Some(PATH_WITHOUT_ENVIRONMENT.to_vec()),
+                        b'C' => self.directory = Some(value),
+                        _ => {}
                     }
                     return Ok(());
                 }
@@ -155,7 +172,7 @@ impl Parser {
     }
 
     fn split(&mut self, word: &[u8], text: &[u8]) -> Result<(), Vec<u8>> {
-        let split = if self.can_split { split(text) } else { None };
+        let split = if self.is_busybox { None } else { split(text) };
         for part in split.ok_or_else(|| word.to_vec())?.into_iter().rev() {
             self.words.push_front(Word::Text(part));
         }
@@ -240,6 +257,9 @@ mod tests {
         assert_eq!(program("-S"), Err(b"-S".to_vec()));
         assert_eq!(program("-x"), Err(b"-x".to_vec()));
         assert_eq!(program("-- python3"), Err(b"-- python3".to_vec()));
+        assert_eq!(program("-S -0 python3"), Err(b"-0".to_vec()));
+        assert_eq!(program("-S --null python3"), Err(b"--null".to_vec()));
+        assert_eq!(program("-S -C /opt --chdir=/srv python3"), text("python3"));
     }
 
     #[test]

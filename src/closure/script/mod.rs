@@ -108,18 +108,59 @@ fn start_by_env(tree: &Tree<'_>, options: &Options, resolution: &mut Resolution)
     // What a path of nested scripts leaves for `env`: its argument, then the scripts, the innermost first.
     let mut words: Vec<env::Word> = last.argument.iter().map(|argument| env::Word::Text(argument.to_vec())).collect();
     words.push(env::Word::Script);
-    let is_busybox = last.real.as_ref().is_some_and(|real| real.name() == b"busybox");
-    let command = env::command(words, is_busybox).map_err(|word| FatalReason::EnvRefuses(word.into()))?;
-    let env::Word::Text(name) = command.program else { return Err(FatalReason::EnvLoop) };
-    let search = command.path.as_deref().unwrap_or(&options.path);
-    let path = find_program(tree, &name, search).map_err(FatalReason::Unreadable)?;
-    let name: super::Bytes = name.into();
-    let found = path.is_some();
-    script.env = Some(EnvProgram { name: Arc::clone(&name), path });
-    if found { Ok(()) } else { Err(FatalReason::EnvProgramMissing(name)) }
+    let (mut search, mut directory, mut through) = (options.path.clone(), None, Vec::new());
+    let mut is_busybox = last.real.as_ref().is_some_and(|real| real.name() == b"busybox");
+    // Each `env` takes some of the words: there is an end.
+    loop {
+        let command = env::command(words, is_busybox).map_err(|word| FatalReason::EnvRefuses(word.into()))?;
+        let env::Word::Text(name) = command.program else { return Err(FatalReason::EnvLoop) };
+        search = command.path.unwrap_or(search);
+        if let Some(next) = command.directory {
+            directory = Some(enter(tree, directory.as_deref(), &next)?);
+        }
+        let path = find_program(tree, &name, &search, directory.as_deref()).map_err(FatalReason::Unreadable)?;
+        let name: super::Bytes = name.into();
+        if let Some(path) = path.clone().filter(|_| base_name(&name) == b"env")
+            && let Some(place) = program_at(tree, &path)
+        {
+            is_busybox = place.real.name() == b"busybox";
+            words = command.rest;
+            through.push(path);
+            continue;
+        }
+        let found = path.is_some();
+        script.env = Some(EnvProgram { name: Arc::clone(&name), path, through });
+        return if found { Ok(()) } else { Err(FatalReason::EnvProgramMissing(name)) };
+    }
 }
 
-/// `execvp`: the first executable file of the name on PATH; a name with a slash is a path.
+/// The folder in which `env` is after `-C`.
+fn enter(tree: &Tree<'_>, from: Option<&[u8]>, directory: &[u8]) -> Result<Vec<u8>, FatalReason> {
+    let path = within(tree, from, directory);
+    match tree.directory(&path) {
+        Ok(Some(_)) => Ok(path),
+        Ok(None) => Err(FatalReason::EnvRefuses(directory.into())),
+        Err(place) => Err(FatalReason::Unreadable(place)),
+    }
+}
+
+/// A path made absolute, in a folder or in the working directory.
+fn within(tree: &Tree<'_>, directory: Option<&[u8]>, path: &[u8]) -> Vec<u8> {
+    match directory {
+        Some(directory) if !path.starts_with(b"/") => [directory, b"/", path].concat(),
+        _ => tree.absolute(path),
+    }
+}
+
+/// The ELF program at a path.
+fn program_at(tree: &Tree<'_>, path: &[u8]) -> Option<Arc<Place>> {
+    let Looked::Found(place) = tree.look(path) else { return None };
+    let is_program = tree.facts(place.content.as_ref()?).elf.is_ok();
+    is_program.then_some(place)
+}
+
+/// `execvp`: the first executable file of the name on PATH; a name with a slash is a path. What is relative is so to a
+/// folder, by default the working directory.
 ///
 /// # Errors
 /// When a place that comes before could not be looked at.
@@ -127,6 +168,7 @@ pub(super) fn find_program(
     tree: &Tree<'_>,
     name: &[u8],
     path: &[u8],
+    directory: Option<&[u8]>,
 ) -> Result<Option<super::Bytes>, super::Unreadable> {
     let is_program = |candidate: &[u8]| match tree.look(candidate) {
         Looked::Found(place) => Ok(place.content.is_some() && place.mode & EXECUTABLE != 0),
@@ -137,11 +179,12 @@ pub(super) fn find_program(
         return Ok(None);
     }
     if name.contains(&b'/') {
-        return Ok(is_program(name)?.then(|| tree.absolute(name).into()));
+        let name = within(tree, directory, name);
+        return Ok(is_program(&name)?.then(|| name.into()));
     }
-    for directory in path.split(|&byte| byte == b':') {
-        let slash: &[u8] = if directory.is_empty() || directory.ends_with(b"/") { b"" } else { b"/" };
-        let candidate = tree.absolute(&[directory, slash, name].concat());
+    for folder in path.split(|&byte| byte == b':') {
+        let slash: &[u8] = if folder.is_empty() || folder.ends_with(b"/") { b"" } else { b"/" };
+        let candidate = within(tree, directory, &[folder, slash, name].concat());
         if is_program(&candidate)? {
             return Ok(Some(candidate.into()));
         }
