@@ -1,5 +1,5 @@
-//! apk's database of installed packages, `lib/apk/db/installed`: bytes in, borrowed pieces of them out, and the same with
-//! fewer files. Knows nothing of images; never fails, since whatever is not of the format is passed over.
+//! apk's database of installed packages, `lib/apk/db/installed`: bytes in, borrowed pieces of them out, and the same
+//! with fewer files. Knows nothing of images; never fails, since whatever is not of the format is passed over.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 

@@ -3,7 +3,8 @@
 //! Each stage makes a plain value from those of earlier ones, in this order:
 //!
 //! ```text
-//! recipe -> source -> tree -> select -> closure -> needs -> rootfs -> inventory -> policy -> lock -> layer -> image -> attest -> output
+//! recipe -> source -> tree -> select -> closure -> needs -> rootfs -> inventory -> policy -> lock
+//!   -> layer -> image -> attest -> output
 //! ```
 //!
 //! - [`recipe`]: TOML text to a [`recipe::Recipe`], every value with its place in the text.
@@ -20,24 +21,26 @@
 //! - [`image`]: the configuration and the manifest.
 //! - [`attest`]: documents about it: what is in it, where it comes from, signatures.
 //! - [`output`]: a layout, an archive, a folder, an engine.
-//! - [`run`]: an image started here by a runtime. Beside loading into an engine and asking programs that keep logins, the one
-//!   place that starts a process.
+//! - [`run`]: an image started here by a runtime. Beside loading into an engine and asking programs that keep logins,
+//!   the one place that starts a process.
 //! - [`trial`]: the recipe's own tests of the image that was started so.
 //!
 //! [`mod@build`] puts them together and reads as this list. Around it:
 //!
-//! - [`explain`] says why an image holds what it holds, [`survey`] sees what any image is and holds, [`picture`] draws that.
+//! - [`explain`] says why an image holds what it holds, [`survey`] sees what any image is and holds, [`picture`] draws
+//!   that.
 //! - [`diff`] compares two images, [`compare`] two that should be one, [`page`] shows both in a browser.
-//! - [`edit`] adds to a recipe's text, [`trace`] finds what a run used and an image lacks, [`draft`] writes first recipes.
+//! - [`edit`] adds to a recipe's text, [`trace`] finds what a run used and an image lacks, [`draft`] writes first
+//!   recipes.
 //!
-//! [`report`], [`path`], [`threads`], [`elf`], [`oci`], [`deb`], [`apk`], [`rpm`] and [`registry`], which asks registries and the
-//! programs that keep logins for them, are leaves that know of no stage, and so is [`cache`], which keeps what earlier runs
-//! found out. A stage names only what stands above it here; a test holds that.
+//! [`report`], [`path`], [`threads`], [`elf`], [`oci`], [`deb`], [`apk`], [`rpm`] and [`registry`], which asks
+//! registries and the programs that keep logins for them, are leaves that know of no stage, and so is [`cache`], which
+//! keeps what earlier runs found out. A stage names only what stands above it here; a test holds that.
 //!
-//! What holds everywhere: no stage reads the clock or the environment, prints, or executes anything; the one program that
-//! is run and watched is the one that `mkimage trace` is given, by the command line. A file is looked at once, and checked to
-//! be that one each time it is opened. Only the layer and output stages, the cache and `mkimage lock` write, under temporary
-//! names until what they write is whole.
+//! What holds everywhere: no stage reads the clock or the environment, prints, or executes anything; the one program
+//! that is run and watched is the one that `mkimage trace` is given, by the command line. A file is looked at once, and
+//! checked to be that one each time it is opened. Only the layer and output stages, the cache and `mkimage lock` write,
+//! under temporary names until what they write is whole.
 
 pub mod report;
 pub mod path;

@@ -172,8 +172,8 @@ pub type PathMap<V> = HashMap<ImagePath, V, PathHash>;
 /// A set of paths, as [`PathMap`].
 pub type PathSet = HashSet<ImagePath, PathHash>;
 
-/// Hashes paths word by word. It begins with the secret that every map of the process has, so that nobody can make a root whose
-/// paths all collide.
+/// Hashes paths word by word. It begins with the secret that every map of the process has, so that nobody can make a
+/// root whose paths all collide.
 #[derive(Debug, Clone, Copy)]
 pub struct PathHash(u64);
 

@@ -16,8 +16,8 @@ enum Doer<'scope, T> {
     Caller(Option<T>),
 }
 
-/// Has a thread of its own do some work; the caller, at once, where the system has no thread to give. So the work must wait for
-/// nothing that comes later.
+/// Has a thread of its own do some work; the caller, at once, where the system has no thread to give. So the work must
+/// wait for nothing that comes later.
 pub fn beside<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     work: impl FnOnce() -> T + Send + 'scope,

@@ -238,8 +238,8 @@ impl FromIterator<(ImagePath, Entry)> for Tree {
 }
 
 impl Tree {
-    /// Settles an entry for a path by rank. What several want there, all the same, goes into the layer that the highest of them
-    /// names; of two layers, into the one whose name sorts first. The order in which they come is nothing.
+    /// Settles an entry for a path by rank. What several want there, all the same, goes into the layer that the highest
+    /// of them names; of two layers, into the one whose name sorts first. The order in which they come is nothing.
     ///
     /// # Errors
     /// When two files have to be compared and can't be read.

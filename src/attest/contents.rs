@@ -1,8 +1,8 @@
 //! What an image holds, as documents describe it: its files with their hashes, the packages that own them, what the
 //! others say of themselves, and who loads whom.
 //!
-//! In: a finished tree and what is known of its files. Out: an [`Outline`], which takes no hash, and so can be made while
-//! the image is packed; with the hashes of all files, which packing gives, the [`Contents`].
+//! In: a finished tree and what is known of its files. Out: an [`Outline`], which takes no hash, and so can be made
+//! while the image is packed; with the hashes of all files, which packing gives, the [`Contents`].
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;

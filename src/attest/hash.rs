@@ -1,4 +1,5 @@
-//! The hashes of files that nobody hashed yet: all of them in one pass, by all threads, each file once however many names it has.
+//! The hashes of files that nobody hashed yet: all of them in one pass, by all threads, each file once however many
+//! names it has.
 
 use std::collections::BTreeMap;
 use std::io;

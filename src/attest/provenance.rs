@@ -1,5 +1,6 @@
-//! Provenance: where an image comes from, as SLSA's predicate of version 1. It says what went in and by which rules, and
-//! nothing of the machine: no path outside of recipe and image, no variable of the environment, no time but the image's.
+//! Provenance: where an image comes from, as SLSA's predicate of version 1. It says what went in and by which rules,
+//! and nothing of the machine: no path outside of recipe and image, no variable of the environment, no time but the
+//! image's.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -38,7 +39,8 @@ pub struct BuildFacts {
     pub waived: Vec<WaivedFact>,
 }
 
-/// A finding of the policy that a waiver accepts. The predicate has it as it is, its fields in the order of their names.
+/// A finding of the policy that a waiver accepts. The predicate has it as it is, its fields in the order of their
+/// names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct WaivedFact {
     /// The path that breaks it; none for a rule that is about no path.

@@ -1,4 +1,5 @@
-//! Documents as registries and layouts keep them: a manifest with the image as its subject (OCI image specification 1.1).
+//! Documents as registries and layouts keep them: a manifest with the image as its subject (OCI image specification
+//! 1.1).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,7 +63,8 @@ impl Referrer {
         }
     }
 
-    /// Takes over one that lies somewhere, with the blobs that it names, which `blob` gives; `None` when it is no manifest.
+    /// Takes over one that lies somewhere, with the blobs that it names, which `blob` gives; `None` when it is no
+    /// manifest.
     ///
     /// # Errors
     /// Those of `blob`.
@@ -91,8 +93,8 @@ impl Referrer {
         Ok(Some(Self { artifact_type, tag, subject, manifest: Blob::new(manifest), annotations, blobs }))
     }
 
-    /// The same with what stands under its tag already, in the form of cosign's first versions: a layer for each signature.
-    /// `None` when that has all of it.
+    /// The same with what stands under its tag already, in the form of cosign's first versions: a layer for each
+    /// signature. `None` when that has all of it.
     #[must_use]
     pub fn beside(&self, there: &[u8]) -> Option<Self> {
         let layers = |manifest: &[u8]| -> Vec<Value> {

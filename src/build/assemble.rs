@@ -192,8 +192,9 @@ pub(super) fn assemble(
     })
 }
 
-/// Closes an image, and reads the package database of its root meanwhile: only a recipe that names packages waits for it. Not
-/// by a thread of the pool: who waits for the pool there may be given another image's question for the same database.
+/// Closes an image, and reads the package database of its root meanwhile: only a recipe that names packages waits for
+/// it. Not by a thread of the pool: who waits for the pool there may be given another image's question for the same
+/// database.
 fn beside_database<'a>(
     session: &Session,
     opened: &OpenRoot,

@@ -22,7 +22,8 @@ use crate::report::{Diagnostic, Error, Result, Spanned, plain};
 /// The most that an OpenVEX document may be long.
 const LARGEST_VEX: u64 = 16 << 20;
 
-/// What is in an image, as its build knows it. Files are read and hashed, but for those that were when `layers` were packed.
+/// What is in an image, as its build knows it. Files are read and hashed, but for those that were when `layers` were
+/// packed.
 ///
 /// # Errors
 /// When a file can't be read, or is no longer what it was when it was looked at.

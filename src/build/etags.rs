@@ -1,8 +1,8 @@
 //! Files that a web server serves under a tag made of their time and size, with a time that never changes.
 //!
-//! nginx, Express and Starlette tell browsers and proxies an `ETag` of the modification time and the size. All times of an
-//! image are one constant unless the recipe says `mtime = "content"`: a changed file of the same size keeps its tag, and
-//! caches go on serving the old one. Only files that are certainly served are reported.
+//! nginx, Express and Starlette tell browsers and proxies an `ETag` of the modification time and the size. All times of
+//! an image are one constant unless the recipe says `mtime = "content"`: a changed file of the same size keeps its tag,
+//! and caches go on serving the old one. Only files that are certainly served are reported.
 
 use std::collections::BTreeSet;
 

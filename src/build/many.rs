@@ -46,8 +46,8 @@ pub fn in_order<I: Sync, T: Send>(
     });
 }
 
-/// Gives this thread a pool of its own with its share of the threads, so that what is done in parallel for its items does not
-/// queue behind the small parts of all others. Without one, it does.
+/// Gives this thread a pool of its own with its share of the threads, so that what is done in parallel for its items
+/// does not queue behind the small parts of all others. Without one, it does.
 fn own_pool(share: usize) -> Option<ThreadPool> {
     ThreadPoolBuilder::new().num_threads(share).use_current_thread().build().ok()
 }

@@ -84,8 +84,8 @@ pub struct Options {
     pub created: i64,
     /// Whether this runs in CI, where a build from the machine's own files is worth a warning.
     pub ci: bool,
-    /// Whether what a person might want is looked for: optional rules that the image gives cause for, and libraries that
-    /// objects name.
+    /// Whether what a person might want is looked for: optional rules that the image gives cause for, and libraries
+    /// that objects name.
     pub suggestions: bool,
     /// Whether a twin with a shell is built, too (`TAG-debug`).
     pub debug_twin: bool,
@@ -97,7 +97,8 @@ pub struct Options {
     pub durability: crate::layer::Durability,
     /// What earlier builds found out. It changes no byte of an image.
     pub cache: Option<std::sync::Arc<crate::cache::Cache>>,
-    /// Layers that registries keep for all who build; asked only beside a cache. It changes no byte of an image, either.
+    /// Layers that registries keep for all who build; asked only beside a cache. It changes no byte of an image,
+    /// either.
     pub remote: Option<std::sync::Arc<crate::layer::RemoteCache>>,
     /// Who is told what threads do, where somebody wants to see it.
     pub watch: Option<std::sync::Arc<dyn crate::layer::Watch>>,

@@ -1,5 +1,5 @@
-//! What is packed of an image and its debug twin: the twin has the image's own layers, so that these are the same with it and
-//! without, and one more with what it has beside or instead.
+//! What is packed of an image and its debug twin: the twin has the image's own layers, so that these are the same with
+//! it and without, and one more with what it has beside or instead.
 
 use super::Assembled;
 use super::write::Variant;

@@ -115,8 +115,8 @@ impl Needed<'_> {
         self.closure.files().keys().filter_map(|path| level(path)).max()
     }
 
-    /// The version of the architecture that programs and the C library need, where they say so. What other libraries say
-    /// is no need: some have code for newer processors, as libgcrypt, and choose when they run.
+    /// The version of the architecture that programs and the C library need, where they say so. What other libraries
+    /// say is no need: some have code for newer processors, as libgcrypt, and choose when they run.
     fn arm_versions(&self) -> Result<Vec<(u32, ImagePath)>> {
         let files = self.closure.files();
         let programs = self.closure.resolutions.iter().zip(self.wanted);

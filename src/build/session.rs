@@ -109,8 +109,8 @@ impl Session {
         self
     }
 
-    /// Ends it as the process exits: freeing what is known of each file of its roots would take milliseconds, and the process
-    /// returns all memory anyway.
+    /// Ends it as the process exits: freeing what is known of each file of its roots would take milliseconds, and the
+    /// process returns all memory anyway.
     pub fn leave(self) {
         std::mem::forget(self.roots);
     }

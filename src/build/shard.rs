@@ -1,4 +1,5 @@
-//! Recipes spread over machines that do not talk to one another, and the files of this machine that a recipe is made of.
+//! Recipes spread over machines that do not talk to one another, and the files of this machine that a recipe is made
+//! of.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,9 +10,9 @@ use crate::recipe::{FileSource, Origin, Recipe, Root};
 /// How much fuller than the average a share may get before recipes go elsewhere, in percent.
 const SLACK: u64 = 5;
 
-/// The share, from 0, that each recipe belongs to. It depends on the names of the recipes and on what they say, never on
-/// files, machines or the order: all machines come to the same result. Shares are about equal in [`weight`]; each recipe
-/// has an order of preference among them of its own, so that one more recipe moves few others.
+/// The share, from 0, that each recipe belongs to. It depends on the names of the recipes and on what they say, never
+/// on files, machines or the order: all machines come to the same result. Shares are about equal in [`weight`]; each
+/// recipe has an order of preference among them of its own, so that one more recipe moves few others.
 pub fn shares(recipes: &[&Recipe], of: usize) -> Vec<usize> {
     let of = of.max(1);
     let weights: Vec<u64> = recipes.iter().map(|recipe| weight(recipe)).collect();

@@ -1,7 +1,8 @@
 //! Images of one run that go into one layout, put there together.
 //!
-//! In: images that are packed, in order. Out: those of them marked that are in their layout now, with what refers to them. What a
-//! layout lists and holds is looked at once for all of them, and the time of many does not grow with the square of their number.
+//! In: images that are packed, in order. Out: those of them marked that are in their layout now, with what refers to
+//! them. What a layout lists and holds is looked at once for all of them, and the time of many does not grow with the
+//! square of their number.
 
 use std::path::PathBuf;
 
@@ -26,8 +27,8 @@ struct Group<'a> {
     all: Vec<Joining<'a>>,
 }
 
-/// Puts images that go into the same layouts there together, with what refers to them, which takes one look at each list, one lock
-/// and one wait for the disk. Where that fails, [`Packed::place`] does it one by one, and says why.
+/// Puts images that go into the same layouts there together, with what refers to them, which takes one look at each
+/// list, one lock and one wait for the disk. Where that fails, [`Packed::place`] does it one by one, and says why.
 pub fn into_layouts<'a>(images: impl Iterator<Item = &'a mut Packed>) {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for Packed { names, ready, .. } in images {

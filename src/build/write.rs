@@ -243,8 +243,8 @@ impl Packed {
         self.evidence.take()
     }
 
-    /// Puts the images that one recipe gives for several platforms together: each output gets an index of them, which is
-    /// signed where its images are.
+    /// Puts the images that one recipe gives for several platforms together: each output gets an index of them, which
+    /// is signed where its images are.
     ///
     /// # Errors
     /// When a blob can't be written.

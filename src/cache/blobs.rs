@@ -1,9 +1,9 @@
 //! Whole blobs, each under its digest, that outputs take over without writing them again.
 //!
-//! In: a file that was just written and hashed. Out: the same bytes under another name: blocks that two files share where
-//! the file system can, else one more name of the file, else a copy. A file with several names can be changed under any of
-//! them; so what `stat` said after the last link is kept beside the checksums of the blob's parts, and where it says
-//! something else, the parts are read and checked before the blob is used.
+//! In: a file that was just written and hashed. Out: the same bytes under another name: blocks that two files share
+//! where the file system can, else one more name of the file, else a copy. A file with several names can be changed
+//! under any of them; so what `stat` said after the last link is kept beside the checksums of the blob's parts, and
+//! where it says something else, the parts are read and checked before the blob is used.
 
 use std::fs::File;
 use std::io;
@@ -66,8 +66,8 @@ impl Cache {
         let _ = keep();
     }
 
-    /// Puts a blob at a path where nothing is, with the mode of a new file. Returns its size; `None` when it is not here or not what it was.
-    /// `flush` wants it on the disk.
+    /// Puts a blob at a path where nothing is, with the mode of a new file. Returns its size; `None` when it is not
+    /// here or not what it was. `flush` wants it on the disk.
     pub fn bring_blob(&self, digest: &Digest, to: &Path, flush: bool, threads: usize) -> Option<u64> {
         let (file, before, now) = self.sound_blob(digest, flush, threads)?;
         let linked = self.duplicate(&self.blob_path(digest), to, flush);
@@ -82,8 +82,8 @@ impl Cache {
         Some(size)
     }
 
-    /// Does what [`Cache::bring_blob`] does of a blob that `stat` says something else of than the last time, as of one that was restored: it is
-    /// read, and flushed where that is wanted. What is done here is not done again there.
+    /// Does what [`Cache::bring_blob`] does of a blob that `stat` says something else of than the last time, as of one
+    /// that was restored: it is read, and flushed where that is wanted. What is done here is not done again there.
     pub fn ready_blob(&self, digest: &Digest, flush: bool, threads: usize) {
         if let Some((_, before, now)) = self.sound_blob(digest, flush, threads)
             && (now.stamp, now.flushed) != (before.stamp, before.flushed)
@@ -92,7 +92,8 @@ impl Cache {
         }
     }
 
-    /// A blob that is what it was, with what was known of it and what is now; `None` when it is not here or something else.
+    /// A blob that is what it was, with what was known of it and what is now; `None` when it is not here or something
+    /// else.
     fn sound_blob(&self, digest: &Digest, flush: bool, threads: usize) -> Option<(File, Record, Record)> {
         let before = self.record(digest)?;
         let file = self.open_blob(digest)?;

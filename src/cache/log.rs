@@ -1,8 +1,8 @@
 //! Many small facts in one file: records of one size, each with its checksum, added at the end.
 //!
-//! In: keys and values of fixed sizes. Out: the last value that was added for a key. The file is read whole at the first
-//! question and written once, at the end, under a lock. A record that a killed process left half written is cut off by
-//! the next writer, and a broken one is as if it were not there.
+//! In: keys and values of fixed sizes. Out: the last value that was added for a key. The file is read whole at the
+//! first question and written once, at the end, under a lock. A record that a killed process left half written is cut
+//! off by the next writer, and a broken one is as if it were not there.
 
 use std::collections::HashMap;
 use std::fs::File;

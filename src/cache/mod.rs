@@ -1,10 +1,10 @@
-//! What earlier runs found out, kept in a folder: small values by key, layers' blobs by digest, facts about files by what
-//! `stat` says of them.
+//! What earlier runs found out, kept in a folder: small values by key, layers' blobs by digest, facts about files by
+//! what `stat` says of them.
 //!
-//! In: keys that name all that a value depends on. Out: the value, or nothing. Whatever is wrong with the folder (a full
-//! disk, a value that a killed run or a bad disk broke, another process that prunes) means that nothing is found: a
-//! slower build, never an error and never another byte of output. Each value carries a checksum, is checked when it is
-//! used, and appears whole under its name or not at all. Nothing here knows what the values mean.
+//! In: keys that name all that a value depends on. Out: the value, or nothing. Whatever is wrong with the folder (a
+//! full disk, a value that a killed run or a bad disk broke, another process that prunes) means that nothing is found:
+//! a slower build, never an error and never another byte of output. Each value carries a checksum, is checked when it
+//! is used, and appears whole under its name or not at all. Nothing here knows what the values mean.
 
 use crate::oci::{Digest, Hashes};
 use std::collections::BTreeMap;

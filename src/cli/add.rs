@@ -19,8 +19,8 @@ use super::recipes::{RecipeArgs, USAGE, usage};
 
 /// Add programs, libraries, files or extras to a recipe.
 ///
-/// Each goes under the key for what it is. The recipe keeps its comments and its form, and is written only if it passes its
-/// check afterwards.
+/// Each goes under the key for what it is. The recipe keeps its comments and its form, and is written only if it passes
+/// its check afterwards.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The recipe, or a folder with a mkimage.toml.

@@ -234,8 +234,8 @@ struct Surroundings<'a> {
 }
 
 impl Surroundings<'_> {
-    /// Is done with something of an image. To take a large one apart takes milliseconds, and the end of the process gives its
-    /// memory back at once; where other images come, they can have it.
+    /// Is done with something of an image. To take a large one apart takes milliseconds, and the end of the process
+    /// gives its memory back at once; where other images come, they can have it.
     fn leave<T>(&self, done: T) {
         if self.session.is_of_many() {
             drop(done);

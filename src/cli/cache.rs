@@ -103,8 +103,8 @@ enum CacheCommand {
         /// Keep no more than so many bytes, as 500MB or 2GiB.
         #[arg(long, value_name = "SIZE", value_parser = size, required_unless_present = "for_ci")]
         max_size: Option<u64>,
-        /// Keep what was used since the last `prune --for-ci`, and nothing that only holds on this machine: what a job of
-        /// CI saves for the next one.
+        /// Keep what was used since the last `prune --for-ci`, and nothing that only holds on this machine: what a job
+        /// of CI saves for the next one.
         #[arg(long, conflicts_with = "max_size")]
         for_ci: bool,
     },

@@ -29,7 +29,8 @@ pub(super) struct Args {
     judge: JudgeArgs,
     #[command(flatten)]
     lock: LockArgs,
-    /// How to print. JSON goes to standard output, with the hardening of every object; what is wrong stands in `findings`.
+    /// How to print. JSON goes to standard output, with the hardening of every object; what is wrong stands in
+    /// `findings`.
     #[arg(long, value_enum, default_value_t, value_name = "FORM")]
     format: Format,
 }

@@ -1,4 +1,5 @@
-//! What `mkimage check` found, beside diagnostics: libraries that objects name, how they are hardened, as text and JSON.
+//! What `mkimage check` found, beside diagnostics: libraries that objects name, how they are hardened, as text and
+//! JSON.
 
 use mkimage::build::{Assembled, Evidence, Named, Standing};
 use mkimage::recipe::Recipe;

@@ -20,8 +20,8 @@ const DIFFERS: u8 = 4;
 
 /// Show what differs between two images: packages, files, needs, hardening, configuration, policy, size, layers.
 ///
-/// Each is a recipe, a layout, an archive, `docker://NAME`, or `oci:DIR:TAG` for one image of several. A recipe is built into a temporary
-/// folder for the comparison.
+/// Each is a recipe, a layout, an archive, `docker://NAME`, or `oci:DIR:TAG` for one image of several. A recipe is
+/// built into a temporary folder for the comparison.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The older image: a recipe, a layout, an archive.

@@ -45,8 +45,8 @@ pub(super) fn source_date_epoch() -> Result<i64, String> {
     }
 }
 
-/// Which program this is: its version, and the build id that its linker gave it; of one without, what `stat` says of its file.
-/// The same program is the same on another machine.
+/// Which program this is: its version, and the build id that its linker gave it; of one without, what `stat` says of
+/// its file. The same program is the same on another machine.
 pub(super) fn this_program() -> String {
     use std::os::unix::fs::MetadataExt;
     let file = std::fs::File::open("/proc/self/exe");

@@ -15,8 +15,8 @@ use super::recipes::usage;
 /// Which of the recipes to take.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Choice {
-    /// Take one of N shares of the recipes, the same on each machine: I/N with I from 1, or auto/N in a job of Kubernetes
-    /// or a CI service that numbers its machines.
+    /// Take one of N shares of the recipes, the same on each machine: I/N with I from 1, or auto/N in a job of
+    /// Kubernetes or a CI service that numbers its machines.
     #[arg(long, value_name = "I/N", value_parser = shard)]
     pub(super) shard: Option<Shard>,
     /// Take only recipes whose inputs changed since --since REF.
@@ -43,8 +43,8 @@ pub(super) struct Chosen<'a> {
 }
 
 impl Choice {
-    /// The recipes to take, in their order. The shares are of all recipes, so that a machine's share is the same whatever
-    /// changed.
+    /// The recipes to take, in their order. The shares are of all recipes, so that a machine's share is the same
+    /// whatever changed.
     pub(super) fn of<'a>(&self, loaded: &'a [Loaded], console: &Console) -> Result<Vec<Chosen<'a>>> {
         let each = |(place, loaded): (usize, &'a Loaded)| {
             loaded.recipes.iter().map(move |recipe| Chosen { loaded: place, recipe })
@@ -115,7 +115,8 @@ struct Repository {
 }
 
 impl Changes {
-    /// Whether one of a recipe's inputs changed, or can't be told: what git ignores may have been made from what changed.
+    /// Whether one of a recipe's inputs changed, or can't be told: what git ignores may have been made from what
+    /// changed.
     fn concern(&mut self, recipe: &Recipe, since: &str) -> Result<bool> {
         for input in build::beside(recipe) {
             let (Beside::File(path) | Beside::Below(path)) = &input;

@@ -14,8 +14,8 @@ use super::registries::RegistryArgs;
 use super::subject::Subject;
 use super::unpacked::temporary;
 
-/// Opens a layout or an archive of either form, of which a tag may name one image, or `docker://NAME`. Of the last, what is asked
-/// for is fetched, and what is not stays where it is.
+/// Opens a layout or an archive of either form, of which a tag may name one image, or `docker://NAME`. Of the last,
+/// what is asked for is fetched, and what is not stays where it is.
 pub(super) fn open(image: &Path, registries: &RegistryArgs, console: &Console) -> Result<Store> {
     let Some(text) = image.to_str().filter(|text| Remote::is_meant(text)) else {
         return match image.to_str().map(Subject::parse) {

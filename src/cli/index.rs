@@ -32,8 +32,8 @@ enum Command {
 /// whatever the order. Prints NAME@DIGEST to standard output.
 #[derive(Debug, clap::Args)]
 struct JoinArgs {
-    /// Layouts, archives and `docker://NAME`; oci:DIR:TAG for one of several images; one with several platforms gives all of
-    /// them.
+    /// Layouts, archives and `docker://NAME`; oci:DIR:TAG for one of several images; one with several platforms gives
+    /// all of them.
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
     /// Where the result goes: as `build -o`.

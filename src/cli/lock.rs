@@ -70,8 +70,8 @@ pub(super) struct Args {
     recipes: RecipeArgs,
     #[command(flatten)]
     policy: PolicyArgs,
-    /// List the packages of the images that lock files name, and write nothing. Images that were built may be named, too: a
-    /// layout, an archive, `docker://NAME`.
+    /// List the packages of the images that lock files name, and write nothing. Images that were built may be named,
+    /// too: a layout, an archive, `docker://NAME`.
     #[arg(long)]
     list: bool,
     /// With --list: only images that hold this package, and in which version.

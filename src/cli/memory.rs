@@ -22,9 +22,9 @@ pub(super) fn settle() {
     }
 }
 
-/// Gives back to the kernel what was freed so far, and lies between what was not: twenty megabytes after a large image was
-/// put together, at the moment at which packing wants as much for its buffers. It walks through all that is not free: of
-/// many images, ever fewer do it.
+/// Gives back to the kernel what was freed so far, and lies between what was not: twenty megabytes after a large image
+/// was put together, at the moment at which packing wants as much for its buffers. It walks through all that is not
+/// free: of many images, ever fewer do it.
 pub(super) fn trim() {
     #[cfg(target_env = "gnu")]
     {

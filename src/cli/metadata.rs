@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use super::environment;
 use super::summary::megabytes;
 
-/// What was built of a recipe, with its index where it is for several platforms. Nothing when it only went into a folder
-/// of files.
+/// What was built of a recipe, with its index where it is for several platforms. Nothing when it only went into a
+/// folder of files.
 pub(super) fn of(recipe: &Recipe, built: &Built) -> Option<Value> {
     let images = built.images.as_ref()?;
     let first = built.names.first()?;

@@ -24,8 +24,8 @@ const LARGEST: u64 = 256 << 20;
 
 /// Say where an image comes from, as SLSA's provenance: a bare predicate, which `cosign attest` takes.
 ///
-/// Of a recipe: recipe and inputs with their digests, the version of mkimage and its parameters; nothing of this machine. Of an
-/// image that was built: what is attached to it, beside a layout or archive or in the registry.
+/// Of a recipe: recipe and inputs with their digests, the version of mkimage and its parameters; nothing of this
+/// machine. Of an image that was built: what is attached to it, beside a layout or archive or in the registry.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// A recipe; or a layout, an archive, oci:DIR:TAG for one of several images, or `docker://NAME`.

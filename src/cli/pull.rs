@@ -17,8 +17,8 @@ use super::{environment, images, interrupt};
 
 /// Pull an image from a registry into a layout or archive.
 ///
-/// Prints NAME@DIGEST to standard output. An index comes with the images of all platforms, as it is, or one of them. Only what
-/// these need is fetched, and all of it is held against its digest.
+/// Prints NAME@DIGEST to standard output. An index comes with the images of all platforms, as it is, or one of them.
+/// Only what these need is fetched, and all of it is held against its digest.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The image: `docker://registry.example/team/app:1.0`, or with @DIGEST.

@@ -18,7 +18,8 @@ pub(super) struct RemoteCacheArgs {
     /// Look for layers in this repository of a registry before packing them, repeatable.
     #[arg(id = "cache_from", long = "cache-from", value_name = "REF", conflicts_with_all = ["no_cache", "offline"])]
     from: Vec<String>,
-    /// Fetch every layer that is found so, and compare it with the files: also where a repository could take it over unseen.
+    /// Fetch every layer that is found so, and compare it with the files: also where a repository could take it over
+    /// unseen.
     #[arg(id = "cache_verify", long = "cache-verify", requires = "cache_from")]
     verify: bool,
     /// Add the layers of what is built to this repository of a registry, repeatable.

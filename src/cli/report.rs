@@ -17,8 +17,8 @@ use super::summary::megabytes;
 
 /// Write a page that shows what images hold and why: sizes, reasons, packages, policy, hardening, layers.
 ///
-/// The page is one file, which needs no network. Without an argument it is of ./mkimage.toml; a workspace file stands for
-/// its members.
+/// The page is one file, which needs no network. Without an argument it is of ./mkimage.toml; a workspace file stands
+/// for its members.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Recipes, layouts, archives, `docker://NAME`.

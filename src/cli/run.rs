@@ -153,7 +153,8 @@ pub(super) fn not_here(parts: &[Recipe]) -> Error {
         .into()
 }
 
-/// Whether it is an image that was built: in a registry, a folder with an index, a file that is no TOML, or what says so.
+/// Whether it is an image that was built: in a registry, a folder with an index, a file that is no TOML, or what says
+/// so.
 fn is_image(path: &Path) -> bool {
     if path.to_str().is_some_and(Remote::is_meant) {
         return true;

@@ -23,8 +23,8 @@ use super::{check, environment, images, interrupt};
 
 /// Say what is in an image: packages, modules and files, as a bill of materials (SBOM).
 ///
-/// Of a recipe: as the build knows it, what `sbom = [...]` in the recipe puts beside the image. Of an image that was built:
-/// by the records in it.
+/// Of a recipe: as the build knows it, what `sbom = [...]` in the recipe puts beside the image. Of an image that was
+/// built: by the records in it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// A recipe, or an image that was built: a layout or archive, PATH or oci:DIR:TAG for one of several images, or

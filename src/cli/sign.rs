@@ -21,13 +21,15 @@ use super::{images, keys, sbom};
 
 /// Sign an image that was built, with a key: the index and every manifest.
 ///
-/// The signatures stand beside the layout or archive, in NAME.att, or in the image's repository beside those of others: in the form of a tag that the policies of skopeo and
-/// Podman enforce, and as bundles that cosign writes since version 3.
+/// The signatures stand beside the layout or archive, in NAME.att, or in the image's repository beside those of others:
+/// in the form of a tag that the policies of skopeo and Podman enforce, and as bundles that cosign writes since version
+/// 3.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// A layout or archive: PATH, or oci:DIR:TAG for one of several images; or `docker://NAME`.
     image: String,
-    /// The private key: a file, or `env://NAME` for a variable that holds it. `MKIMAGE_KEY_PASSWORD` opens an encrypted one.
+    /// The private key: a file, or `env://NAME` for a variable that holds it. `MKIMAGE_KEY_PASSWORD` opens an encrypted
+    /// one.
     #[arg(long, value_name = "KEY")]
     key: String,
     /// The image's name, with or without a tag, where neither layout nor registry tells: registry.example/acme/web:1.0.
@@ -158,7 +160,8 @@ fn subject(one: &Signable, name: &Reference, created: &str) -> Subject {
     }
 }
 
-/// Checks that a key has signed an image, with all that belongs to it, or some of its manifests alone. Says what it found.
+/// Checks that a key has signed an image, with all that belongs to it, or some of its manifests alone. Says what it
+/// found.
 ///
 /// # Errors
 /// With each part that has no good signature.

@@ -25,7 +25,8 @@ use super::{environment, images, interrupt};
 pub(super) struct Args {
     #[command(flatten)]
     recipes: RecipeArgs,
-    /// Test this layout, archive or `docker://NAME` in place of the recipe's image; oci:DIR:TAG for one of several images.
+    /// Test this layout, archive or `docker://NAME` in place of the recipe's image; oci:DIR:TAG for one of several
+    /// images.
     #[arg(long, value_name = "IMAGE")]
     image: Option<PathBuf>,
     /// Only tests whose name contains this.
@@ -61,7 +62,8 @@ enum Form {
 }
 
 impl Args {
-    /// Of each recipe for several platforms the one that is started here: for this machine, unless others are asked for.
+    /// Of each recipe for several platforms the one that is started here: for this machine, unless others are asked
+    /// for.
     fn startable<'a>(&self, recipes: &'a [Recipe], console: &Console) -> Result<Vec<&'a Recipe>> {
         if !self.recipes.platform.is_empty() {
             return Ok(recipes.iter().collect());

@@ -30,8 +30,8 @@ const DIFFERS: u8 = 4;
 /// entries, their headers, order and bytes. Exits with 4 when something differs.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A layout, an archive, what `docker save` writes, or `docker://NAME`; `oci:DIR:TAG` says which of several images is held
-    /// against a key or a recipe.
+    /// A layout, an archive, what `docker save` writes, or `docker://NAME`; `oci:DIR:TAG` says which of several images
+    /// is held against a key or a recipe.
     #[arg(value_name = "IMAGE")]
     image: PathBuf,
     #[command(flatten)]

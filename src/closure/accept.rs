@@ -101,8 +101,8 @@ pub(super) fn refusal(object: &Object, dlopened: bool) -> Option<Refusal> {
     }
 }
 
-/// What stands against starting a file, or loading it first: neither kernel nor loader looks at the whole header then, but
-/// without its segments nothing starts, and without its dynamic section nobody knows what it needs.
+/// What stands against starting a file, or loading it first: neither kernel nor loader looks at the whole header then,
+/// but without its segments nothing starts, and without its dynamic section nobody knows what it needs.
 pub(super) fn damage(object: &Object) -> Option<Refusal> {
     match object.defect {
         Some(Defect::ProgramHeaderSize | Defect::ProgramHeaders) => Some(Refusal::ProgramHeaders),

@@ -126,16 +126,16 @@ impl Mapping {
         self.aliases.push(Alias { name: Arc::clone(name), path, object });
     }
 
-    /// Takes note that a place could not be read, where that is what went wrong. Who asked may go on without the file; a
-    /// program that is searched by someone else may find it.
+    /// Takes note that a place could not be read, where that is what went wrong. Who asked may go on without the file;
+    /// a program that is searched by someone else may find it.
     pub(super) fn note_unreadable(&mut self, fatal: &Fatal) {
         if matches!(fatal.reason, FatalReason::Unreadable(_)) {
             self.unreadable.get_or_insert_with(|| fatal.clone());
         }
     }
 
-    /// Takes note that a name is missing, and tells whether that is new. Behind a place that could not be read nothing is
-    /// known to be.
+    /// Takes note that a name is missing, and tells whether that is new. Behind a place that could not be read nothing
+    /// is known to be.
     pub(super) fn is_newly_missing(&mut self, name: &Bytes, optional: bool) -> bool {
         self.unreadable.is_none() && self.missing_names.insert((Arc::clone(name), optional))
     }

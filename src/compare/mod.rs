@@ -40,8 +40,9 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// The image for a platform in what was opened at `path`; the one called `name` where there are several. A variant counts
-    /// where the platform has one and an image is for it: else that of the image was found out, and is not the recipe's.
+    /// The image for a platform in what was opened at `path`; the one called `name` where there are several. A variant
+    /// counts where the platform has one and an image is for it: else that of the image was found out, and is not the
+    /// recipe's.
     ///
     /// # Errors
     /// When it can't be read, or it is not clear which one is meant.

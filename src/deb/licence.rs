@@ -86,7 +86,8 @@ fn of_expressions(expressions: &[String], texts: &BTreeMap<String, String>) -> O
 }
 
 impl Licence {
-    /// Whether one can use what is licensed so and take only terms that `fits` takes: of terms joined by OR one is enough.
+    /// Whether one can use what is licensed so and take only terms that `fits` takes: of terms joined by OR one is
+    /// enough.
     pub fn can_be_had(&self, fits: &dyn Fn(&str) -> bool) -> bool {
         let spaced = self.expression.replace('(', " ( ").replace(')', " ) ");
         let words: Vec<&str> = spaced.split_whitespace().collect();

@@ -1,5 +1,5 @@
-//! For which 32-bit Arm processors a file is compiled: its build attributes ("Addenda to, and Errata in, the ABI for the
-//! Arm Architecture", section "Public build attributes").
+//! For which 32-bit Arm processors a file is compiled: its build attributes ("Addenda to, and Errata in, the ABI for
+//! the Arm Architecture", section "Public build attributes").
 
 use std::io;
 

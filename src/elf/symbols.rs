@@ -179,8 +179,8 @@ impl Object {
         Ok(count.or(behind).map(|count| Table { offset, count, names }))
     }
 
-    /// `DT_GNU_HASH`: nbuckets, symoffset, `bloom_size`, `bloom_shift`, the filter, the buckets, then for each symbol from
-    /// symoffset on its hash, whose lowest bit ends a chain. None when the table is empty.
+    /// `DT_GNU_HASH`: nbuckets, symoffset, `bloom_size`, `bloom_shift`, the filter, the buckets, then for each symbol
+    /// from symoffset on its hash, whose lowest bit ends a chain. None when the table is empty.
     fn count_by_gnu_hash<R: ReadAt + ?Sized>(&self, window: &mut Window<'_, R>, table: u64) -> io::Result<Option<u64>> {
         let mut head = [0; 3];
         for (index, field) in head.iter_mut().enumerate() {

@@ -138,8 +138,8 @@ impl<R: ReadAt + ?Sized> Records<'_, R> {
         Ok(())
     }
 
-    /// `Elf_Verdef`: `vd_version`, `vd_flags`, `vd_ndx`, `vd_cnt` (u16), `vd_hash`, `vd_aux`, `vd_next` (u32); the first `Elf_Verdaux`
-    /// (`vda_name`, `vda_next`) names it.
+    /// `Elf_Verdef`: `vd_version`, `vd_flags`, `vd_ndx`, `vd_cnt` (u16), `vd_hash`, `vd_aux`, `vd_next` (u32); the
+    /// first `Elf_Verdaux` (`vda_name`, `vda_next`) names it.
     fn defined(&mut self, start: u64, defined: &mut Vec<Defined>) -> io::Result<()> {
         let mut at = start;
         while let Some([flags, hash, aux, next]) = self.record(at, [0, 8, 12, 16])? {

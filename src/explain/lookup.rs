@@ -13,8 +13,8 @@ const MOST_OFFERED: usize = 3;
 /// How alike two names must be to be offered for one another.
 const ALIKE: f64 = 0.8;
 
-/// The path of the image that `text` stands for: a path of the tree, one that leads to one through links, or the name of
-/// one file or link.
+/// The path of the image that `text` stands for: a path of the tree, one that leads to one through links, or the name
+/// of one file or link.
 ///
 /// # Errors
 /// When the image has no such path, with those that come near, or when a name is that of several.

@@ -32,8 +32,8 @@ pub struct Line {
 pub enum What {
     /// The whole image.
     Image,
-    /// An entry of the recipe, a rule, or mkimage itself; with what it brings in lines below, or in this one: the number
-    /// of files that are not listed.
+    /// An entry of the recipe, a rule, or mkimage itself; with what it brings in lines below, or in this one: the
+    /// number of files that are not listed.
     Asker(Asker, usize),
     /// A file, link or folder of the image.
     File {

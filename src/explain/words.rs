@@ -5,7 +5,8 @@ use crate::report::{Span, Texts};
 
 use super::Asker;
 
-/// What an entry of the recipe names, as it is written there: `"nginx"`, `"/etc/nginx/"`, the `from` or `to` of a table.
+/// What an entry of the recipe names, as it is written there: `"nginx"`, `"/etc/nginx/"`, the `from` or `to` of a
+/// table.
 pub fn words<'t>(recipe: &Recipe, texts: &'t Texts, span: Span) -> &'t str {
     let named = naming(recipe, span).unwrap_or(span);
     let text = texts.text(named.text).get(named.range()).unwrap_or_default();

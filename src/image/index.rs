@@ -36,7 +36,8 @@ impl Images {
         Self { first, others, index: Some(index) }
     }
 
-    /// Images with the index that lists them, as it is. `first` is the place of the one for readers that take one alone.
+    /// Images with the index that lists them, as it is. `first` is the place of the one for readers that take one
+    /// alone.
     pub fn listed(index: Document, mut images: Vec<Image>, first: usize) -> Option<Self> {
         let first = (first < images.len()).then(|| images.remove(first))?;
         Some(Self { first, others: images, index: Some(index) })

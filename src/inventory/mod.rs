@@ -50,8 +50,8 @@ pub enum Standing<'a> {
 }
 
 impl Inventory {
-    /// Looks up whose each file and link of the tree is that the recipe's root, `source`, gave, also those that stand elsewhere in the
-    /// image than in the root.
+    /// Looks up whose each file and link of the tree is that the recipe's root, `source`, gave, also those that stand
+    /// elsewhere in the image than in the root.
     ///
     /// # Errors
     /// When the package database, or a file that has to be compared, can't be read.
@@ -125,8 +125,8 @@ impl Inventory {
     }
 }
 
-/// The entries of a recipe that copy from beside it. Where the root is this machine, such files are in the root as well;
-/// but the recipe did not take them from there.
+/// The entries of a recipe that copy from beside it. Where the root is this machine, such files are in the root as
+/// well; but the recipe did not take them from there.
 #[derive(Debug)]
 struct Beside(BTreeSet<Span>);
 

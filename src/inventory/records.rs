@@ -1,5 +1,5 @@
-//! The records of packages inside an image, in the form of Debian's distroless images: `var/lib/dpkg/status.d/NAME`, its
-//! `.md5sums`, and the copyright file. Syft, Grype and Trivy read all three.
+//! The records of packages inside an image, in the form of Debian's distroless images: `var/lib/dpkg/status.d/NAME`,
+//! its `.md5sums`, and the copyright file. Syft, Grype and Trivy read all three.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -109,11 +109,12 @@ impl BlobWriter {
         Ok(())
     }
 
-    /// Has the kernel begin to write what it holds back, once that is so much: who flushes the blob in the end waits for less.
+    /// Has the kernel begin to write what it holds back, once that is so much: who flushes the blob in the end waits
+    /// for less.
     fn hurry(&mut self, least: u64) {
         let Some(begun) = self.begun.filter(|begun| self.digest.size() - begun >= least) else { return };
-        // What says that it is not wanted in memory begins to be written, on Linux, and stays there until it is. Where it is
-        // nothing, nothing is lost.
+        // What says that it is not wanted in memory begins to be written, on Linux, and stays there until it is. Where
+        // it is nothing, nothing is lost.
         let size = NonZeroU64::new(self.digest.size() - begun);
         let _ = rustix::fs::fadvise(&self.file, begun, size, Advice::DontNeed);
         self.begun = Some(self.digest.size());

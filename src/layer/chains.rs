@@ -95,8 +95,8 @@ impl<'a> Packing<'a> {
         *self.effort.lock().unwrap_or_else(PoisonError::into_inner) += effort;
     }
 
-    /// Takes a piece that was read, before it is compressed: so the digest of the stream need not wait for a piece that takes
-    /// long to compress, and those behind it need not keep what they are made of.
+    /// Takes a piece that was read, before it is compressed: so the digest of the stream need not wait for a piece that
+    /// takes long to compress, and those behind it need not keep what they are made of.
     pub(super) fn read(&self, piece: usize, lent: &Arc<Lent>, pool: &Pool, watch: Option<&dyn Watch>) {
         // The stream of a layer that is not compressed is its blob.
         if self.lists || self.compression != Compression::None {

@@ -26,8 +26,8 @@ pub(super) fn media_type(compression: Compression) -> MediaType {
 /// The version of libdeflate that is pinned in Cargo.toml; it can't be asked.
 pub(super) const LIBDEFLATE: &str = "1.26.1";
 
-/// All that the bytes of a compressed piece depend on beside the piece: the rules of packing, the codec, its version and
-/// its level.
+/// All that the bytes of a compressed piece depend on beside the piece: the rules of packing, the codec, its version
+/// and its level.
 pub(super) fn identity(compression: Compression) -> Vec<u8> {
     let codec = match compression {
         Compression::Zstd(level) => format!("zstd {} {level}", zstd::zstd_safe::version_string()),

@@ -1,4 +1,5 @@
-//! The hashes of each file of a layer, for documents that list files: found out while the layer is packed, or remembered.
+//! The hashes of each file of a layer, for documents that list files: found out while the layer is packed, or
+//! remembered.
 //!
 //! They are made in the order of the stream, together with the stream's own digest: the processor works on all three at
 //! once, which takes a fifth less time than one after the other.

@@ -1,9 +1,9 @@
 //! Layers that need not be packed because a registry's cache has them.
 //!
-//! In: layers that the cache of this machine lacks. Out: those that a registry has. What the image says of one, the digest of
-//! its tar stream, is made here, from this machine's files. Where the bytes are wanted, they are fetched and held against
-//! the files piece by piece; where all outputs are repositories that take the layer over, they stay where they are. For a
-//! layer that no registry has, pieces are looked for in its [`predecessor`].
+//! In: layers that the cache of this machine lacks. Out: those that a registry has. What the image says of one, the
+//! digest of its tar stream, is made here, from this machine's files. Where the bytes are wanted, they are fetched and
+//! held against the files piece by piece; where all outputs are repositories that take the layer over, they stay where
+//! they are. For a layer that no registry has, pieces are looked for in its [`predecessor`].
 
 use std::fs::File;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,8 +1,8 @@
 //! The entry of a layer in a cache that a registry keeps: a manifest of one layer, found by a tag that is made of the
 //! layer's key, and by one that moves to whatever layer was added last under the same name.
 //!
-//! In: a key and a layer. Out: the manifest, and the table of the blob's parts as its configuration; and both read back,
-//! where everything that does not fit makes it no entry.
+//! In: a key and a layer. Out: the manifest, and the table of the blob's parts as its configuration; and both read
+//! back, where everything that does not fit makes it no entry.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -63,8 +63,8 @@ pub(super) fn sizes(table: &[u8]) -> Option<Vec<u32>> {
     oci::read::<Table>(table).ok().map(|table| table.segments)
 }
 
-/// The pieces that a table lists, in a blob of this size and kind; none where it says no keys. `None` when it is no table
-/// of such a blob.
+/// The pieces that a table lists, in a blob of this size and kind; none where it says no keys. `None` when it is no
+/// table of such a blob.
 pub(super) fn pieces(table: &[u8], size: u64, media_type: &MediaType) -> Option<Vec<Part>> {
     let table = oci::read::<Table>(table).ok()?;
     if table.pieces.is_empty() {
@@ -100,8 +100,8 @@ pub(super) fn manifest(key: &Key, layer: &Layer, table: &[u8]) -> Vec<u8> {
 }
 
 impl Entry {
-    /// Reads the manifest of an entry for this kind of layer and this key, where there is one. `None` when it is another's,
-    /// or none.
+    /// Reads the manifest of an entry for this kind of layer and this key, where there is one. `None` when it is
+    /// another's, or none.
     pub(super) fn parse(manifest: &[u8], key: Option<&Key>, media_type: &MediaType) -> Option<Self> {
         let manifest: Value = oci::read(manifest).ok()?;
         let said = |name: &str| manifest["annotations"][name].as_str();

@@ -1,5 +1,5 @@
-//! Filling a piece: records are written anew, data is read from the files at the offsets that the piece covers. Where only the
-//! hash of a piece is wanted, it goes through a small buffer.
+//! Filling a piece: records are written anew, data is read from the files at the offsets that the piece covers. Where
+//! only the hash of a piece is wanted, it goes through a small buffer.
 
 use std::io;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The hashes of pieces without packing them: read again, or known by what `stat` says of their files.
 //!
-//! In: layers and their keys. Out: for each the hashes of its pieces, which any number of threads make, each begun and ended as
-//! its caller likes.
+//! In: layers and their keys. Out: for each the hashes of its pieces, which any number of threads make, each begun and
+//! ended as its caller likes.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -40,8 +40,8 @@ impl Hashing {
         Self { tasks, next: AtomicUsize::new(0), found }
     }
 
-    /// Takes part until every piece is begun, or until somebody says that nobody wants to know any longer. `layers` are those that it
-    /// was made of.
+    /// Takes part until every piece is begun, or until somebody says that nobody wants to know any longer. `layers` are
+    /// those that it was made of.
     pub(super) fn work(&self, known: &Known, layers: &[Keyed<'_>], watch: Option<&dyn Watch>, stopped: &AtomicBool) {
         let mut filler = Filler::new(watch);
         while !stopped.load(Ordering::Relaxed) {

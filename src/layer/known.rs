@@ -1,8 +1,8 @@
 //! What the cache knows of layers and pieces.
 //!
 //! A layer is known by what `stat` says of its files, without reading any, or by its content, which takes reading and
-//! hashing but no compressing. A piece is known by content alone: it lies in the blob of the layer that it was packed for.
-//! Every key names the rules of packing, the codec and its version, so that what is found is what would be made.
+//! hashing but no compressing. A piece is known by content alone: it lies in the blob of the layer that it was packed
+//! for. Every key names the rules of packing, the codec and its version, so that what is found is what would be made.
 
 use std::collections::HashMap;
 use std::fs::File;

@@ -1,7 +1,8 @@
 //! Layers: the image's tree, spread over tar archives that are compressed and hashed in parallel.
 //!
-//! In: a [`Tree`](crate::tree::Tree) and which path goes where ([`plan()`]). Out: [`Layer`]s whose blobs lie in a [`Staging`] folder.
-//! The bytes depend on the tree, the plan and the compression alone: never on threads, timing or the machine.
+//! In: a [`Tree`](crate::tree::Tree) and which path goes where ([`plan()`]). Out: [`Layer`]s whose blobs lie in a
+//! [`Staging`] folder. The bytes depend on the tree, the plan and the compression alone: never on threads, timing or
+//! the machine.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -57,8 +58,8 @@ pub fn codecs() -> std::collections::BTreeMap<&'static str, String> {
     [("libdeflater", codec::LIBDEFLATE.to_owned()), ("zstd", zstd.map(|number| number.to_string()).join("."))].into()
 }
 
-/// How many entries make an image large: they take memory that others use to be packed faster, and it takes so long that this
-/// would hardly show.
+/// How many entries make an image large: they take memory that others use to be packed faster, and it takes so long
+/// that this would hardly show.
 pub(crate) const MANY: usize = 5_000;
 
 /// A file could not be packed: it can't be read, or changed while it was read.
@@ -76,8 +77,8 @@ pub struct Options {
     pub cache: Option<Arc<Cache>>,
     /// Registries that may have what the cache has not.
     pub remote: Option<Arc<RemoteCache>>,
-    /// Whose layers they are: a name that later builds of the image give, too. In registries, pieces are looked for in what
-    /// was added last under it.
+    /// Whose layers they are: a name that later builds of the image give, too. In registries, pieces are looked for in
+    /// what was added last under it.
     pub image: Option<String>,
     /// The repositories that the layers go to, when they go nowhere else: these take over what a registry has, and no
     /// byte of it is wanted here.
@@ -144,7 +145,8 @@ impl std::ops::AddAssign for Effort {
 /// By what a cache in a registry gives pieces of a layer to later ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lineage {
-    /// The key of the name that it shares with those before and after it: of the image's, its own, and how it is compressed.
+    /// The key of the name that it shares with those before and after it: of the image's, its own, and how it is
+    /// compressed.
     pub name: Key,
     /// The keys of its pieces but the last.
     pub pieces: Arc<[Key]>,

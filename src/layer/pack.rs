@@ -4,8 +4,8 @@
 //! first piece that is not done yet always has buffers, and the others wait for it. Two chains for each layer, one
 //! for the digest of the tar stream and one for the blob, take the pieces in order on whichever thread is there.
 //!
-//! What the cache has of it is not made again: first whole layers, by what `stat` says; then those of which it has one of
-//! the same shape, by reading and hashing alone; then pieces.
+//! What the cache has of it is not made again: first whole layers, by what `stat` says; then those of which it has one
+//! of the same shape, by reading and hashing alone; then pieces.
 
 use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,7 +32,8 @@ use crate::threads;
 use crate::tree::Tree;
 
 thread_local! {
-    /// The encoder that this thread used last, for the next image: its tables are larger than what many an image compresses.
+    /// The encoder that this thread used last, for the next image: its tables are larger than what many an image
+    /// compresses.
     static ENCODER: Cell<Option<(Compression, Encoder)>> = const { Cell::new(None) };
 }
 

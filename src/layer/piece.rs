@@ -55,8 +55,8 @@ impl Piece {
 }
 
 /// How large to make a buffer that must hold so much of a piece. Room that is not used costs no memory: so all but the
-/// smallest have room for every piece from the beginning, and none is given back for a larger one, of which the system would
-/// clear every page anew.
+/// smallest have room for every piece from the beginning, and none is given back for a larger one, of which the system
+/// would clear every page anew.
 pub(super) fn room_for(size: usize) -> usize {
     if size < SMALL { size } else { size.max(ROOM) }
 }

@@ -6,8 +6,8 @@ use super::codec::Packed;
 use super::fill::Raw;
 
 /// How many bytes of pieces may be on their way for each thread, as they were read or, once that is no longer wanted,
-/// compressed. Pieces are written in order: while one thread is at a large one, the others go on with what follows, and must not
-/// run out of room before it is done.
+/// compressed. Pieces are written in order: while one thread is at a large one, the others go on with what follows, and
+/// must not run out of room before it is done.
 const ROOM: usize = 4 << 20;
 /// The same for an image of [`MANY`](super::MANY) entries, which are memory, too.
 const LITTLE_ROOM: usize = 3 << 20;
@@ -20,8 +20,8 @@ pub(super) struct Lent {
     size: usize,
 }
 
-/// Pieces to be done, in order, each with a buffer that is lent out. Who finds no room waits until some comes back: that
-/// keeps the readers from running ahead.
+/// Pieces to be done, in order, each with a buffer that is lent out. Who finds no room waits until some comes back:
+/// that keeps the readers from running ahead.
 pub(super) struct Pool {
     state: Mutex<State>,
     returned: Condvar,
@@ -49,8 +49,8 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next piece, with a buffer for it; `None` after the last one, which has no size, and when the pool is closed. A
-    /// piece is lent room before those behind it, and one always has some: none waits for ever.
+    /// The next piece, with a buffer for it; `None` after the last one, which has no size, and when the pool is closed.
+    /// A piece is lent room before those behind it, and one always has some: none waits for ever.
     pub(super) fn take(&self, size_of: impl Fn(usize) -> Option<usize>) -> Option<(usize, Lent)> {
         let mut state = self.state();
         loop {

@@ -1,7 +1,8 @@
 //! Pieces of a layer that no cache has whole, out of the one that was added last under the same name.
 //!
-//! In: the keys of a layer's pieces, and what registries say of that other layer. Out: the pieces that both have, compressed,
-//! where packing finds them; it holds each against the files. Nothing is fetched where it would spare little.
+//! In: the keys of a layer's pieces, and what registries say of that other layer. Out: the pieces that both have,
+//! compressed, where packing finds them; it holds each against the files. Nothing is fetched where it would spare
+//! little.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -28,8 +29,8 @@ pub(super) struct Borrower<'a> {
 }
 
 impl Borrower<'_> {
-    /// Takes what this machine's cache lacks of a layer from the first registry whose layer of the same name has half of it
-    /// or more. `content` is the key of the layer.
+    /// Takes what this machine's cache lacks of a layer from the first registry whose layer of the same name has half
+    /// of it or more. `content` is the key of the layer.
     pub(super) fn borrow(&self, layout: &Layout, content: &Key, lineage: &Lineage) {
         let pieces = lineage.pieces.iter().copied().zip(layout.pieces.iter().map(|piece| piece.size() as u64));
         let lacking: BTreeMap<Key, u64> = pieces.filter(|(key, _)| !self.known.has_piece(key)).collect();

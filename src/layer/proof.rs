@@ -1,7 +1,8 @@
 //! Holding a layer that somebody else packed against this machine's own files.
 //!
-//! In: a layer as it would be packed here and, where it was fetched, its blob. Out: the digest of the tar stream that the
-//! files give, and whether every piece of the blob decompresses to the piece that they give. Nothing is compressed for it.
+//! In: a layer as it would be packed here and, where it was fetched, its blob. Out: the digest of the tar stream that
+//! the files give, and whether every piece of the blob decompresses to the piece that they give. Nothing is compressed
+//! for it.
 
 use std::fs::File;
 use std::io;

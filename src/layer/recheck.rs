@@ -1,7 +1,8 @@
 //! Whether files are those that layers were packed of, by the hashes of the pieces.
 //!
-//! In: a tree, how it is spread over layers, and the hashes that its pieces had. Out: whether they have them now; what is
-//! known of a file by what `stat` says is not read. Nothing is compressed, and nothing is written but facts in the cache.
+//! In: a tree, how it is spread over layers, and the hashes that its pieces had. Out: whether they have them now; what
+//! is known of a file by what `stat` says is not read. Nothing is compressed, and nothing is written but facts in the
+//! cache.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -26,8 +27,8 @@ pub struct Recheck<'a> {
 }
 
 impl<'a> Recheck<'a> {
-    /// Of layers with the hashes that their pieces had; `parent` is [`parent_entry`](super::parent_entry). Nothing is read yet.
-    /// `None` when there is no cache.
+    /// Of layers with the hashes that their pieces had; `parent` is [`parent_entry`](super::parent_entry). Nothing is
+    /// read yet. `None` when there is no cache.
     pub fn new(
         tree: &'a Tree,
         layers: &'a [(LayerPlan, Vec<Key>)],
@@ -42,14 +43,14 @@ impl<'a> Recheck<'a> {
         Some(Self { known, layers, layouts, keys, hashing, watch: options.watch.clone() })
     }
 
-    /// Hashes pieces, where their hashes are not known by what `stat` says, until each is begun, by whichever thread, or until all
-    /// are `stopped`.
+    /// Hashes pieces, where their hashes are not known by what `stat` says, until each is begun, by whichever thread,
+    /// or until all are `stopped`.
     pub fn work(&self, stopped: &AtomicBool) {
         self.hashing.work(&self.known, &keyed(&self.layouts, &self.keys), self.watch.as_deref(), stopped);
     }
 
-    /// How many bytes were read, once all threads are done with [`Recheck::work`]. `None` when a piece has not the bytes that it had,
-    /// when a file can't be read, or when not all was done.
+    /// How many bytes were read, once all threads are done with [`Recheck::work`]. `None` when a piece has not the
+    /// bytes that it had, when a file can't be read, or when not all was done.
     pub fn finish(self) -> Option<u64> {
         let (mut is_same, mut all) = (true, 0);
         let found = self.hashing.finish(&keyed(&self.layouts, &self.keys)).ok()?;

@@ -1,9 +1,10 @@
 //! Layers that registries keep for all who build: `--cache-from` and `--cache-to`.
 //!
 //! In: the key of a layer, by content, or that of its name. Out: what a registry says that it was packed to, which
-//! [`super::elsewhere`] holds against the files; and, the other way, entries for layers that were packed here. Whatever is
-//! wrong with a registry means one warning and a build that does more itself, never an error, and never another byte of an
-//! image's files. How these are compressed is the cache's: one that was filled otherwise gives blobs of other digests.
+//! [`super::elsewhere`] holds against the files; and, the other way, entries for layers that were packed here. Whatever
+//! is wrong with a registry means one warning and a build that does more itself, never an error, and never another byte
+//! of an image's files. How these are compressed is the cache's: one that was filled otherwise gives blobs of other
+//! digests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -88,8 +89,8 @@ pub struct Published {
 
 impl RemoteCache {
     /// Caches by their names. The tag of a name is what the tags of its entries begin with. `client` moves layers, the
-    /// one that pushes images does, so that it knows where they are; `asking` asks what there is, and should not wait long for
-    /// an answer that is worth less than the wait.
+    /// one that pushes images does, so that it knows where they are; `asking` asks what there is, and should not wait
+    /// long for an answer that is worth less than the wait.
     ///
     /// # Errors
     /// When a name has a digest, or a tag so long that no key has room behind it.
@@ -181,8 +182,8 @@ impl RemoteCache {
         Ok(Some((entry, parts)))
     }
 
-    /// Fetches parts of a layer, of which nothing is known yet, into a file at their places. `None` when they are not to be
-    /// had, or only with more than `most` bytes.
+    /// Fetches parts of a layer, of which nothing is known yet, into a file at their places. `None` when they are not
+    /// to be had, or only with more than `most` bytes.
     pub(super) fn fetch_parts(
         &self,
         key: &Key,
@@ -226,8 +227,8 @@ impl RemoteCache {
         targets.iter().all(has)
     }
 
-    /// A layer of an earlier build of which this machine no longer has the blob, for a repository that takes it over from a
-    /// cache. `None` when no cache has just this one, or it is not taken over.
+    /// A layer of an earlier build of which this machine no longer has the blob, for a repository that takes it over
+    /// from a cache. `None` when no cache has just this one, or it is not taken over.
     pub fn lend(&self, layer: &Layer, to: &Repository) -> Option<Layer> {
         self.trusts_writers().then_some(())?;
         let (from, entry) = self.find(&layer.content?, &layer.media_type)?;
@@ -259,8 +260,8 @@ impl RemoteCache {
         })
     }
 
-    /// Asks a cache. What it fails at by itself is the end of it for this run; what is wrong with one entry, or gone, is
-    /// the end of that.
+    /// Asks a cache. What it fails at by itself is the end of it for this run; what is wrong with one entry, or gone,
+    /// is the end of that.
     fn ask<T>(&self, depot: &Depot, key: Option<&Key>, ask: impl FnOnce() -> Result<T>) -> Option<T> {
         let is_of_entry = |error: &Error| key.is_some() && (is(error, NOT_FOUND) || is(error, WRONG_CONTENT));
         let state_after = |asked: &Result<T>| match asked {

@@ -1,8 +1,8 @@
 //! What images have in common: files with the same path, content, mode and owner in two or more of them.
 //!
-//! In: the trees of all members of a workspace, added one at a time; only hashes are kept of them. Out: for one of them, the
-//! groups of files that the same members have, which so many images can have as one layer. What a group holds depends
-//! on these files alone: neither on the order of the members nor on members that have none of them.
+//! In: the trees of all members of a workspace, added one at a time; only hashes are kept of them. Out: for one of
+//! them, the groups of files that the same members have, which so many images can have as one layer. What a group holds
+//! depends on these files alone: neither on the order of the members nor on members that have none of them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;

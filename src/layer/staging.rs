@@ -28,8 +28,8 @@ pub enum Durability {
     Cached,
 }
 
-/// A private temporary folder, removed when the last clone of it is dropped. Its name is `.NAME.tmp.PID.RANDOM`, and it is
-/// locked while its maker lives: what a killed run left behind is removed by the next one for the same output.
+/// A private temporary folder, removed when the last clone of it is dropped. Its name is `.NAME.tmp.PID.RANDOM`, and it
+/// is locked while its maker lives: what a killed run left behind is removed by the next one for the same output.
 #[derive(Debug, Clone)]
 pub struct Staging {
     folder: Arc<Folder>,

@@ -105,8 +105,8 @@ impl Drift {
         counts.map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
     }
 
-    /// A line for each difference, `~ /usr/lib/libssl.so.3   libssl3 3.0.21-1 -> 3.0.22-1`. The many files of one package
-    /// that has another version share a line.
+    /// A line for each difference, `~ /usr/lib/libssl.so.3   libssl3 3.0.21-1 -> 3.0.22-1`. The many files of one
+    /// package that has another version share a line.
     pub fn lines(&self) -> Vec<String> {
         let mut of_package: BTreeMap<&str, usize> = BTreeMap::new();
         for name in self.changes.iter().filter_map(|change| change.upgraded.as_deref()) {

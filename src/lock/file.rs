@@ -85,8 +85,8 @@ impl Locks {
         Ok(Some(images.flat_map(|(_, taken)| named(taken)).collect()))
     }
 
-    /// The digest that the lock file has for a recipe of a registry, which the recipe at a place in it extends, or for a
-    /// policy, whose place has no name; none when it must not be kept to, or is not known.
+    /// The digest that the lock file has for a recipe of a registry, which the recipe at a place in it extends, or for
+    /// a policy, whose place has no name; none when it must not be kept to, or is not known.
     ///
     /// # Errors
     /// When the file can't be read.
@@ -186,8 +186,8 @@ pub struct Update {
     pub written: bool,
 }
 
-/// Puts images into a lock file, which keeps what it says of others, as long as their recipes are there; and a policy in the
-/// place of all others, where one is given. The file appears whole or stays as it was.
+/// Puts images into a lock file, which keeps what it says of others, as long as their recipes are there; and a policy
+/// in the place of all others, where one is given. The file appears whole or stays as it was.
 ///
 /// # Errors
 /// When it can't be read or written.

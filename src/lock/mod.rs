@@ -1,8 +1,8 @@
 //! What images take from their roots, written down in `mkimage.lock` and held against what they take now.
 //!
 //! In: a finished tree with its inventory, or the text of a lock file. Out: [`Taken`], the same of both, and the
-//! difference of two. Recipes that others extend from registries are in it, too, by digest. Files from beside the recipe are no part of it: they change with every commit. Only
-//! [`update`] writes, and only the lock file.
+//! difference of two. Recipes that others extend from registries are in it, too, by digest. Files from beside the
+//! recipe are no part of it: they change with every commit. Only [`update`] writes, and only the lock file.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};

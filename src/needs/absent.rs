@@ -12,7 +12,8 @@ pub(super) fn adds_nothing(rule: &Rule, because: &str, why: &Why) -> Diagnostic 
     Diagnostic::note_of(EXTRA, format!("extra `{}` adds nothing: {because}", rule.name)).at_some(why.ask.span, "")
 }
 
-/// A rule found nothing: an error when the recipe asks for it, else a warning, or nothing where that is as it should be.
+/// A rule found nothing: an error when the recipe asks for it, else a warning, or nothing where that is as it should
+/// be.
 ///
 /// # Errors
 /// What the root lacks, and which package has it.

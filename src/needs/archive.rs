@@ -1,4 +1,5 @@
-//! glibc's `locale-archive`: bytes in, the files of one locale out, as `localedef --no-archive` would have written them.
+//! glibc's `locale-archive`: bytes in, the files of one locale out, as `localedef --no-archive` would have written
+//! them.
 //!
 //! The format is glibc's `locale/locarchive.h`, in the byte order of the machine that it is for.
 

@@ -123,8 +123,8 @@ fn make(
     Ok(())
 }
 
-/// Whether the recipe copies this very folder: then it has chosen what of it to leave out. A folder that packages share is not
-/// chosen.
+/// Whether the recipe copies this very folder: then it has chosen what of it to leave out. A folder that packages share
+/// is not chosen.
 fn is_of_the_recipe(image: &Tree, folder: &ImagePath) -> bool {
     let by_package = |entry: &Entry| entry.reasons.iter().all(|reason| matches!(reason.cause, Cause::Package(_)));
     image.get(folder).is_some_and(|entry| entry.rank >= Rank::Folder && !by_package(entry))

@@ -140,8 +140,8 @@ pub(super) struct Follow {
     pub(super) suffix: String,
 }
 
-/// A directive that names something: `Include`, `LoadModule:2` for its second argument, `IncludeOptional?` where nothing
-/// may be there.
+/// A directive that names something: `Include`, `LoadModule:2` for its second argument, `IncludeOptional?` where
+/// nothing may be there.
 #[derive(Debug, Deserialize)]
 #[serde(from = "String")]
 pub(super) struct Naming {

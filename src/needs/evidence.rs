@@ -62,8 +62,8 @@ impl Evidence {
         Ok(self.program(seen, program, level)?.get(text).is_some_and(|hit| hit.there))
     }
 
-    /// All that rules of a level look for in a program, in one pass. What optional rules look for is apart: only `check`
-    /// wants it.
+    /// All that rules of a level look for in a program, in one pass. What optional rules look for is apart: only
+    /// `check` wants it.
     fn program(&mut self, seen: &Seen<'_>, program: &ImagePath, level: Level) -> Result<&Texts> {
         let key = (program.clone(), level.min(Level::Recommended));
         if !self.programs.contains_key(&key) {

@@ -1,8 +1,8 @@
 //! Libraries that Python code looks for by name: `ctypes.util.find_library("pq")` asks `/sbin/ldconfig -p`, which reads
 //! the cache of the image.
 //!
-//! In: the Python files that the recipe brings. Out: ldconfig, and the libraries that they name as a literal. The cache is
-//! written where an image has ldconfig.
+//! In: the Python files that the recipe brings. Out: ldconfig, and the libraries that they name as a literal. The cache
+//! is written where an image has ldconfig.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,7 +1,7 @@
 //! What a root has of FIPS modules, named for the person who has to know which of them validates what.
 //!
-//! In: the folders that libcrypto names. Out: a note for each provider, its configuration and each library with a signature.
-//! The files themselves come by the table's lists, as they are.
+//! In: the folders that libcrypto names. Out: a note for each provider, its configuration and each library with a
+//! signature. The files themselves come by the table's lists, as they are.
 
 use super::bring::Found;
 use super::lookup::{self, there};

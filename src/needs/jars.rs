@@ -1,7 +1,7 @@
 //! Native libraries inside of the image's jars: what Java code unpacks to `/tmp` and loads at run time.
 //!
-//! In: jars, and jars in jars. Out: the libraries that members for the image's machine and C library need, to be found as
-//! the loader will find them for a file in `/tmp`. Members for other machines are nothing to the image.
+//! In: jars, and jars in jars. Out: the libraries that members for the image's machine and C library need, to be found
+//! as the loader will find them for a file in `/tmp`. Members for other machines are nothing to the image.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};

@@ -1,4 +1,5 @@
-//! Java's own form of a keystore (JKS, version 2), as far as certificates that are trusted go: bytes to entries and back.
+//! Java's own form of a keystore (JKS, version 2), as far as certificates that are trusted go: bytes to entries and
+//! back.
 //!
 //! What is written depends on the entries alone: sorted by alias, one date for all. Private keys are not read, and
 //! the digest of what is read is not checked: its password is not known.

@@ -72,8 +72,8 @@ pub(super) fn add(
     if faults.is_empty() { Ok(()) } else { Err(Error(faults)) }
 }
 
-/// The names of services that programs may ask for: `other`, and for each object that starts PAM its own name where that
-/// is a service, else every service whose name it holds.
+/// The names of services that programs may ask for: `other`, and for each object that starts PAM its own name where
+/// that is a service, else every service whose name it holds.
 fn services(seen: &Seen<'_>, evidence: &mut Evidence) -> Result<BTreeSet<String>> {
     let mut known = BTreeSet::new();
     for folder in FOLDERS.map(folder_named) {

@@ -133,8 +133,8 @@ fn decode(text: &[u8]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Whether bytes have the outer form of an X.509 certificate (RFC 5280, 4.1): a SEQUENCE of a SEQUENCE, a SEQUENCE and a
-/// BIT STRING, and nothing after it.
+/// Whether bytes have the outer form of an X.509 certificate (RFC 5280, 4.1): a SEQUENCE of a SEQUENCE, a SEQUENCE and
+/// a BIT STRING, and nothing after it.
 fn is_certificate(der: &[u8]) -> bool {
     let of = |tag: u8, der| element(der).filter(|(found, ..)| *found == tag);
     let parts = || {

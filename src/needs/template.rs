@@ -102,7 +102,8 @@ impl TryFrom<String> for Capture {
 /// What the names in braces stand for: paths of folders, or parts of names.
 pub(super) type Folders = BTreeMap<String, Vec<Vec<u8>>>;
 
-/// A path of the table, as `{libdir}/nss/*.so` or `/usr/share/terminfo/{a/ansi,x/xterm*}`; or the bare name of a library.
+/// A path of the table, as `{libdir}/nss/*.so` or `/usr/share/terminfo/{a/ansi,x/xterm*}`; or the bare name of a
+/// library.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct Template {

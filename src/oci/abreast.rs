@@ -1,8 +1,8 @@
-//! SHA-256 of a stream, and SHA-256 and SHA-1 of a file in it, of the same blocks at once (FIPS 180-4), where the processor has
-//! instructions for them.
+//! SHA-256 of a stream, and SHA-256 and SHA-1 of a file in it, of the same blocks at once (FIPS 180-4), where the
+//! processor has instructions for them.
 //!
-//! Each of the three waits for its own last step most of the time. Step by step beside one another they take half as much longer than
-//! one of them, and both SHA-256 need the words of a block only once.
+//! Each of the three waits for its own last step most of the time. Step by step beside one another they take half as
+//! much longer than one of them, and both SHA-256 need the words of a block only once.
 
 /// The bytes of a block, of all three.
 pub(super) const BLOCK: usize = 64;

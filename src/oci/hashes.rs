@@ -1,5 +1,5 @@
-//! What identifies the bytes of a file in documents: SHA-256, and SHA-1, which SPDX 2.3 (section 8.4) asks of every file.
-//! Both are made in one pass, while the bytes are in the processor's caches.
+//! What identifies the bytes of a file in documents: SHA-256, and SHA-1, which SPDX 2.3 (section 8.4) asks of every
+//! file. Both are made in one pass, while the bytes are in the processor's caches.
 
 use sha1::Digest as _;
 
@@ -32,9 +32,9 @@ pub struct Hasher {
     sha1: sha1::Sha1,
 }
 
-/// How much is given to one hash before the other has its turn: two blocks; one where three take turns. Each waits for its
-/// own last step, so that a processor works on all of them when they come close enough; a third less time than one after
-/// the other.
+/// How much is given to one hash before the other has its turn: two blocks; one where three take turns. Each waits for
+/// its own last step, so that a processor works on all of them when they come close enough; a third less time than one
+/// after the other.
 const TURN: usize = 128;
 
 impl Hasher {

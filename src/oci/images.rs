@@ -87,8 +87,8 @@ struct Bound {
 }
 
 impl Store {
-    /// Its images, those of nested indexes, too. Manifests that are of no image (signatures, SBOMs) are left out, and those
-    /// which are listed for another platform or under another tag than the one that is looked at.
+    /// Its images, those of nested indexes, too. Manifests that are of no image (signatures, SBOMs) are left out, and
+    /// those which are listed for another platform or under another tag than the one that is looked at.
     ///
     /// # Errors
     /// When a document is missing or not of the form that it has to be.
@@ -279,8 +279,8 @@ fn is_image(manifest: &Value) -> bool {
     )
 }
 
-/// Whether an entry says of itself that it attests another one: as `BuildKit` says it, or by a tag of cosign's. Its form is
-/// that of an image.
+/// Whether an entry says of itself that it attests another one: as `BuildKit` says it, or by a tag of cosign's. Its
+/// form is that of an image.
 fn attests(entry: &Value) -> bool {
     let tag = annotation(entry, oci_spec::image::ANNOTATION_REF_NAME).unwrap_or_default();
     let kind = tag.strip_prefix("sha256-").and_then(|rest| rest.split_once('.')).map(|(_, kind)| kind);

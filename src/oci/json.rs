@@ -28,8 +28,8 @@ pub fn canonical_value(value: &Value) -> Vec<u8> {
     bytes
 }
 
-/// As [`canonical`], of a type that writes its keys in order already and has no numbers but integers: a list of all files of
-/// an image as a [`Value`] would be hundred thousand small pieces of memory.
+/// As [`canonical`], of a type that writes its keys in order already and has no numbers but integers: a list of all
+/// files of an image as a [`Value`] would be hundred thousand small pieces of memory.
 ///
 /// # Panics
 /// When the value can't be JSON; in debug builds also when its keys are out of order.

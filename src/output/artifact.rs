@@ -1,5 +1,5 @@
-//! Recipes and policies in registries: one TOML file as an artifact (OCI image specification 1.1, "Guidelines for artifact
-//! usage"): a manifest with an `artifactType`, an empty configuration, and the file as its only layer.
+//! Recipes and policies in registries: one TOML file as an artifact (OCI image specification 1.1, "Guidelines for
+//! artifact usage"): a manifest with an `artifactType`, an empty configuration, and the file as its only layer.
 
 use serde_json::{Value, json};
 

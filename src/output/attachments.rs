@@ -60,8 +60,8 @@ fn has_blob(layout: &Layout<'_>, descriptor: &Value) -> bool {
     found.is_some_and(|found| found.is_file() && Some(found.len()) == descriptor["size"].as_u64())
 }
 
-/// As long as it lives, nobody else changes what stands beside an output. Documents stand there before the image that they are
-/// about: until it is listed, another build would take them for those of an image that is gone.
+/// As long as it lives, nobody else changes what stands beside an output. Documents stand there before the image that
+/// they are about: until it is listed, another build would take them for those of an image that is gone.
 #[must_use = "until the image is in its place, too"]
 #[derive(Default)]
 pub struct Guard {
@@ -78,8 +78,8 @@ impl Guard {
     }
 }
 
-/// Puts documents beside an output. They take the place of those of the same kind about the same image. `None` where it has no
-/// place for them, or there are none.
+/// Puts documents beside an output. They take the place of those of the same kind about the same image. `None` where it
+/// has no place for them, or there are none.
 ///
 /// # Errors
 /// When they can't be written; what was there before is whole then.
@@ -87,8 +87,8 @@ pub fn attach(to: &Destination, referrers: &[Referrer], durability: Durability) 
     Attaching::begin(to, referrers, durability)?.map(Attaching::finish).transpose()
 }
 
-/// Documents on their way to their place beside an output. They are megabytes, each of which is flushed: threads of their own do that,
-/// which mostly wait for the disk.
+/// Documents on their way to their place beside an output. They are megabytes, each of which is flushed: threads of
+/// their own do that, which mostly wait for the disk.
 pub struct Attaching {
     path: PathBuf,
     place: Place,
@@ -101,7 +101,8 @@ pub struct Attaching {
 const WRITERS: usize = 4;
 
 impl Attaching {
-    /// Begins to write them; nothing appears beside the output yet. `None` where it has no place for them, or there are none.
+    /// Begins to write them; nothing appears beside the output yet. `None` where it has no place for them, or there are
+    /// none.
     ///
     /// # Errors
     /// When something else stands in their place, or nothing can be written there.
@@ -160,7 +161,8 @@ impl Attaching {
         Ok(guard)
     }
 
-    /// Puts those of several images in their place beside one output, which takes one look at the list of what is there.
+    /// Puts those of several images in their place beside one output, which takes one look at the list of what is
+    /// there.
     ///
     /// # Errors
     /// As of [`Attaching::finish`]; then perhaps those of the first are there.

@@ -1,4 +1,5 @@
-//! Looking into a layout, an archive, or an image of a registry: its images, their documents, layers and files, as plain values.
+//! Looking into a layout, an archive, or an image of a registry: its images, their documents, layers and files, as
+//! plain values.
 
 use serde::Serialize;
 use serde_json::Value;

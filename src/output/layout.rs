@@ -134,8 +134,8 @@ fn add_documents(staging: &Staging, images: &Images) -> Result<()> {
 /// How many files are flushed at once.
 const AT_ONCE: usize = 16;
 
-/// Flushes what the layout has not taken over yet of images that share a staging folder: all at once, which is no longer a
-/// wait for the disk than the longest of them.
+/// Flushes what the layout has not taken over yet of images that share a staging folder: all at once, which is no
+/// longer a wait for the disk than the longest of them.
 fn flush_blobs(images: &[Listed<'_>]) -> Result<()> {
     let mut new = BTreeSet::new();
     for (staging, images, _) in images {
@@ -315,8 +315,8 @@ impl Layout<'_> {
         }
     }
 
-    /// Puts the images' blobs in and then lists them. Returns the index as it was and as it is, and how many images it has
-    /// with each of them.
+    /// Puts the images' blobs in and then lists them. Returns the index as it was and as it is, and how many images it
+    /// has with each of them.
     fn add(&self, images: &[Listed<'_>]) -> Result<(Index, Index, Vec<usize>)> {
         let before = self.index()?;
         let (mut after, mut counts) = (before.clone(), Vec::new());

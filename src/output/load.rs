@@ -1,5 +1,5 @@
-//! Loading an image into Docker or Podman through their own `load`, or into the store that Podman, Buildah and CRI-O share
-//! through one of the programs that write it.
+//! Loading an image into Docker or Podman through their own `load`, or into the store that Podman, Buildah and CRI-O
+//! share through one of the programs that write it.
 
 use std::collections::BTreeSet;
 use std::fs::File;

@@ -1,8 +1,7 @@
 //! Outputs: where images go, each complete under its name or not there at all.
 //!
-//! In: an [`Image`] whose blobs are staged. Out: an OCI layout, an archive, a folder of files, a registry, or an engine's
-//! store.
-//! What was there before is never damaged, and a folder that is no OCI layout is never replaced.
+//! In: an [`Image`] whose blobs are staged. Out: an OCI layout, an archive, a folder of files, a registry, or an
+//! engine's store. What was there before is never damaged, and a folder that is no OCI layout is never replaced.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -76,8 +75,8 @@ pub struct Written {
     pub pushed: Option<(Repository, Pushed)>,
 }
 
-/// Looks at a destination before any work: whether something stands there that must not be replaced, and whether its folder
-/// is there. Of a folder of files, which takes longer, [`prepare`] finds out whether it may be replaced.
+/// Looks at a destination before any work: whether something stands there that must not be replaced, and whether its
+/// folder is there. Of a folder of files, which takes longer, [`prepare`] finds out whether it may be replaced.
 ///
 /// # Errors
 /// When the output can't go there.
@@ -207,7 +206,8 @@ fn no_parent(parent: &Path, why: &str) -> Error {
         .into()
 }
 
-/// Writes an image, or those for several platforms, to a layout or archive. The first name is the one that a layout has.
+/// Writes an image, or those for several platforms, to a layout or archive. The first name is the one that a layout
+/// has.
 ///
 /// # Errors
 /// When it can't be written; nothing new is left behind then.
@@ -264,8 +264,8 @@ pub fn write_together(path: &Path, additions: &[Addition]) -> Result<Vec<Written
 /// Tells whether an existing file may stay in place as the blob of this digest.
 pub type IsSound<'a> = dyn Fn(&Digest, &Path) -> bool + 'a;
 
-/// What a place has to say that holds an image already, so that it need not be written: a layout with the same entry and
-/// blobs of the same sizes that `is_sound` has nothing against.
+/// What a place has to say that holds an image already, so that it need not be written: a layout with the same entry
+/// and blobs of the same sizes that `is_sound` has nothing against.
 pub fn holds(to: &Destination, images: &Images, names: &[Reference], is_sound: &IsSound<'_>) -> Option<Written> {
     let Destination::Layout { path, tag } = to else { return None };
     let tag = tag.as_deref().or_else(|| names.first().map(Reference::tag)).unwrap_or("latest");
@@ -313,8 +313,8 @@ pub fn write_rootfs(to: &Path, tree: &Tree, staging: Staging) -> Result<Written>
     rootfs::write(to, tree, &staging)
 }
 
-/// Loads an image into an engine, in the form of `docker save`: of several, the one for this machine. Docker is sent what it
-/// lacks. The blobs are in the staging folder, which a program may be given as a layout.
+/// Loads an image into an engine, in the form of `docker save`: of several, the one for this machine. Docker is sent
+/// what it lacks. The blobs are in the staging folder, which a program may be given as a layout.
 ///
 /// # Errors
 /// When the engine does not take it, with what it says.

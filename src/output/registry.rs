@@ -110,8 +110,8 @@ pub type Attached<'a> = dyn Fn(&BTreeSet<Digest>) -> Result<Vec<Referrer>> + 'a;
 
 /// Pushes an image, or an index of several, that was written before. Of several entries the one is meant that has the
 /// tag of `to`. What lies in a repository `from` of the same registry is taken over from there; of what lies in another
-/// registry, only that is fetched which has to be sent. What `attached` gives for the manifests and indexes that are pushed
-/// follows the image; it is asked before anything is sent.
+/// registry, only that is fetched which has to be sent. What `attached` gives for the manifests and indexes that are
+/// pushed follows the image; it is asked before anything is sent.
 ///
 /// # Errors
 /// When the store can't be read, or the registry does not take it.

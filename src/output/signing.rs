@@ -23,8 +23,8 @@ pub struct Signable {
     pub tag: Option<String>,
 }
 
-/// What of a store is signed: the entry under `tag`, or the only one, and below an index every manifest. Empty when there
-/// is no such entry, or more than one.
+/// What of a store is signed: the entry under `tag`, or the only one, and below an index every manifest. Empty when
+/// there is no such entry, or more than one.
 ///
 /// # Errors
 /// When it can't be read.

@@ -1,5 +1,5 @@
-//! Checking a layout, an archive, or an image of a registry: that everything is what its digest says, and that all parts
-//! fit together.
+//! Checking a layout, an archive, or an image of a registry: that everything is what its digest says, and that all
+//! parts fit together.
 //!
 //! In: a [`Store`]. Out: a [`Report`] of all that is wrong. Layers are read to their last byte, in parallel.
 

@@ -102,7 +102,8 @@ impl Judge<'_> {
         Some(finding)
     }
 
-    /// Whether it is what `py3compile` made from a package's module: `X/__pycache__/NAME.cpython-311.pyc` of `X/NAME.py`.
+    /// Whether it is what `py3compile` made from a package's module: `X/__pycache__/NAME.cpython-311.pyc` of
+    /// `X/NAME.py`.
     fn is_compiled_python(&self, path: &ImagePath) -> bool {
         let Some(folder) = path.parent().filter(|folder| folder.name() == b"__pycache__") else { return false };
         let Some(stem) = path.name().strip_suffix(b".pyc").and_then(|name| name.split(|&b| b == b'.').next()) else {

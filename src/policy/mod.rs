@@ -1,4 +1,5 @@
-//! What an image may be: in goes the finished tree with what is known of its files, out comes every rule that it breaks.
+//! What an image may be: in goes the finished tree with what is known of its files, out comes every rule that it
+//! breaks.
 //!
 //! All findings at once; nothing is changed. Only the rule about secrets reads files, small ones that no package owns.
 

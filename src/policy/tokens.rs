@@ -1,5 +1,5 @@
-//! Tokens of services, known by how they begin and are made, passwords in addresses, and names of variables that can only
-//! hold a secret.
+//! Tokens of services, known by how they begin and are made, passwords in addresses, and names of variables that can
+//! only hold a secret.
 
 use memchr::memmem;
 
@@ -104,7 +104,8 @@ impl Form {
     }
 }
 
-/// Whether a text looks drawn by lot: many different characters, digits among them where it has some, and not an example.
+/// Whether a text looks drawn by lot: many different characters, digits among them where it has some, and not an
+/// example.
 fn is_random(body: &[u8], digits: bool) -> bool {
     let mut seen = [false; 256];
     for byte in body {

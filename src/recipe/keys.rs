@@ -15,8 +15,8 @@ keys! {
         name: Option<Text>,
         /// Tags. Default: `latest`.
         tags: Option<List<Text>>,
-        /// Recipes that this one builds on, relative to this file, or `docker://NAME` in a registry; later ones win over
-        /// earlier ones, this one over all.
+        /// Recipes that this one builds on, relative to this file, or `docker://NAME` in a registry; later ones win
+        /// over earlier ones, this one over all.
         extends: Option<OneOrMore>,
         /// Where absolute paths, bare program names and libraries come from: `/` (the default, this machine) or a
         /// folder, relative to this file.
@@ -31,8 +31,8 @@ keys! {
         #[schemars(regex(pattern = r"^(baseline|none|all|x86-64-v[234]|power9|power10|z1[3-6]|.*\$\{.*)$"))]
         isa: Option<Text>,
         /// Variables for `${name}` in any string. Built in: `arch` (as `amd64`), `machine` (as `x86_64`), `multiarch`
-        /// (as `x86_64-linux-gnu`), `platform` (as `linux/amd64`) and `recipe` (the file's name without `.toml`). `$$` is
-        /// a dollar.
+        /// (as `x86_64-linux-gnu`), `platform` (as `linux/amd64`) and `recipe` (the file's name without `.toml`). `$$`
+        /// is a dollar.
         vars: Mapping<Setting>,
         /// Programs, with the libraries that they need. The first is the entrypoint. A bare word is looked up on PATH
         /// inside the root, `/abs` is inside the root, `./rel` and `rel/ative` are beside this file.

@@ -41,8 +41,8 @@ pub fn load(input: &Input, context: &Context, texts: &mut Texts) -> Result<Loade
     }
 }
 
-/// Loads a policy that is laid over recipes: a file, or `docker://NAME`, with a table `[policy]` and nothing else. Of the
-/// context, only [`Context::fetch`] counts; `lock` is the file that it is held to where it comes from a registry.
+/// Loads a policy that is laid over recipes: a file, or `docker://NAME`, with a table `[policy]` and nothing else. Of
+/// the context, only [`Context::fetch`] counts; `lock` is the file that it is held to where it comes from a registry.
 ///
 /// # Errors
 /// Every mistake of the file.
@@ -72,8 +72,8 @@ pub fn load_floor(path: &Path, lock: Option<&Path>, context: &Context, texts: &m
     if mistakes.is_empty() { Ok(Floor { pin: file.pin, ..floor }) } else { Err(Error(in_order(mistakes))) }
 }
 
-/// The text of a recipe or policy that others are to extend from a registry, held against what holds there: keys that are
-/// known, and no path beside it, since it has no folder. What a base may leave to others may be missing.
+/// The text of a recipe or policy that others are to extend from a registry, held against what holds there: keys that
+/// are known, and no path beside it, since it has no folder. What a base may leave to others may be missing.
 ///
 /// # Errors
 /// Every mistake of the file.

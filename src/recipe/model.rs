@@ -198,7 +198,8 @@ pub enum Isa {
 pub enum Origin {
     /// An absolute path in the source root, perhaps with glob characters; a folder when it ends in `/`.
     Root(Vec<u8>),
-    /// A path beside the recipe, made absolute on this machine; perhaps with glob characters; a folder when it ends in `/`.
+    /// A path beside the recipe, made absolute on this machine; perhaps with glob characters; a folder when it ends in
+    /// `/`.
     Beside {
         /// The folder of the file that wrote it.
         base: PathBuf,
@@ -460,7 +461,8 @@ pub struct Healthcheck {
 /// How files are spread over layers.
 #[derive(Debug, Clone, Default)]
 pub enum Layers {
-    /// By expected change: runtime, shared libraries, extras, the rest of what packages own, each `layer` name, the rest.
+    /// By expected change: runtime, shared libraries, extras, the rest of what packages own, each `layer` name, the
+    /// rest.
     #[default]
     Auto,
     /// One.

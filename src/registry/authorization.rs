@@ -250,8 +250,8 @@ impl Client {
         }
     }
 
-    /// Whether a server of tokens may be asked, with what is known of who asks. The error completes "has its tokens from
-    /// `REALM`, ...".
+    /// Whether a server of tokens may be asked, with what is known of who asks. The error completes "has its tokens
+    /// from `REALM`, ...".
     fn may_ask(registry: &Registry, url: &Url, found: &Found) -> Result<(), &'static str> {
         if url.origin == registry.origin {
             return Ok(());

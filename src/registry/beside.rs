@@ -1,7 +1,5 @@
-//! Tags that many write, each beside what others put there: signatures under `sha256-HEX.sig`, the form that is older than
-//! referrers. Nothing in a registry adds to a tag, so that what was written is read again until it stays.
-
-use std::time::{Duration, Instant};
+//! Tags that many write, each beside what others put there: signatures under `sha256-HEX.sig`, the form that is older
+//! than referrers. Nothing in a registry adds to a tag, so that what was written is read again until it stays.
 
 use super::client::{Client, lock};
 use super::manifest::NotTaken;
@@ -11,12 +9,13 @@ use crate::report::{Diagnostic, Error, Result};
 /// How often a tag is written anew when others write it, too.
 pub(super) const MOST_ROUNDS: u32 = 20;
 
-/// How long others are given at least to overwrite what was written.
-const LEAST_WAIT: Duration = Duration::from_millis(50);
+/// The part of the pause after a failed request that others are given to overwrite what was written: a tenth of a second.
+const SHARE: u32 = 5;
 
 impl Client {
-    /// Writes each of `all` under its tag, beside what is there. `merged` makes one of both, and `None` when all of it is
-    /// there; `job` is what has to be pushed of that, whose last document is tagged. All tags are read again together.
+    /// Writes each of `all` under its tag, beside what is there. `merged` makes one of both, and `None` when all of it
+    /// is there; `job` is what has to be pushed of that, whose last document is tagged. All tags are read again
+    /// together.
     ///
     /// # Errors
     /// When the registry does not take it, or others overwrite it again and again.
@@ -34,7 +33,6 @@ impl Client {
         }
         let mut left = all.to_vec();
         for round in 0..MOST_ROUNDS {
-            let begun = Instant::now();
             let mut written = Vec::new();
             for (tag, own) in left {
                 let place = Remote { repository: to.clone(), tag: Some(tag.to_owned()), digest: None };
@@ -61,10 +59,8 @@ impl Client {
             if left.is_empty() {
                 return Ok(());
             }
-            // Who had read before this was written writes within as long as this took; whoever was lost by that sees it then.
-            // Not all wait equally long.
-            let wait = begun.elapsed().max(LEAST_WAIT) * (round + 1).min(4);
-            std::thread::sleep(wait + self.pause(1, None) / 10);
+            // Who had read before this was written writes within a moment; whoever was lost by that sees it then.
+            std::thread::sleep(self.pause(1, None) / SHARE * (round + 1).min(4));
         }
         let tags: Vec<String> = left.iter().map(|(tag, _)| format!("`{tag}`")).collect();
         Err(Diagnostic::error(

@@ -1,5 +1,5 @@
-//! `docker-credential-NAME get`: a program that keeps logins, as Docker starts it. Its output is never shown, what it says on
-//! standard error is.
+//! `docker-credential-NAME get`: a program that keeps logins, as Docker starts it. Its output is never shown, what it
+//! says on standard error is.
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};

@@ -1,8 +1,8 @@
 //! A client of registries (OCI distribution specification 1.1): images and other artifacts read, pushed and tagged.
 //!
-//! In: names ([`Remote`]), digests, files. Out: bytes that are what their digests say, and manifests in a registry whose
-//! blobs were there before them. Blocks, keeps connections, repeats what may be repeated, goes on where a transfer broke.
-//! Who asks is told to no other host, and never shown.
+//! In: names ([`Remote`]), digests, files. Out: bytes that are what their digests say, and manifests in a registry
+//! whose blobs were there before them. Blocks, keeps connections, repeats what may be repeated, goes on where a
+//! transfer broke. Who asks is told to no other host, and never shown.
 
 use std::time::Duration;
 

@@ -94,11 +94,11 @@ impl Client {
         self.fetch(repository, digest, Size::Exactly(size), file, path)
     }
 
-    /// Reads parts of a blob into a file, each to its place in the blob; errors call the file `path`. `ranges` ascend and are
-    /// apart. **What comes is held against nothing**: the digest is that of the whole.
+    /// Reads parts of a blob into a file, each to its place in the blob; errors call the file `path`. `ranges` ascend
+    /// and are apart. **What comes is held against nothing**: the digest is that of the whole.
     ///
-    /// A registry that knows no ranges gives all of the blob. Then it is read up to the end of the last range; `false` when
-    /// that is at more than `most` bytes, and nothing is read.
+    /// A registry that knows no ranges gives all of the blob. Then it is read up to the end of the last range; `false`
+    /// when that is at more than `most` bytes, and nothing is read.
     ///
     /// # Errors
     /// When the registry does not give them, or others, or the file can't be written.

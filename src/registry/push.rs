@@ -102,9 +102,9 @@ impl Client {
         self.put(&registry, place, document, &mut || Ok(())).map(drop)
     }
 
-    /// Writes a manifest, again while the registry says that it lacks a blob: it may have lost one that it took, or another
-    /// client may be sending the same one at this moment, and a registry that keeps its links in plain files takes a link
-    /// that is half written for none. Before each further try `mend` sees to it that all blobs are there.
+    /// Writes a manifest, again while the registry says that it lacks a blob: it may have lost one that it took, or
+    /// another client may be sending the same one at this moment, and a registry that keeps its links in plain files
+    /// takes a link that is half written for none. Before each further try `mend` sees to it that all blobs are there.
     pub(super) fn put(
         &self,
         registry: &Registry,

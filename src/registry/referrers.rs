@@ -1,5 +1,5 @@
-//! Referrers: manifests that say of another one, their subject, what it is (signatures, SBOMs). Registries of version 1.1
-//! list them; for others the list is an index under a tag that is made of the subject's digest, which clients keep.
+//! Referrers: manifests that say of another one, their subject, what it is (signatures, SBOMs). Registries of version
+//! 1.1 list them; for others the list is an index under a tag that is made of the subject's digest, which clients keep.
 
 use std::collections::BTreeMap;
 
@@ -33,8 +33,8 @@ pub struct Referrer {
 }
 
 impl Client {
-    /// Pushes a manifest whose `subject` is in the repository, with its blobs. A registry that does not list referrers by
-    /// itself gets the list under its tag. Returns the manifest's digest.
+    /// Pushes a manifest whose `subject` is in the repository, with its blobs. A registry that does not list referrers
+    /// by itself gets the list under its tag. Returns the manifest's digest.
     ///
     /// # Errors
     /// When the manifest names no subject, or the registry does not take it.
@@ -113,8 +113,8 @@ impl Client {
         Err(too_long(repository, subject))
     }
 
-    /// Adds a manifest to the index under the subject's tag. Others may do the same at the same time: what was written is
-    /// read again after a moment, and written again until it is there.
+    /// Adds a manifest to the index under the subject's tag. Others may do the same at the same time: what was written
+    /// is read again after a moment, and written again until it is there.
     fn list_under_tag(
         &self,
         registry: &Registry,

@@ -34,8 +34,8 @@ struct Fetcher {
     listed: Mutex<BTreeMap<Digest, Listed>>,
 }
 
-/// Opens an image of a registry: its manifest or index is read, all else when it is asked for. The folder is a temporary
-/// one, for what is fetched.
+/// Opens an image of a registry: its manifest or index is read, all else when it is asked for. The folder is a
+/// temporary one, for what is fetched.
 ///
 /// # Errors
 /// When the registry does not give the manifest, or the folder can't be written.

@@ -1,8 +1,8 @@
 //! One tree from everything: what the recipe names, what the closure and the rules bring, what every image has.
 //!
-//! In: the tree of a [`crate::select::Selection`], a [`Closure`], additions of rules, a root. Out: the tree as it will be packed:
-//! every parent there, hard links joined, no link that leads nowhere. Reads the root's links and metadata; writes
-//! nothing.
+//! In: the tree of a [`crate::select::Selection`], a [`Closure`], additions of rules, a root. Out: the tree as it will
+//! be packed: every parent there, hard links joined, no link that leads nowhere. Reads the root's links and metadata;
+//! writes nothing.
 
 use crate::closure::{Because, Closure, Found, NeededPath, PathReason, Resolution};
 use crate::path::{ImagePath, show};
@@ -26,8 +26,8 @@ pub const BELOW_FILE: Code = Code("E0251");
 /// A link leads nowhere in the image.
 pub const DANGLING: Code = Code("E0252");
 
-/// Brings a path of the root into the tree, at its own place, with every link on the way and every folder that it passes
-/// through. What the tree holds already is seen first. A folder comes with all that it holds.
+/// Brings a path of the root into the tree, at its own place, with every link on the way and every folder that it
+/// passes through. What the tree holds already is seen first. A folder comes with all that it holds.
 ///
 /// # Errors
 /// When the path leads nowhere, or can't be read.

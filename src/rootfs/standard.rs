@@ -52,7 +52,8 @@ pub fn add_standard(tree: &mut Tree, root: &dyn Source, standard: &Standard<'_>)
     Ok(())
 }
 
-/// In a merged /usr, `/bin` is a link: an image with a shell has it, since system(3) starts `/bin/sh` whoever brought it.
+/// In a merged /usr, `/bin` is a link: an image with a shell has it, since system(3) starts `/bin/sh` whoever brought
+/// it.
 fn way_to_the_shell(tree: &mut Tree, root: &dyn Source) -> Result<()> {
     const SHELLS: [&str; 4] = ["sh", "bash", "dash", "busybox"];
     let bin = ImagePath::new("/bin").map_err(Error::internal)?;
@@ -68,8 +69,8 @@ fn way_to_the_shell(tree: &mut Tree, root: &dyn Source) -> Result<()> {
     generated(tree, "/bin", EntryKind::Symlink(target), 0o777, (0, 0), "the way to its shell")
 }
 
-/// Where distributions say which one they are. Scanners ask more than `os-release`: to Trivy, Ubuntu without `lsb-release` is
-/// a Debian, Oracle Linux by `redhat-release` alone is Red Hat's, and Amazon's is none at all.
+/// Where distributions say which one they are. Scanners ask more than `os-release`: to Trivy, Ubuntu without
+/// `lsb-release` is a Debian, Oracle Linux by `redhat-release` alone is Red Hat's, and Amazon's is none at all.
 const RELEASES: [&str; 7] = [
     "/etc/os-release",
     "/etc/debian_version",

@@ -1,8 +1,8 @@
-//! Programs of images in Podman or Docker, by their command line: each in a container of its own, confined as namespaces
-//! here would confine it, with no network but a loopback or that of a container that runs.
+//! Programs of images in Podman or Docker, by their command line: each in a container of its own, confined as
+//! namespaces here would confine it, with no network but a loopback or that of a container that runs.
 //!
-//! In: an image that the engine has loaded and a [`Start`]. Out: a [`Running`] program. Whatever was started or loaded is
-//! removed at the end, and nothing else of the engine's is touched.
+//! In: an image that the engine has loaded and a [`Start`]. Out: a [`Running`] program. Whatever was started or loaded
+//! is removed at the end, and nothing else of the engine's is touched.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

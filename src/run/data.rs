@@ -39,8 +39,8 @@ pub fn folder_of(rootfs: &Path, path: &ImagePath, to: &Path, mode: u32) -> io::R
     Ok(())
 }
 
-/// An image's files once more, in a new folder: folders are copies, so that mount points can be made in them, files are the
-/// same ones under another name.
+/// An image's files once more, in a new folder: folders are copies, so that mount points can be made in them, files are
+/// the same ones under another name.
 ///
 /// # Errors
 /// When it can't be read or written.

@@ -98,8 +98,8 @@ impl<'a> Selector<'a> {
         }
     }
 
-    /// Whether a program is asked for by a path that the root does not have, or lies in a virtual environment beside the
-    /// recipe, and some folder goes to another place.
+    /// Whether a program is asked for by a path that the root does not have, or lies in a virtual environment beside
+    /// the recipe, and some folder goes to another place.
     fn may_come_with_a_folder(&self, binary: &Binary) -> bool {
         if binary.to.is_some() || binary.mode.is_some() || !binary.caps.is_empty() {
             return false;

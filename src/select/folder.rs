@@ -177,7 +177,8 @@ impl Selector<'_> {
         }
     }
 
-    /// Brings the links outside of the folder by which a link in it leads back into it, as those of `/etc/alternatives`.
+    /// Brings the links outside of the folder by which a link in it leads back into it, as those of
+    /// `/etc/alternatives`.
     fn way_back(&mut self, copy: &Copy<'_>, to: &ImagePath, links: &[Link]) {
         if copy.from != copy.to || copy.manner.beside {
             return;
@@ -247,8 +248,8 @@ impl Selector<'_> {
         }
     }
 
-    /// Whether a path of this machine lies where the recipe does, or beside the folder that is copied: a link in a folder that
-    /// somebody else filled brings nothing from elsewhere.
+    /// Whether a path of this machine lies where the recipe does, or beside the folder that is copied: a link in a
+    /// folder that somebody else filled brings nothing from elsewhere.
     fn is_of_project(&self, copy: &Copy<'_>, real: &ImagePath) -> bool {
         let folder = resolve(copy.source, &absolute(&self.recipe.folder, b".")).ok().map(|found| found.real);
         [folder, copy.from.parent()].into_iter().flatten().any(|folder| !folder.is_root() && real.is_within(&folder))
@@ -359,8 +360,8 @@ impl Copy<'_> {
     }
 }
 
-/// Where a package of Node lies in a store, as pnpm's: beside it, in a `node_modules` of no project, are the links to what
-/// it needs, and a package without them is worth nothing. That folder and its place, for a package and its place.
+/// Where a package of Node lies in a store, as pnpm's: beside it, in a `node_modules` of no project, are the links to
+/// what it needs, and a package without them is worth nothing. That folder and its place, for a package and its place.
 fn with_siblings(source: &dyn Source, package: &ImagePath, place: &ImagePath) -> Option<(ImagePath, ImagePath)> {
     let (folder, at) = (package.parent()?, place.parent()?);
     let scoped = folder.name().starts_with(b"@") && at.name() == folder.name();

@@ -1,7 +1,7 @@
 //! What was asked of a file beside its kind, mode, owner and size: whether its bytes count, and which of its times.
 //!
-//! A file that is another one by what `stat` says, as after a checkout, is the same for a build when the answers to these
-//! are. Packing asks nothing here: what it takes is held against the pieces that it packed.
+//! A file that is another one by what `stat` says, as after a checkout, is the same for a build when the answers to
+//! these are. Packing asks nothing here: what it takes is held against the pieces that it packed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};

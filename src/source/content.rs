@@ -73,8 +73,8 @@ impl Content {
         }
     }
 
-    /// Its modification time in whole seconds; `None` for bytes in memory. What hangs on it does so for good: a build that
-    /// asked is not taken for one of a file with another time.
+    /// Its modification time in whole seconds; `None` for bytes in memory. What hangs on it does so for good: a build
+    /// that asked is not taken for one of a file with another time.
     pub fn time(&self) -> Option<i64> {
         match self {
             Self::Bytes(_) => None,

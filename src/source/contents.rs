@@ -1,7 +1,9 @@
-//! What a build made of files beside what `stat` says of them: their bytes, the texts of links, times where these count.
+//! What a build made of files beside what `stat` says of them: their bytes, the texts of links, times where these
+//! count.
 //!
-//! In: a [`Folder`] and [`Notes`] of what was asked of it. Out: [`Contents`], in bytes that can be kept; where files are others
-//! than those that were seen, they are read again and held against it. What a build looked at by name alone is not read.
+//! In: a [`Folder`] and [`Notes`] of what was asked of it. Out: [`Contents`], in bytes that can be kept; where files
+//! are others than those that were seen, they are read again and held against it. What a build looked at by name alone
+//! is not read.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -64,8 +66,8 @@ impl Contents {
         Self(contents.finish())
     }
 
-    /// Of all else that was asked, `others` of [`Notes::others`], and of files in folders that were listed. Files that `ships`
-    /// has, under whichever of their names, are left to who packs them.
+    /// Of all else that was asked, `others` of [`Notes::others`], and of files in folders that were listed. Files that
+    /// `ships` has, under whichever of their names, are left to who packs them.
     pub fn of(folder: &Folder, notes: &Notes, mut others: Vec<ImagePath>, ships: &HashSet<ContentId>) -> Self {
         let mut contents = Writer::default();
         for path in &others {

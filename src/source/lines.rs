@@ -1,5 +1,5 @@
-//! Lines about paths, in bytes that can be kept: each has its path by what it does not share with the one before it, a byte
-//! for its kind, and what the kind has to say.
+//! Lines about paths, in bytes that can be kept: each has its path by what it does not share with the one before it, a
+//! byte for its kind, and what the kind has to say.
 
 use std::io::{self, Write};
 

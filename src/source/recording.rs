@@ -1,7 +1,7 @@
 //! What a build looks at in a folder of this machine.
 //!
-//! In: a [`Folder`], through a [`Recorder`]. Out: [`Notes`] of each path that was asked for, found or not, and of each folder
-//! that was listed. What the answers were is kept by [`Seen`](super::Seen) and [`Contents`](super::Contents).
+//! In: a [`Folder`], through a [`Recorder`]. Out: [`Notes`] of each path that was asked for, found or not, and of each
+//! folder that was listed. What the answers were is kept by [`Seen`](super::Seen) and [`Contents`](super::Contents).
 
 use std::collections::BTreeSet;
 use std::io;

@@ -1,7 +1,7 @@
 //! Whether what a build was told by `stat` is so but for inodes and times, as after a checkout or in a restored folder.
 //!
-//! In: [`Seen`]. Out: the same with the inodes and times of now, and which files are not the ones that were seen. Of these
-//! [`Contents`](super::Contents) says what else has to be so.
+//! In: [`Seen`]. Out: the same with the inodes and times of now, and which files are not the ones that were seen. Of
+//! these [`Contents`](super::Contents) says what else has to be so.
 
 use std::io;
 
@@ -23,7 +23,8 @@ pub struct Renewal {
     pub is_settled: bool,
 }
 
-/// Files by device and inode, as they were and as they are: names of one file have to stay that, and no others may become it.
+/// Files by device and inode, as they were and as they are: names of one file have to stay that, and no others may
+/// become it.
 #[derive(Debug, Clone, Default)]
 pub struct Twins(Vec<[File; 2]>);
 

@@ -80,7 +80,8 @@ pub fn resolve(source: &dyn Source, path: &[u8]) -> Result<Resolved, Unresolved>
 /// The same, for who asks only what is there: `None` when nothing is.
 ///
 /// # Errors
-/// When a place on the way can't be looked at. It may be there then, and what is built must not depend on who builds it.
+/// When a place on the way can't be looked at. It may be there then, and what is built must not depend on who builds
+/// it.
 pub fn find(source: &dyn Source, path: &[u8]) -> Result<Option<Resolved>, Error> {
     match resolve(source, path) {
         Ok(found) => Ok(Some(found)),

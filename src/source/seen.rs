@@ -1,7 +1,7 @@
 //! What a build was told of a folder of this machine by `stat`, and whether it is still so.
 //!
-//! In: a [`Folder`] and [`Notes`] of what was asked of it. Out: [`Seen`], questions with their answers in bytes that can be kept;
-//! asked again, each costs one `lstat`.
+//! In: a [`Folder`] and [`Notes`] of what was asked of it. Out: [`Seen`], questions with their answers in bytes that
+//! can be kept; asked again, each costs one `lstat`.
 
 use std::borrow::Cow;
 use std::io;
@@ -64,12 +64,12 @@ pub(super) const LISTED: u8 = 3;
 pub(super) const NAMED: u8 = 4;
 
 impl Seen<'static> {
-    /// The answer to what a folder holds, and what all of that is; `None` where there is no such folder, which the answer
-    /// to its path says.
+    /// The answer to what a folder holds, and what all of that is; `None` where there is no such folder, which the
+    /// answer to its path says.
     ///
     /// # Errors
-    /// When it might change, or have changed, without a trace: a file that changed when the build began, or just before. `is_settled` says
-    /// of which that is not so.
+    /// When it might change, or have changed, without a trace: a file that changed when the build began, or just
+    /// before. `is_settled` says of which that is not so.
     pub fn list(
         folder: &Folder,
         path: &ImagePath,
@@ -118,7 +118,8 @@ impl<'a> Seen<'a> {
         Self(bytes.into())
     }
 
-    /// Asks everything again; whether every answer is the same. `remember` what is asked, where others will ask it, too.
+    /// Asks everything again; whether every answer is the same. `remember` what is asked, where others will ask it,
+    /// too.
     pub fn still_holds(&self, folder: &Folder, threads: usize, remember: bool) -> bool {
         let look = |path: &ImagePath| if remember { folder.look_once(path) } else { folder.look(path) };
         // In a checkout all files are others: then no folder is listed in vain, and nothing else is taken apart.

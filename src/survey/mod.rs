@@ -1,8 +1,8 @@
 //! What an image is and holds, as plain values that can be compared, drawn and printed: from a layout or archive
 //! alone, or with what its recipe knows of it.
 //!
-//! In: an image that was written, and perhaps the recipe that it was built from. Out: a [`Survey`]. The same image gives
-//! the same survey, wherever it lies.
+//! In: an image that was written, and perhaps the recipe that it was built from. Out: a [`Survey`]. The same image
+//! gives the same survey, wherever it lies.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -22,9 +22,9 @@ pub struct Told {
 }
 
 impl Survey {
-    /// The image of a recipe. It is built as `mkimage build` would, into a temporary folder, and looked at as any other:
-    /// so the survey is that of the image which the recipe gives. Layers are compressed as `compression` says where the
-    /// recipe does not.
+    /// The image of a recipe. It is built as `mkimage build` would, into a temporary folder, and looked at as any
+    /// other: so the survey is that of the image which the recipe gives. Layers are compressed as `compression` says
+    /// where the recipe does not.
     ///
     /// # Errors
     /// When it can't be built. What the policy denies is a finding, not an error.

@@ -1,4 +1,5 @@
-//! Calls in their order, to what each program of the run used: processes with their folders and open files are followed.
+//! Calls in their order, to what each program of the run used: processes with their folders and open files are
+//! followed.
 
 use std::collections::{BTreeMap, BTreeSet};
 

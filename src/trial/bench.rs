@@ -106,8 +106,8 @@ impl<'a> Bench<'a> {
         Ok(Program { running, image, stdout, stderr })
     }
 
-    /// Takes this thread, and the programs that are started from now on, into the network of one that is in a container;
-    /// whether it runs.
+    /// Takes this thread, and the programs that are started from now on, into the network of one that is in a
+    /// container; whether it runs.
     pub(super) fn join(&mut self, program: &mut Program) -> Result<bool> {
         let Some(name) = program.running.container().map(str::to_owned).filter(|_| self.network.is_none()) else {
             return Ok(true);

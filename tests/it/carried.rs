@@ -1,4 +1,5 @@
-//! Whole images between layouts and registries: indexes as they are, with what refers to them; indexes joined in a registry.
+//! Whole images between layouts and registries: indexes as they are, with what refers to them; indexes joined in a
+//! registry.
 
 use std::collections::BTreeSet;
 

@@ -58,7 +58,8 @@ fn many_recipes_give_what_each_gives_alone() {
 
 #[test]
 fn an_image_is_the_same_with_a_debug_twin_and_without() {
-    // The shell needs another library of the package that the program needs one of, so that the package's records differ.
+    // The shell needs another library of the package that the program needs one of, so that the package's records
+    // differ.
     let root = Root::glibc(
         r"
         /usr/lib/x86_64-linux-gnu/liba.so.1 library libc.so.6

@@ -335,7 +335,8 @@ impl Numbers {
     }
 }
 
-/// Whatever is done to a tree, at once or after a while: files, links and folders that come, go, change and trade places.
+/// Whatever is done to a tree, at once or after a while: files, links and folders that come, go, change and trade
+/// places.
 #[test]
 fn random_changes_of_random_trees_are_seen() {
     let sandbox = Sandbox::new();

@@ -1,4 +1,5 @@
-//! Recipes and policies in registries: pushed, extended by others, held to the lock file, refused where they lead nowhere.
+//! Recipes and policies in registries: pushed, extended by others, held to the lock file, refused where they lead
+//! nowhere.
 
 use serde_json::Value;
 use snapbox::{assert_data_eq, str};

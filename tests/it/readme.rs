@@ -1,4 +1,5 @@
-//! What the pages say of the program is so: recipes load, commands and options are there, tables are those of the library.
+//! What the pages say of the program is so: recipes load, commands and options are there, tables are those of the
+//! library.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

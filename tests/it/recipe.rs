@@ -1,7 +1,7 @@
 //! Recipes as users write them: what is loaded, and the exact text of each mistake.
 //!
-//! The cases stand in `recipe.cases`, each a sentence (`== `), options (`-- with ..`), files (`-- name`), and what comes
-//! out (`-- is`). `MKIMAGE_BLESS=1 cargo test` writes what comes out into the file, for review.
+//! The cases stand in `recipe.cases`, each a sentence (`== `), options (`-- with ..`), files (`-- name`), and what
+//! comes out (`-- is`). `MKIMAGE_BLESS=1 cargo test` writes what comes out into the file, for review.
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! Every rule that programs fail without has a root here on which it is seen to act, and the result is another without it.
+//! Every rule that programs fail without has a root here on which it is seen to act, and the result is another without
+//! it.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! Builds in a fresh checkout, with a cache that another machine filled: every inode and time is new, every byte is not.
+//! Builds in a fresh checkout, with a cache that another machine filled: every inode and time is new, every byte is
+//! not.
 
 use std::collections::HashMap;
 use std::fs;

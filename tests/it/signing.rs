@@ -1,4 +1,5 @@
-//! Signatures, provenance and statements on vulnerabilities: what is attached, and what `verify --key` takes and refuses.
+//! Signatures, provenance and statements on vulnerabilities: what is attached, and what `verify --key` takes and
+//! refuses.
 
 use std::path::{Path, PathBuf};
 

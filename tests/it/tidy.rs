@@ -336,3 +336,14 @@ fn no_registry_and_no_machine_is_named() {
     }
     none(&wrong, "what only holds for one machine or one company");
 }
+
+#[test]
+fn comments_are_as_wide_as_code() {
+    // rustfmt leaves comments as they are.
+    let too_wide = |line: &&str| line.trim_start().starts_with("//") && line.chars().count() > 120;
+    let of_file = |file: &Text| -> Vec<String> {
+        let lines = (1..).zip(file.text.lines()).filter(|(_, line)| too_wide(line));
+        lines.map(|(number, _)| format!("{}:{number}", file.name)).collect()
+    };
+    none(&sources().iter().flat_map(of_file).collect::<Vec<_>>(), "comments of more than 120 columns");
+}

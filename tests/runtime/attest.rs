@@ -103,8 +103,8 @@ impl Dpkg {
         Self { packages: all.lines().map(package).collect(), owners }
     }
 
-    /// The packages of an image's files, as `NAME VERSION`: by their paths alone, which dpkg may have from before `/usr`
-    /// was merged.
+    /// The packages of an image's files, as `NAME VERSION`: by their paths alone, which dpkg may have from before
+    /// `/usr` was merged.
     fn truth(&self, workshop: &Workshop, layout: &Path) -> BTreeSet<String> {
         let listed = workshop.mkimage().args(["inspect", "--files", "--format", "json"]).arg(layout).text();
         let listed = json(listed.as_bytes());

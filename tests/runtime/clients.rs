@@ -1,4 +1,5 @@
-//! Programs that ask others: over https against a server whose certificate a company's root has signed, over ssh, or alone.
+//! Programs that ask others: over https against a server whose certificate a company's root has signed, over ssh, or
+//! alone.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,5 +1,5 @@
-//! Images of roots with apk's and rpm's databases in scanners: they know the distribution, and list exactly the packages
-//! whose files ship.
+//! Images of roots with apk's and rpm's databases in scanners: they know the distribution, and list exactly the
+//! packages whose files ship.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -9,8 +9,8 @@ use std::thread;
 use crate::call::{Call, Ended, eventually};
 use crate::once::Once;
 
-/// What every container is run with: nothing writable but `/tmp` and what a test mounts, no capability and no way to get
-/// one, as Kubernetes' `restricted` profile wants it.
+/// What every container is run with: nothing writable but `/tmp` and what a test mounts, no capability and no way to
+/// get one, as Kubernetes' `restricted` profile wants it.
 const CONFINED: [&str; 5] =
     ["--read-only", "--tmpfs=/tmp", "--cap-drop=all", "--security-opt=no-new-privileges", "--log-driver=json-file"];
 

@@ -1,5 +1,5 @@
-//! Fifty images by one machine and by four, with a registry that keeps layers for all: the same digests, nothing sent twice,
-//! whatever is killed; and what engines say of a forged entry.
+//! Fifty images by one machine and by four, with a registry that keeps layers for all: the same digests, nothing sent
+//! twice, whatever is killed; and what engines say of a forged entry.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -154,8 +154,8 @@ fn attach(own: &Layout, image: &Layout, forgery: Forgery) {
     fs::write(folder.join("index.json"), all.to_string()).expect("the folder is ours");
 }
 
-/// A payload or a bundle with another bit in what was signed: `optional` is `optionam`, which changes no meaning, or the
-/// type of a statement is another one.
+/// A payload or a bundle with another bit in what was signed: `optional` is `optionam`, which changes no meaning, or
+/// the type of a statement is another one.
 fn with_other_payload(document: &[u8]) -> Vec<u8> {
     let mut bundle = parse(document);
     let Some(payload) = bundle["dsseEnvelope"]["payload"].as_str() else {

@@ -1,5 +1,6 @@
-//! Builds every recipe of `recipes/` with the release program and lets real engines run the images: `cargo test --release
-//! --test runtime [WORD]...`. A test whose tools are not there is skipped, and says so; with `MKIMAGE_CI=1` that fails.
+//! Builds every recipe of `recipes/` with the release program and lets real engines run the images: `cargo test
+//! --release --test runtime [WORD]...`. A test whose tools are not there is skipped, and says so; with `MKIMAGE_CI=1`
+//! that fails.
 
 mod runner;
 mod call;

@@ -88,8 +88,9 @@ fn postgres(workshop: &Workshop) {
     assert_eq!(dom.matches("role=\"tab\"").count(), 7);
 }
 
-/// `docs/postgres.svg` is what `tree --format treemap` draws of the recipe: its head to the letter, the same large areas, and
-/// about the same sum. Packages of this machine may be newer than those of the picture: versions and sizes are not compared.
+/// `docs/postgres.svg` is what `tree --format treemap` draws of the recipe: its head to the letter, the same large
+/// areas, and about the same sum. Packages of this machine may be newer than those of the picture: versions and sizes
+/// are not compared.
 fn picture(workshop: &Workshop) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/postgres.svg");
     let well_formed = "import sys, xml.dom.minidom; xml.dom.minidom.parse(sys.argv[1])";

@@ -1,5 +1,5 @@
-//! One recipe for amd64, arm64 and armhf, whose files come from packages of these machines: its images run here, by qemu,
-//! and other programs find each platform's image under the index.
+//! One recipe for amd64, arm64 and armhf, whose files come from packages of these machines: its images run here, by
+//! qemu, and other programs find each platform's image under the index.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -254,8 +254,8 @@ fn referrers(workshop: &Workshop) {
     }
 }
 
-/// An index of images for two platforms, signed and with SBOMs, from a layout into a registry that keeps no list of referrers,
-/// from there into one that does, and back; joined there from its images.
+/// An index of images for two platforms, signed and with SBOMs, from a layout into a registry that keeps no list of
+/// referrers, from there into one that does, and back; joined there from its images.
 fn whole(workshop: &Workshop) {
     let folder = workshop.make_folder("registry-whole");
     Call::new("bash").arg(VERIFIERS).arg(folder.join("verifiers")).arg("sid").text();

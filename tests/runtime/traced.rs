@@ -1,4 +1,5 @@
-//! First recipes of programs that open what no rule knows of: the image fails, a trace finds what it lacks, and then it works.
+//! First recipes of programs that open what no rule knows of: the image fails, a trace finds what it lacks, and then it
+//! works.
 
 use crate::call::Ended;
 use crate::runner::Test;

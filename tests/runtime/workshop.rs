@@ -1,5 +1,5 @@
-//! What all tests share: a temporary folder with a copy of the recipes and of what they need built, and the archives made
-//! from them, each built once.
+//! What all tests share: a temporary folder with a copy of the recipes and of what they need built, and the archives
+//! made from them, each built once.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,5 +1,5 @@
-//! The elements of CycloneDX 1.6's JSON, in its words. Fields stand in the order of their keys, which canonical JSON asks
-//! for.
+//! The elements of CycloneDX 1.6's JSON, in its words. Fields stand in the order of their keys, which canonical JSON
+//! asks for.
 #![expect(clippy::struct_field_names, reason = "the format's own names")]
 
 use std::borrow::Cow;

@@ -1,5 +1,5 @@
-//! `CycloneDX` 1.6 as JSON: the image as the component that is described, its packages with their files inside them, and
-//! who needs whom.
+//! `CycloneDX` 1.6 as JSON: the image as the component that is described, its packages with their files inside them,
+//! and who needs whom.
 
 use std::collections::{BTreeMap, BTreeSet};
 

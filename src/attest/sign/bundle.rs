@@ -56,8 +56,8 @@ fn signed(subject: &Subject, about: &Value, (predicate_type, predicate): (&str, 
     Referrer::new(subject, &document, &annotations)
 }
 
-/// What stands before and after the predicate in a statement, its keys in order. The predicate stands in it byte for byte: it
-/// may be megabytes, and what is signed is what was written beside it.
+/// What stands before and after the predicate in a statement, its keys in order. The predicate stands in it byte for
+/// byte: it may be megabytes, and what is signed is what was written beside it.
 fn around(about: &Value, predicate_type: &str) -> [Vec<u8>; 2] {
     let head = oci::canonical_value(&json!({ "_type": STATEMENT }));
     let tail = oci::canonical_value(&json!({ "predicateType": predicate_type, "subject": [about] }));
@@ -76,8 +76,8 @@ fn preamble(kind: &str, size: usize) -> String {
     format!("DSSEv1 {} {kind} {size} ", kind.len())
 }
 
-/// What a bundle states of an image: the kind of statement, and its predicate. With a key, what that key signed alone; without
-/// one, no signature is looked at.
+/// What a bundle states of an image: the kind of statement, and its predicate. With a key, what that key signed alone;
+/// without one, no signature is looked at.
 pub fn stated(bundle: &[u8], image: Digest, key: Option<&PublicKey>) -> Option<(String, Value)> {
     let bundle: Value = oci::read(bundle).ok()?;
     let envelope = &bundle["dsseEnvelope"];

@@ -1,4 +1,5 @@
-//! The elements of SPDX 2.3's JSON, in its words. Fields stand in the order of their keys, which canonical JSON asks for.
+//! The elements of SPDX 2.3's JSON, in its words. Fields stand in the order of their keys, which canonical JSON asks
+//! for.
 #![expect(clippy::struct_field_names, reason = "the format's own names")]
 
 use serde::Serialize;

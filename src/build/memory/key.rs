@@ -22,8 +22,8 @@ impl<'a> Subject<'a> {
         subject
     }
 
-    /// Takes over what a recipe is, with its own numbers for texts. `Debug` names every field, also those to come; inside
-    /// of strings it has no quote without a backslash, so that these are passed over.
+    /// Takes over what a recipe is, with its own numbers for texts. `Debug` names every field, also those to come;
+    /// inside of strings it has no quote without a backslash, so that these are passed over.
     fn add(&mut self, words: &str, texts: &'a Texts) {
         const MARK: &str = "TextId(";
         let (mut rest, mut in_string) = (words, false);

@@ -1,8 +1,8 @@
 //! What earlier builds looked at, and what came of it. When all of that is still so, the image is not built again.
 //!
 //! In: a recipe as it is now, and a cache. Out: the documents of its image and all that was said of it, after one look
-//! at each file, link and folder that its build looked at or missed; or nothing, and then the image is built. The key has
-//! all that is no file of a root: the recipe, its texts, options, the user. Whatever is in doubt is not remembered.
+//! at each file, link and folder that its build looked at or missed; or nothing, and then the image is built. The key
+//! has all that is no file of a root: the recipe, its texts, options, the user. Whatever is in doubt is not remembered.
 //!
 //! Files that are others by inode or time, as in a checkout, are read and held against what was packed ([`renewal`]).
 
@@ -98,8 +98,8 @@ struct Own {
     contents: Contents,
 }
 
-/// What is kept of an image: the parts of what was seen, each with its root, and what came of it. Its own parts follow it,
-/// of which it has the sizes.
+/// What is kept of an image: the parts of what was seen, each with its root, and what came of it. Its own parts follow
+/// it, of which it has the sizes.
 #[derive(Serialize, Deserialize)]
 struct Record {
     inputs: Vec<Part>,
@@ -325,9 +325,9 @@ impl Session {
         Some(Pending { key, outcome, documents, saw: Saw::Now(saw), parcel })
     }
 
-    /// What an image is built from, which may be found out while it is packed and its documents are made: where an output then
-    /// changes it, as one in a folder that was listed, the next build finds that out. `layers` are all those of the tree. `None`
-    /// when it can't be kept.
+    /// What an image is built from, which may be found out while it is packed and its documents are made: where an
+    /// output then changes it, as one in a folder that was listed, the next build finds that out. `layers` are all
+    /// those of the tree. `None` when it can't be kept.
     pub(super) fn evidence(
         &self,
         (recipe, assembled): (&Recipe, &Assembled),
@@ -343,8 +343,8 @@ impl Session {
         Some(Evidence { parcel: Parcel::bytes(tree, layers), saw })
     }
 
-    /// Whether a root of which little was asked has something that can't be known by what `stat` says of it, so that nothing can be
-    /// kept of a build: to ask is worth it before what would be kept is made.
+    /// Whether a root of which little was asked has something that can't be known by what `stat` says of it, so that
+    /// nothing can be kept of a build: to ask is worth it before what would be kept is made.
     fn is_racy(&self, memory: &Memory, inputs: &Inputs) -> bool {
         let is_settled = |stamp: &Stamp| memory.cache.is_settled(stamp);
         let little = inputs.0.iter().filter(|(_, notes)| notes.count() < FEW);
@@ -364,8 +364,8 @@ impl Session {
         Some(kept)
     }
 
-    /// Keeps an image for [`Session::recall`], with the documents that were made; it may be done while its outputs are put in
-    /// their places. What was looked at for it is not looked at again.
+    /// Keeps an image for [`Session::recall`], with the documents that were made; it may be done while its outputs are
+    /// put in their places. What was looked at for it is not looked at again.
     pub fn remember(&self, pending: &Pending) {
         let Some(memory) = self.memory() else { return };
         for document in &pending.documents {

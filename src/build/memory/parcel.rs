@@ -1,4 +1,5 @@
-//! What was packed, in bytes that can be kept: the entries of each layer, where their files are, and the hashes of the pieces.
+//! What was packed, in bytes that can be kept: the entries of each layer, where their files are, and the hashes of the
+//! pieces.
 //!
 //! With it, files can be held against an image without finding out anew what goes into it.
 
@@ -110,8 +111,8 @@ impl Parcel {
         bytes
     }
 
-    /// What the bytes say, with the files as they are now. `None` when they are none of ours, a file is not there, or it was
-    /// `stopped`.
+    /// What the bytes say, with the files as they are now. `None` when they are none of ours, a file is not there, or
+    /// it was `stopped`.
     pub(super) fn parse(session: &Session, bytes: &[u8], stopped: &AtomicBool) -> Option<Self> {
         let (roots, rest) = counted(bytes, 1)?;
         let (text, mut pieces) = counted(rest, 1)?;

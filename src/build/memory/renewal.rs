@@ -1,9 +1,10 @@
-//! Recall of an image whose files are others by inode and time, as in a checkout or with a cache that another machine filled.
+//! Recall of an image whose files are others by inode and time, as in a checkout or with a cache that another machine
+//! filled.
 //!
-//! In: what was seen and what was packed. Out: the same with the inodes and times of now, when modes, owners, sizes, names,
-//! links and all bytes that the image follows from are the same. What the build looked into is read again and hashed; what
-//! it packed, piece by piece. One thread first compares all that `stat` can tell, then reads; meanwhile another hashes what
-//! was packed, until it is told that something else changed.
+//! In: what was seen and what was packed. Out: the same with the inodes and times of now, when modes, owners, sizes,
+//! names, links and all bytes that the image follows from are the same. What the build looked into is read again and
+//! hashed; what it packed, piece by piece. One thread first compares all that `stat` can tell, then reads; meanwhile
+//! another hashes what was packed, until it is told that something else changed.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -39,7 +40,8 @@ pub(super) struct SharedNow {
 pub struct Renewed {
     /// The image.
     pub recalled: Recalled,
-    /// To be kept once its outputs are in their places; `None` where files changed too lately to be known by their times.
+    /// To be kept once its outputs are in their places; `None` where files changed too lately to be known by their
+    /// times.
     pub pending: Option<Pending>,
     /// How much was read to find it out, beside what is packed.
     pub reread: Reread,
@@ -106,15 +108,16 @@ impl Memory {
 }
 
 impl Session {
-    /// An image of which an earlier build with this cache knows all, when everything that it follows from is the same but
-    /// for inodes and times of files.
+    /// An image of which an earlier build with this cache knows all, when everything that it follows from is the same
+    /// but for inodes and times of files.
     pub fn renew(&self, known: &Remembered, options: &Options) -> Option<Renewed> {
         let (memory, threads) = (self.memory()?, options.threads.get());
         let (record, seen) = Record::parse(&known.record)?;
         let parcel = memory.cache.get(PARCEL, &known.key)?;
         let (contents, parcel) = parse(&known.record, seen.len(), &parcel)?;
         let mut own: Vec<((PathBuf, Seen<'_>), Contents)> = seen.into_iter().zip(contents).collect();
-        // Of little, as of what lies beside a recipe, it is found out soon whether it changed, and it does so most often.
+        // Of little, as of what lies beside a recipe, it is found out soon whether it changed, and it does so most
+        // often.
         own.sort_by_key(|((_, seen), _)| seen.bytes().len());
         let rest = own.split_off(own.partition_point(|((_, seen), _)| seen.bytes().len() < LITTLE));
         let little = self.renewed_own(memory, own, threads)?;
@@ -140,8 +143,8 @@ impl Session {
             let shared = shared.collect::<Option<Vec<_>>>()?;
             self.held(own, &record.inputs, shared, threads)
         };
-        // Blobs of a cache that was restored are checked, too, and flushed, for which a thread waits most of the time: one begins
-        // with them while the others read, which help it when they are done.
+        // Blobs of a cache that was restored are checked, too, and flushed, for which a thread waits most of the time:
+        // one begins with them while the others read, which help it when they are done.
         let (flush, blobs) =
             (options.durability == layer::Durability::Synced, record.outcome.layers().collect::<Vec<_>>());
         let next = AtomicUsize::new(0);
@@ -183,7 +186,8 @@ impl Session {
         Some(Renewed { recalled, pending: is_settled.then_some(pending), reread, packed, spent })
     }
 
-    /// Whether all that was looked into and is not packed is the same, where all that `stat` says is so but for inodes and times.
+    /// Whether all that was looked into and is not packed is the same, where all that `stat` says is so but for inodes
+    /// and times.
     fn held(
         &self,
         own: Vec<(Own, Renewal)>,

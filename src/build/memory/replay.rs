@@ -104,7 +104,8 @@ impl Recalled {
 }
 
 impl RecalledImage {
-    /// What is to be put beside an output of it; nothing where it stands there already. `None` when the cache lacks a document.
+    /// What is to be put beside an output of it; nothing where it stands there already. `None` when the cache lacks a
+    /// document.
     fn beside(
         &self,
         to: &Destination,
@@ -141,8 +142,8 @@ pub(super) fn document_key(digest: Digest) -> Key {
     KeyMaker::new(DOCUMENT).with(digest.bytes()).finish()
 }
 
-/// The compressions that outputs want, each once; `None` where one of them takes more than an image and what stands beside
-/// it, as folders of files do, and where the image is one of several in an index.
+/// The compressions that outputs want, each once; `None` where one of them takes more than an image and what stands
+/// beside it, as folders of files do, and where the image is one of several in an index.
 pub fn compressions(recipe: &Recipe, destinations: &[Destination]) -> Option<Vec<Compression>> {
     if recipe.part.of > 1 {
         return None;

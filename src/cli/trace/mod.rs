@@ -1,4 +1,5 @@
-//! `mkimage trace`: what a run used and the image lacks, as a change of the recipe. The only module that runs a program.
+//! `mkimage trace`: what a run used and the image lacks, as a change of the recipe. The only module that runs a
+//! program.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -32,9 +33,9 @@ mod say;
 
 /// Run a program and find what it uses and the image lacks.
 ///
-/// Prints the lines to add to the recipe as a diff. Programs that the recipe does not ship may stand around those that it
-/// does, as in `mkimage trace redis.toml -- sh -c 'redis-server & redis-cli ping; kill %1'`: only what the shipped ones
-/// use counts.
+/// Prints the lines to add to the recipe as a diff. Programs that the recipe does not ship may stand around those that
+/// it does, as in `mkimage trace redis.toml -- sh -c 'redis-server & redis-cli ping; kill %1'`: only what the shipped
+/// ones use counts.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]

@@ -92,8 +92,8 @@ fn lost(error: &std::io::Error) -> Error {
     Diagnostic::error(trace::DENIED, format!("cannot follow the program: {}", plain(error))).into()
 }
 
-/// Hands on a signal. A terminal sends ^C to the program, too: it gets that only from here when there is no terminal, or
-/// when it is asked for a second time, and then for good.
+/// Hands on a signal. A terminal sends ^C to the program, too: it gets that only from here when there is no terminal,
+/// or when it is asked for a second time, and then for good.
 fn forward(alive: Arc<Alive>) -> impl FnMut(i32) -> bool + Send + 'static {
     use std::io::IsTerminal;
     let terminal = std::io::stdin().is_terminal() || std::io::stderr().is_terminal();

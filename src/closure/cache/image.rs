@@ -14,8 +14,8 @@ use crate::source::{Source, resolve};
 const READER: &[u8] = b"/sbin/ldconfig";
 
 /// The cache for an image that holds what `closure` found in `source`. None when the loaders' own directories lead to
-/// the same files, and no ldconfig is there to be asked. It names what is in the image only, in the order of the source's
-/// `ld.so.conf`.
+/// the same files, and no ldconfig is there to be asked. It names what is in the image only, in the order of the
+/// source's `ld.so.conf`.
 pub fn for_image(closure: &Closure, source: &dyn Source, image: &dyn Source, headers: &Headers) -> Option<Vec<u8>> {
     let cached: Vec<(&Loader, &Loaded)> = closure.resolutions.iter().flat_map(found_by_cache).collect();
     let is_asked = closure.resolutions.iter().any(|one| one.loader.is_some()) && resolve(image, READER).is_ok();
@@ -49,8 +49,8 @@ fn is_found_without(image: &dyn Source, loader: &Loader, object: &Loaded) -> boo
     first.is_some_and(|first| first.real == object.real)
 }
 
-/// The directory that leads to a library, as `ld.so.conf` would name it: those for processors are looked into with it, and
-/// taken by themselves they would be for every processor.
+/// The directory that leads to a library, as `ld.so.conf` would name it: those for processors are looked into with it,
+/// and taken by themselves they would be for every processor.
 fn directory_of(path: &[u8]) -> Bytes {
     let directory = parent(path);
     let above = parent(&directory);

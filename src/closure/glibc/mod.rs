@@ -170,9 +170,9 @@ impl<'a> Process<'a> {
         Ok(names.filter(|name| !name.is_empty()).map(Arc::from).collect())
     }
 
-    /// `_dl_map_object_deps`: breadth first over the objects of `order`, which becomes the order of lookup. Each object's
-    /// dependencies go to the end; its filtees and auxiliaries go before it, and are the next to be looked at. Objects
-    /// below `loaded` were seen to before.
+    /// `_dl_map_object_deps`: breadth first over the objects of `order`, which becomes the order of lookup. Each
+    /// object's dependencies go to the end; its filtees and auxiliaries go before it, and are the next to be looked at.
+    /// Objects below `loaded` were seen to before.
     fn map_dependencies(&mut self, order: Vec<usize>, loaded: usize) -> Result<Vec<usize>, Fatal> {
         let mut order = Order::new(order, loaded);
         while let Some(object) = order.next() {

@@ -41,8 +41,8 @@ fn table(root: &dyn Source, path: &str) -> BTreeMap<String, u32> {
 }
 
 impl Finding<'_> {
-    /// The accounts of services in the root's passwd that are this one's: not root, not people, not those that every image
-    /// has.
+    /// The accounts of services in the root's passwd that are this one's: not root, not people, not those that every
+    /// image has.
     pub(super) fn own_accounts(&self) -> BTreeMap<String, u32> {
         let names = self.names();
         let own = |name: &str, uid: u32| {

@@ -130,8 +130,8 @@ impl Finding<'_> {
         }
     }
 
-    /// Whether a folder's name stands in the bytes: whole, as the program's own folder sees it, or as what is put together at
-    /// run time.
+    /// Whether a folder's name stands in the bytes: whole, as the program's own folder sees it, or as what is put
+    /// together at run time.
     fn says_folder(&self, folder: &str) -> bool {
         let parts = || {
             let name = folder.rsplit('/').next()?;

@@ -25,8 +25,8 @@ impl Finding<'_> {
         }
     }
 
-    /// A folder without what others may not read: that is named by itself unless it is a key, and a folder of nothing else
-    /// is named whole.
+    /// A folder without what others may not read: that is named by itself unless it is a key, and a folder of nothing
+    /// else is named whole.
     pub(super) fn take_folder(&mut self, path: &str) {
         let path = path.trim_end_matches('/');
         let Ok(found) = resolve(self.root, path.as_bytes()) else { return };

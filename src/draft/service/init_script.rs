@@ -1,7 +1,8 @@
-//! Init scripts of System V, as far as they say how a distribution starts a program: text in, what a unit would say out.
+//! Init scripts of System V, as far as they say how a distribution starts a program: text in, what a unit would say
+//! out.
 //!
-//! Assignments are followed, and the tests that an `if` can make of variables and files; whatever else a shell could do is
-//! passed over. Nothing is run.
+//! Assignments are followed, and the tests that an `if` can make of variables and files; whatever else a shell could do
+//! is passed over. Nothing is run.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! What a distribution says of a program beyond its libraries: its unit, its configuration, its data, its folders.
 //!
-//! In: a root and the path of a program in it. Out: entries of a recipe. By general means alone: who owns the program, what
-//! names stand in its bytes, in its configuration and in its manual page. No program is known by its name.
+//! In: a root and the path of a program in it. Out: entries of a recipe. By general means alone: who owns the program,
+//! what names stand in its bytes, in its configuration and in its manual page. No program is known by its name.
 
 use std::collections::{BTreeMap, BTreeSet};
 

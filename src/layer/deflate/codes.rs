@@ -104,8 +104,8 @@ impl Lengths {
         self.literals = self.each.len() - 30;
     }
 
-    /// Reads those that a dynamic block begins with (RFC 1951, 3.2.7): run-length encoded, in a code of their own. Fails as soon
-    /// as the code of literals has more than there is, as it soon has where no block begins.
+    /// Reads those that a dynamic block begins with (RFC 1951, 3.2.7): run-length encoded, in a code of their own.
+    /// Fails as soon as the code of literals has more than there is, as it soon has where no block begins.
     pub(super) fn read(&mut self, bits: &mut Bits) -> Result<(), Malformed> {
         self.literals = usize::from(bits.take(5)?) + 257;
         let count = self.literals + usize::from(bits.take(5)?) + 1;

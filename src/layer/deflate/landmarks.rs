@@ -45,9 +45,9 @@ pub(super) fn next_block(stream: &[u8], from: usize) -> Option<usize> {
 /// How many positions [`heads`] decides on.
 const HEADS: usize = 48;
 
-/// At which bits of a word a header may begin: not the last block, dynamic (0, then 2 in two bits), neither number
-/// of codes is beyond what DEFLATE has, which would be one with its four upper bits set, and there are codes for twelve code
-/// lengths or more, as in any block of more than a few kinds of bytes.
+/// At which bits of a word a header may begin: not the last block, dynamic (0, then 2 in two bits), neither number of
+/// codes is beyond what DEFLATE has, which would be one with its four upper bits set, and there are codes for twelve
+/// code lengths or more, as in any block of more than a few kinds of bytes.
 fn heads(word: u64) -> u64 {
     let bit = |at: u32| word >> at;
     let too_many = |at| bit(at) & bit(at + 1) & bit(at + 2) & bit(at + 3);

@@ -6,8 +6,8 @@
 //!
 //! The walk begins at the first bit. It could be shorter: whatever looks like the header of the last block, and decodes
 //! to the end of the piece, is that nearly always. But bytes can be made for which it is not, literals that come to the
-//! same bits as a header of their own codes, and no look at the bits behind it tells. So later blocks are guessed only to
-//! walk from several at once, and a guess counts when the walk up to it ends exactly there.
+//! same bits as a header of their own codes, and no look at the bits behind it tells. So later blocks are guessed only
+//! to walk from several at once, and a guess counts when the walk up to it ends exactly there.
 
 mod bits;
 mod codes;

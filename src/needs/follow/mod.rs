@@ -1,7 +1,7 @@
 //! Configuration that the image holds, read for what it names: further files, modules to load, programs to start.
 //!
-//! In: files of the image and, of what they include by name, those of the root. Out: what to bring. What is named and is
-//! nowhere is an error that says in which line, unless it lies where the container gets it at run time.
+//! In: files of the image and, of what they include by name, those of the root. Out: what to bring. What is named and
+//! is nowhere is an error that says in which line, unless it lies where the container gets it at run time.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -73,8 +73,8 @@ pub(super) fn missing(
         .into())
 }
 
-/// The files of the image that its command line names after a program that a rule is for: its configuration. A word may be
-/// a path, or end in one after `=`.
+/// The files of the image that its command line names after a program that a rule is for: its configuration. A word may
+/// be a path, or end in one after `=`.
 pub(super) fn commanded(rule: &Rule, command: &[String], seen: &Seen<'_>) -> Result<Vec<ImagePath>> {
     let is_program = |word: &&String| {
         let Ok(path) = ImagePath::new(word.as_str()) else { return false };

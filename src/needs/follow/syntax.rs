@@ -12,8 +12,8 @@ pub(in super::super) enum Syntax {
     Statements,
     /// `key = value` or `key: value`, perhaps in sections: PHP, ODBC, Unbound.
     Pairs,
-    /// OpenSSL's sections that name each other (config(5)): `.include`, and a directive `provider` for each provider that is
-    /// activated and is no part of the library, with its `module` or else its name.
+    /// OpenSSL's sections that name each other (config(5)): `.include`, and a directive `provider` for each provider
+    /// that is activated and is no part of the library, with its `module` or else its name.
     Openssl,
 }
 

@@ -28,8 +28,8 @@ pub(super) struct Merged {
     pub(super) bases: Vec<String>,
     pub(super) folder: PathBuf,
     pub(super) span: Span,
-    /// The files that make it up, the lowest first, the recipe itself last; with their folders, which those of registries
-    /// lack.
+    /// The files that make it up, the lowest first, the recipe itself last; with their folders, which those of
+    /// registries lack.
     pub(super) files: Vec<(TextId, Option<PathBuf>)>,
     /// The paths of these files, without those of registries.
     pub(super) paths: Vec<PathBuf>,

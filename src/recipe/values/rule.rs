@@ -111,8 +111,8 @@ impl Date {
     }
 }
 
-/// Days since 1970-01-01 as year, month and day of the Gregorian calendar: counted from 0000-03-01, a leap day is a year's
-/// last.
+/// Days since 1970-01-01 as year, month and day of the Gregorian calendar: counted from 0000-03-01, a leap day is a
+/// year's last.
 pub(crate) fn civil(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);

@@ -1,9 +1,9 @@
 //! Compiled Python, in `__pycache__`: each file made one that Python takes in the image, or left out.
 //!
-//! Python takes a file that names its source by time only while the source has that time, and in an image every file has
-//! the same one. A file that is up to date in the source gets a header that Python takes without a look at the source
-//! (PEP 552, "unchecked"), with the hash of that source in it: the same bytes whatever the times were. A file that
-//! Python would pass over stays out. Nothing is compiled here.
+//! Python takes a file that names its source by time only while the source has that time, and in an image every file
+//! has the same one. A file that is up to date in the source gets a header that Python takes without a look at the
+//! source (PEP 552, "unchecked"), with the hash of that source in it: the same bytes whatever the times were. A file
+//! that Python would pass over stays out. Nothing is compiled here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

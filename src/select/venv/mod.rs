@@ -1,9 +1,9 @@
 //! Virtual environments of Python among the folders that a recipe copies: made to work where they stand in the image.
 //!
-//! An environment is a folder with `pyvenv.cfg` in it. Its `bin/python` is a link to a Python elsewhere, and its scripts
-//! begin with its own path. Here that Python comes along, the link and `pyvenv.cfg` say where it is in the image, and
-//! scripts begin with the environment's new place. What it takes beyond the interpreter, as the standard library, is
-//! found by the rules.
+//! An environment is a folder with `pyvenv.cfg` in it. Its `bin/python` is a link to a Python elsewhere, and its
+//! scripts begin with its own path. Here that Python comes along, the link and `pyvenv.cfg` say where it is in the
+//! image, and scripts begin with the environment's new place. What it takes beyond the interpreter, as the standard
+//! library, is found by the rules.
 
 use std::collections::BTreeSet;
 
@@ -161,8 +161,8 @@ impl Selector<'_> {
         place.parent().map(|home| home.to_string())
     }
 
-    /// Where the Python of an environment stands in the image: where the recipe puts it, or at its own place in the root,
-    /// from which it is brought.
+    /// Where the Python of an environment stands in the image: where the recipe puts it, or at its own place in the
+    /// root, from which it is brought.
     fn base_place(&mut self, venv: &Venv, base: &Base, found: Option<&Resolved>) -> Option<ImagePath> {
         let content = found.and_then(|found| found.node.content());
         if let Some(id) = content.map(Content::id) {

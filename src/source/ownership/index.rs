@@ -21,8 +21,8 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// Reads the lists of all packages, and keeps none. By threads of its own: those of the pool are wanted for what is done
-    /// meanwhile, which would wait behind a thousand lists.
+    /// Reads the lists of all packages, and keeps none. By threads of its own: those of the pool are wanted for what is
+    /// done meanwhile, which would wait behind a thousand lists.
     pub(super) fn read(database: &Database, source: &dyn Source) -> Result<Self> {
         let (ids, next) = (database.ids(), AtomicUsize::new(0));
         let read = || -> Result<Vec<(u32, u32)>> {
@@ -79,8 +79,8 @@ impl Index {
     }
 }
 
-/// FNV-1a, over words, of which the upper half counts: the paths come from the root's own packages, and a collision only
-/// costs a comparison.
+/// FNV-1a, over words, of which the upper half counts: the paths come from the root's own packages, and a collision
+/// only costs a comparison.
 fn hash(path: &[u8]) -> u32 {
     let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23);
     let (words, rest) = path.as_chunks::<8>();

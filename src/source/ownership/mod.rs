@@ -1,8 +1,8 @@
 //! Who owns a path of a root: in goes a [source](super::Source) with paths, out come the packages and whose each is.
 //!
-//! Reads the database of dpkg (`/var/lib/dpkg/status` with `info/`, or `status.d/` of a distroless image), of apk or of rpm. All
-//! of dpkg's lists are read in parallel, and nothing is kept of them but a hash of each line: a map of every file of a root would cost more than the
-//! question.
+//! Reads the database of dpkg (`/var/lib/dpkg/status` with `info/`, or `status.d/` of a distroless image), of apk or of
+//! rpm. All of dpkg's lists are read in parallel, and nothing is kept of them but a hash of each line: a map of every
+//! file of a root would cost more than the question.
 
 mod about;
 mod checksum;

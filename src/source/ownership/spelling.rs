@@ -1,4 +1,5 @@
-//! The spellings of a path: dpkg's lists say `/lib/x`, and where `/lib` is a link to `usr/lib` the file is `/usr/lib/x`.
+//! The spellings of a path: dpkg's lists say `/lib/x`, and where `/lib` is a link to `usr/lib` the file is
+//! `/usr/lib/x`.
 
 use std::collections::BTreeMap;
 

@@ -49,7 +49,8 @@ impl<'a> Words<'a> {
         if result.starts_with(b"?") {
             return None;
         }
-        // A process's number in its own namespace, then the one that strace knows it by: `5 /* 1234 in strace's PID NS */`.
+        // A process's number in its own namespace, then the one that strace knows it by: `5 /* 1234 in strace's PID NS
+        // */`.
         let comment = result.windows(3).position(|part| part == b"/* ").map(|at| &result[at + 3..]);
         if let Some(comment) = comment.filter(|text| text.windows(6).any(|part| part == b"PID NS")) {
             return Some(Outcome::Done(integer(comment)?));

@@ -21,8 +21,8 @@ pub(crate) fn header(tags: &[(u32, &[&str])], numbers: &[(u32, &[u32])]) -> Vec<
     [sizes.concat(), index, data].concat()
 }
 
-/// The header of a package of this name and version, epoch 1 and release `1.fc40`, with files: folder, name, digest. What
-/// is in `/etc/` is configuration.
+/// The header of a package of this name and version, epoch 1 and release `1.fc40`, with files: folder, name, digest.
+/// What is in `/etc/` is configuration.
 pub(crate) fn package(name: &str, version: &str, files: &[(&str, &str, &str)]) -> Vec<u8> {
     let folders: Vec<&str> = files.iter().map(|(folder, _, _)| *folder).collect();
     let names: Vec<&str> = files.iter().map(|(_, name, _)| *name).collect();
