@@ -7,7 +7,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// Does `work` for each item on several threads, and gives what comes of it to `take` on this one, in the order of the
-/// items: all that is done by then at once. No more than [`AHEAD`] times as many items as threads are under way: memory
+/// items: all that is done by then at once. No more than sixteen times as many items as threads are under way: memory
 /// does not grow with their number.
 pub fn in_order<I: Sync, T: Send>(
     items: &[I],

@@ -9,7 +9,8 @@ use crate::report::{Diagnostic, Error, Result};
 /// How often a tag is written anew when others write it, too.
 pub(super) const MOST_ROUNDS: u32 = 20;
 
-/// The part of the pause after a failed request that others are given to overwrite what was written: a tenth of a second.
+/// The part of the pause after a failed request that others are given to overwrite what was written: a tenth of a
+/// second.
 const SHARE: u32 = 5;
 
 impl Client {
