@@ -515,18 +515,6 @@ fn one_platform(recipe: &Recipe, destinations: &[Destination]) -> Result<()> {
         .into())
 }
 
-/// Where an output will really be: links and `..` in its path are followed, as far as it is there.
-fn real_place(path: &Path) -> PathBuf {
-    if let Ok(real) = path.canonicalize() {
-        return real;
-    }
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match (parent.canonicalize(), path.file_name()) {
-        (Ok(parent), Some(name)) => parent.join(name),
-        _ => path.to_owned(),
-    }
-}
-
 /// An output inside a folder that the recipe copies would be copied by the next build.
 pub(super) fn outside_inputs(folders: &[(PathBuf, Span)], destinations: &[Destination]) -> Result<()> {
     for to in destinations {
@@ -537,7 +525,7 @@ pub(super) fn outside_inputs(folders: &[(PathBuf, Span)], destinations: &[Destin
         else {
             continue;
         };
-        let path = real_place(path);
+        let path = output::real_place(path);
         let inside = folders.iter().find(|(folder, _)| path.starts_with(folder));
         if let Some((folder, span)) = inside.filter(|_| path.extension().is_none_or(|ending| ending != "oci")) {
             return Err(Diagnostic::error(

@@ -1,9 +1,9 @@
 //! Where the images of one run go: no two of them to one name, under which the later one would replace the other.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use mkimage::output::{Destination, Engine};
+use mkimage::output::{Destination, Engine, real_place};
 use mkimage::recipe::Recipe;
 use mkimage::report::{Diagnostic, Error, Result};
 
@@ -87,7 +87,7 @@ fn claims_of(recipe: &Recipe, destinations: &[Destination], engine: Option<&Engi
         match to {
             Destination::Layout { path, tag } => {
                 let tag = tag.as_deref().or(own().first().copied()).map(str::to_owned);
-                let real = real(path);
+                let real = real_place(path);
                 claim(tag.as_deref().as_slice(), &|tag| Claim::Layout { real: real.clone(), tag });
             }
             Destination::Registry(remote) => {
@@ -106,15 +106,6 @@ fn claims_of(recipe: &Recipe, destinations: &[Destination], engine: Option<&Engi
         claim(&tags, &|tag| Claim::Name(format!("{name}:{tag}")));
     }
     claims
-}
-
-/// A folder by its one path, whether or not it is there already.
-fn real(path: &Path) -> PathBuf {
-    let parent = || {
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Some(std::fs::canonicalize(parent).ok()?.join(path.file_name()?))
-    };
-    std::fs::canonicalize(path).ok().or_else(parent).unwrap_or_else(|| path.to_owned())
 }
 
 impl Claim {

@@ -14,6 +14,18 @@ const FAST: Compression = Compression::Zstd(3);
 /// What every engine reads, at the level where libdeflate is as small as others at 6.
 const COMMON: Compression = Compression::Gzip(3);
 
+/// Where something is or will be, by its one path: links and `..` on the way are followed, as far as it is there.
+pub fn real_place(path: &Path) -> PathBuf {
+    if let Ok(real) = path.canonicalize() {
+        return real;
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match (parent.canonicalize(), path.file_name()) {
+        (Ok(parent), Some(name)) => parent.join(name),
+        _ => path.to_owned(),
+    }
+}
+
 /// Where an image goes. `Display` is in the words of `-o`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {

@@ -41,7 +41,7 @@ pub use artifact::{RECIPE, fetch_recipe, push_recipe};
 pub use attached::{attached, check_attached, referrers_in};
 pub use attachments::{Attaching, Guard, attach, attachments_of, has_attached, prune};
 pub use contents::{Contents, Fact, Unpacked};
-pub use destination::Destination;
+pub use destination::{Destination, real_place};
 use durable::look;
 pub use durable::publish;
 pub use hardening::{Examined, ImageHardening, examine, hardening};
