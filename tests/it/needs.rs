@@ -1003,9 +1003,12 @@ fn services_of_pam_bring_the_modules_that_they_name() {
     sandbox.file("/etc/pam.d/dovecot", "@include common\n-session optional pam_absent.so\n");
     sandbox.file("/etc/pam.d/common", "auth [success=1 default=ignore] pam_unix.so nullok\n");
     sandbox.files(&["/lib/security/pam_unix.so", "/etc/pam.d/login"]);
+    // The latter two have hashes of passwords.
+    sandbox.files(&["/etc/security/limits.conf", "/etc/security/opasswd", "/etc/security/opasswd.old"]);
     let expected = [
         "file /etc/pam.d/common",
         "file /etc/pam.d/dovecot",
+        "file /etc/security/limits.conf",
         "load /lib/security/pam_unix.so by /usr/lib/x86_64-linux-gnu/libpam.so.0 (required)",
     ];
     assert_eq!(sandbox.lines(), expected);
