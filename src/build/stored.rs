@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::NOT_ONE_IMAGE;
 use crate::attest::{self, Contents, Outline, Sources, Subject, View};
 use crate::closure::{self, Headers, Wanted};
-use crate::oci::{Store, StoredImage};
+use crate::oci::{Store, StoredImage, has_tag};
 use crate::path::ImagePath;
 use crate::recipe::Platform;
 use crate::report::{Diagnostic, Error, Result};
@@ -29,11 +29,7 @@ pub struct Stored {
 /// # Errors
 /// When there is none, or more than one.
 pub fn choose<'a>(path: &Path, images: &'a [StoredImage], tag: Option<&str>) -> Result<&'a StoredImage> {
-    let is_called = |image: &&StoredImage| {
-        tag.is_none_or(|tag| {
-            image.names.iter().any(|name| name == tag || name.rsplit_once(':').is_some_and(|(_, last)| last == tag))
-        })
-    };
+    let is_called = |image: &&StoredImage| tag.is_none_or(|tag| image.names.iter().any(|name| has_tag(name, tag)));
     let found: Vec<&StoredImage> = images.iter().filter(is_called).collect();
     if let [only] = found[..] {
         return Ok(only);

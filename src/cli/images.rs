@@ -18,15 +18,11 @@ use super::unpacked::temporary;
 /// what is asked for is fetched, and what is not stays where it is.
 pub(super) fn open(image: &Path, registries: &RegistryArgs, console: &Console) -> Result<Store> {
     let Some(text) = image.to_str().filter(|text| Remote::is_meant(text)) else {
-        return match image.to_str().map(Subject::parse) {
-            Some(Subject::Written(path, Some(tag))) => {
-                let store = output::open(&path)?;
-                has(&store, &tag)?;
-                Ok(store.called(tag))
-            }
-            Some(Subject::Written(path, None)) => output::open(&path),
-            Some(Subject::Recipe(_)) | None => output::open(image),
-        };
+        let (path, tag) = named(image);
+        let store = output::open(&path)?;
+        let Some(tag) = tag else { return Ok(store) };
+        has(&store, &tag)?;
+        return Ok(store.called(tag));
     };
     let remote = Remote::parse(text)?;
     let client = registries.client()?;
@@ -35,11 +31,11 @@ pub(super) fn open(image: &Path, registries: &RegistryArgs, console: &Console) -
     store
 }
 
-/// The path in what names a layout or an archive.
-pub(super) fn path(image: &Path) -> PathBuf {
+/// The path in what names a layout or an archive, and the tag of the image that is meant.
+pub(super) fn named(image: &Path) -> (PathBuf, Option<String>) {
     match image.to_str().map(Subject::parse) {
-        Some(Subject::Written(path, _)) => path,
-        Some(Subject::Recipe(_)) | None => image.to_owned(),
+        Some(Subject::Written(path, tag)) => (path, tag),
+        Some(Subject::Recipe(_)) | None => (image.to_owned(), None),
     }
 }
 

@@ -78,7 +78,7 @@ fn push(args: &Args, console: &Console, texts: &mut Texts) -> Result<ExitCode> {
     } else {
         let from = args.image.to_str().filter(|text| Remote::is_meant(text)).map(Remote::parse).transpose()?;
         let from = from.map(|remote| remote.repository);
-        let (store, path) = (images::open(&args.image, &args.registries, console)?, images::path(&args.image));
+        let (store, path) = (images::open(&args.image, &args.registries, console)?, images::named(&args.image).0);
         let attached = |images: &BTreeSet<Digest>| match &from {
             _ if args.no_referrers => Ok(Vec::new()),
             // They are there.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use mkimage::build::{Options, Session};
-use mkimage::oci::{Encoding, is_tag};
+use mkimage::oci::{Encoding, has_tag, is_tag};
 use mkimage::output::Destination;
 use mkimage::recipe::{Compression, Platform, Recipe};
 use mkimage::report::{Result, Texts};
@@ -78,9 +78,7 @@ impl Subject {
             }
             Self::Written(path, tag) => {
                 let mut surveys = Survey::of_written(&images::open_for(path, platform, registries, console)?)?;
-                let ends =
-                    |survey: &Survey, tag: &str| survey.name == *tag || survey.name.ends_with(&format!(":{tag}"));
-                surveys.retain(|survey| tag.as_ref().is_none_or(|tag| ends(survey, tag)));
+                surveys.retain(|survey| tag.as_ref().is_none_or(|tag| has_tag(&survey.name, tag)));
                 surveys.retain(|survey| platform.is_none_or(|platform| survey.platform == platform.to_string()));
                 if surveys.is_empty() {
                     let which = [tag.clone(), platform.map(ToString::to_string)];

@@ -15,7 +15,6 @@ use super::format::{Format, finding, print_json};
 use super::images;
 use super::rebuild;
 use super::recipes::{RecipeArgs, usage};
-use super::subject::Subject;
 use super::summary::megabytes;
 use super::{keys, sign};
 
@@ -62,10 +61,7 @@ pub(super) fn run(args: &Args, console: &Console) -> ExitCode {
     let platform = platforms.first().filter(|_| platforms.len() == 1);
     for path in &images {
         let mut texts = Texts::default();
-        let (place, tag) = match path.to_str().map(Subject::parse) {
-            Some(Subject::Written(place, tag)) => (place, tag),
-            Some(Subject::Recipe(_)) | None => (path.clone(), None),
-        };
+        let (place, tag) = images::named(path);
         let checked = images::open_for(&place, platform, &args.others.registries, console).and_then(|store| {
             tag.as_deref().map_or(Ok(()), |tag| images::has(&store, tag))?;
             output::verify_for(&store, platforms)

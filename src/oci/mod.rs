@@ -24,4 +24,4 @@ pub use images::{CONTAINERD_NAME, StoredImage, StoredLayer, StoredManifest};
 pub use json::{LIMIT, canonical, canonical_ordered, canonical_value, read};
 pub use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType};
 pub use reference::{BadReference, Reference, is_tag};
-pub use store::{BadStore, Fetch, Store, Stored};
+pub use store::{BadStore, Fetch, Store, Stored, has_tag};

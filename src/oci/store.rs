@@ -142,7 +142,7 @@ impl Store {
     /// Whether something is looked at that is listed under these names, each a tag or one that ends in it.
     pub(super) fn is_called<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> bool {
         let Some(tag) = &self.called else { return true };
-        names.any(|name| name.strip_suffix(tag).is_some_and(|rest| rest.is_empty() || rest.ends_with(':')))
+        names.any(|name| has_tag(name, tag))
     }
 
     /// What the user calls it.
@@ -259,6 +259,11 @@ impl Store {
         names.sort();
         Ok(names)
     }
+}
+
+/// Whether a name that an image is listed under is a tag, or a whole name with this tag.
+pub fn has_tag(name: &str, tag: &str) -> bool {
+    name.strip_suffix(tag).is_some_and(|rest| rest.is_empty() || rest.ends_with(':'))
 }
 
 /// Whether a name stays inside the folder. Names come from documents.

@@ -155,7 +155,7 @@ fn choose<'a>(store: &Store, index: &'a Value, to: &Remote) -> Result<&'a Value>
     let name = |entry: &Value| Some(entry.get("annotations")?.get(super::index::REF_NAME)?.as_str()?.to_owned());
     let is_meant = |entry: &&&Value| {
         let name = name(entry).unwrap_or_default();
-        to.tag.as_ref().is_some_and(|tag| name == *tag || name.ends_with(&format!(":{tag}")))
+        to.tag.as_ref().is_some_and(|tag| oci::has_tag(&name, tag))
     };
     // What refers to an image may be listed beside it.
     let entries: Vec<&Value> = entries.into_iter().filter(|entry| store.lists(entry)).collect();

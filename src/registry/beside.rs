@@ -1,9 +1,9 @@
 //! Tags that many write, each beside what others put there: signatures under `sha256-HEX.sig`, the form that is older
 //! than referrers. Nothing in a registry adds to a tag, so that what was written is read again until it stays.
 
-use super::client::{Client, lock};
+use super::client::{Client, Registry, lock};
 use super::manifest::NotTaken;
-use super::{Job, Remote, Repository, WRONG_CONTENT};
+use super::{Document, Job, Remote, Repository, WRONG_CONTENT};
 use crate::report::{Diagnostic, Error, Result};
 
 /// How often a tag is written anew when others write it, too.
@@ -14,6 +14,22 @@ pub(super) const MOST_ROUNDS: u32 = 20;
 const SHARE: u32 = 5;
 
 impl Client {
+    /// Writes what a tag is to be, in place of what it was by its `etag`. Registries that know this condition refuse
+    /// what another writer has overtaken, which is no failure: the tag is read again in any case.
+    pub(super) fn put_over(
+        &self,
+        registry: &Registry,
+        place: &Remote,
+        document: &Document,
+        etag: Option<String>,
+    ) -> Result<(), NotTaken> {
+        let condition = etag.map(|etag| ("If-Match", etag));
+        match self.put_manifest(registry, place, document, condition.as_slice()) {
+            Ok(_) | Err(NotTaken::Overtaken(_)) => Ok(()),
+            Err(other) => Err(other),
+        }
+    }
+
     /// Writes each of `all` under its tag, beside what is there. `merged` makes one of both, and `None` when all of it
     /// is there; `job` is what has to be pushed of that, whose last document is tagged. All tags are read again
     /// together.
@@ -47,10 +63,8 @@ impl Client {
                 let job = job(&both);
                 let Some(document) = job.documents.last() else { return Err(Error::internal("nothing to push")) };
                 self.push_blobs(to, &job)?;
-                // Registries that know the condition refuse what another writer has overtaken.
-                let condition = found.and_then(|(_, etag)| etag).map(|etag| ("If-Match", etag));
-                match self.put_manifest(&registry, &place, document, &condition.into_iter().collect::<Vec<_>>()) {
-                    Ok(_) | Err(NotTaken::Overtaken(_)) => {}
+                match self.put_over(&registry, &place, document, found.and_then(|(_, etag)| etag)) {
+                    Ok(()) => {}
                     Err(NotTaken::BlobUnknown(_)) if round + 1 < MOST_ROUNDS => drop(self.push_blobs_anew(to, &job)?),
                     Err(other) => return Err(other.into_error()),
                 }

@@ -141,10 +141,8 @@ impl Client {
             let index = json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": list });
             let bytes = oci::canonical(&index);
             let index = Document { digest: Digest::of(&bytes), media_type, bytes };
-            // Registries that know the condition refuse what another writer has overtaken.
-            let condition = found.and_then(|(_, etag)| etag).map(|etag| ("If-Match", etag));
-            match self.put_manifest(registry, &place, &index, &condition.into_iter().collect::<Vec<_>>()) {
-                Ok(_) | Err(NotTaken::Overtaken(_)) => {}
+            match self.put_over(registry, &place, &index, found.and_then(|(_, etag)| etag)) {
+                Ok(()) => {}
                 // Another writer may be sending one of the listed manifests anew at this moment.
                 Err(NotTaken::BlobUnknown(_)) if round + 1 < MOST_ROUNDS => {}
                 Err(other) => return Err(other.into_error()),
